@@ -1,0 +1,23 @@
+import type { Branded } from "../lib/brand.ts";
+import type { Hash } from "../lib/hash.ts";
+
+/** BLAKE3 of a node's public keys (see `crypto/identity.ts`). */
+export type NodeId = Hash & Branded<string, "NodeId">;
+
+/** A validator's place in the epoch's set, in ascending order of node id. */
+export type ValidatorIndex = Branded<number, "ValidatorIndex">;
+
+/** Counts the validator sets of a network; the genesis set is epoch 0. */
+export type Epoch = Branded<number, "Epoch">;
+
+/** PBFT's view number; the leader of view v is validator v mod n. */
+export type View = Branded<number, "View">;
+
+/** PBFT's sequence number: the place of one batch in the log, from 1. */
+export type Sequence = Branded<number, "Sequence">;
+
+/** The place of one vertex in the total order, from 1; what the API calls `sequence`. */
+export type Position = Branded<number, "Position">;
+
+/** Counts the vertices that one creator made, from 1, without gaps. */
+export type Nonce = Branded<number, "Nonce">;
