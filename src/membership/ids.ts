@@ -1,8 +1,4 @@
 import type { Branded } from "../lib/brand.ts";
-import type { Hash } from "../lib/hash.ts";
-
-/** BLAKE3 of a node's public keys (see `crypto/identity.ts`). */
-export type NodeId = Hash & Branded<string, "NodeId">;
 
 /** A validator's place in the epoch's set, in ascending order of node id. */
 export type ValidatorIndex = Branded<number, "ValidatorIndex">;

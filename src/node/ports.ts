@@ -1,4 +1,5 @@
-import type { NodeId } from "../membership/ids.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import type { HybridSignature } from "../crypto/signature.ts";
 
 /**
  * What the node's loop needs from the world. The adapters (`network/`, `storage/`, `crypto/`) implement these for
@@ -112,14 +113,6 @@ export interface Clock {
 /** Signs with this node's private keys. */
 export interface Signer {
   sign(message: Uint8Array): Promise<HybridSignature>;
-}
-
-/** Both halves sign the same bytes; where the network is hybrid, both must verify. */
-export interface HybridSignature {
-  /** 4,627 bytes. */
-  readonly mlDsa: Uint8Array;
-  /** 64 bytes, or null in a network without the hybrid mode. */
-  readonly ed25519: Uint8Array | null;
 }
 
 export interface Verifier {

@@ -1,0 +1,52 @@
+import { blake3 } from "@napi-rs/blake-hash";
+import { type Hash, toHash } from "../lib/hash.ts";
+
+/**
+ * What a digest is for. Each domain's bytes are hashed in front of the content, so that no digest of one kind can ever be
+ * presented as one of another kind.
+ */
+export type HashDomain =
+  | "node-id"
+  | "genesis"
+  | "vertex"
+  | "bundle"
+  | "batch"
+  | "statement"
+  | "merkle-leaf"
+  | "merkle-node"
+  | "merkle-root"
+  | "view-change"
+  | "new-view"
+  | "execution-state"
+  | "history"
+  | "record";
+
+const PREFIXES = new Map<HashDomain, Uint8Array>();
+
+/** BLAKE3-256 of `cretoai/v1/<domain>`, a zero byte, and the parts one after the other. */
+export function hashOf(domain: HashDomain, ...parts: readonly Uint8Array[]): Hash {
+  return toHash(digestOf(domain, ...parts));
+}
+
+/** As `hashOf`, as bytes. Callers whose parts vary in length put lengths into them. */
+export function digestOf(domain: HashDomain, ...parts: readonly Uint8Array[]): Uint8Array {
+  const prefix = prefixOf(domain);
+  let size = prefix.length;
+  for (const part of parts) size += part.length;
+  const message = new Uint8Array(size);
+  message.set(prefix);
+  let at = prefix.length;
+  for (const part of parts) {
+    message.set(part, at);
+    at += part.length;
+  }
+  return blake3(message);
+}
+
+function prefixOf(domain: HashDomain): Uint8Array {
+  const known = PREFIXES.get(domain);
+  if (known !== undefined) return known;
+  const prefix = new TextEncoder().encode(`cretoai/v1/${domain}\0`);
+  PREFIXES.set(domain, prefix);
+  return prefix;
+}

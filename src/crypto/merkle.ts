@@ -1,0 +1,78 @@
+import { assert, present } from "../lib/assert.ts";
+import { type Hash, hashBytes } from "../lib/hash.ts";
+import { digestOf, hashOf } from "./hash.ts";
+
+/**
+ * Merkle trees over digests, shaped as in RFC 6962 §2.1: leaves and inner nodes are hashed under different domains, an
+ * odd node moves up unpaired (nothing is duplicated, so Bitcoin's CVE-2012-2459 has no counterpart), and the root binds
+ * the number of leaves.
+ *
+ * Invariant: `rootFromPath(leaf, i, n, path)` equals `merkleRoot(leaves)` only if `leaf` is the i-th of those n leaves.
+ */
+export function merkleRoot(leaves: readonly Hash[]): Hash {
+  assert(leaves.length > 0, "a Merkle tree has at least one leaf");
+  let level = leaves.map(leafDigest);
+  while (level.length > 1) level = parentLevel(level);
+  return bindCount(present(level[0], "the top of a Merkle tree"), leaves.length);
+}
+
+/** The siblings from the leaf up, lowest first. */
+export function merklePath(leaves: readonly Hash[], index: number): readonly Hash[] {
+  assert(index >= 0 && index < leaves.length, `leaf ${index} of ${leaves.length}`);
+  const path: Hash[] = [];
+  let level = leaves.map(leafDigest);
+  let position = index;
+  while (level.length > 1) {
+    const sibling = level[position ^ 1];
+    if (sibling !== undefined) path.push(sibling.toHex() as Hash);
+    level = parentLevel(level);
+    position >>= 1;
+  }
+  return path;
+}
+
+/** The root that this leaf and path lead to, or null where the path's length does not fit the tree. */
+export function rootFromPath(leaf: Hash, index: number, leafCount: number, path: readonly Hash[]): Hash | null {
+  if (index < 0 || index >= leafCount) return null;
+  let node = leafDigest(leaf);
+  let position = index;
+  let width = leafCount;
+  let used = 0;
+  while (width > 1) {
+    if ((position ^ 1) < width) {
+      const sibling = path[used];
+      if (sibling === undefined) return null;
+      used += 1;
+      const other = hashBytes(sibling);
+      node = position % 2 === 0 ? digestOf("merkle-node", node, other) : digestOf("merkle-node", other, node);
+    }
+    position >>= 1;
+    width = (width + 1) >> 1;
+  }
+  return used === path.length ? bindCount(node, leafCount) : null;
+}
+
+/** The longest path in a tree of that many leaves. */
+export function merklePathLengthMax(leafCount: number): number {
+  return Math.ceil(Math.log2(Math.max(1, leafCount)));
+}
+
+function leafDigest(leaf: Hash): Uint8Array {
+  return digestOf("merkle-leaf", hashBytes(leaf));
+}
+
+function parentLevel(level: readonly Uint8Array[]): Uint8Array[] {
+  const parents: Uint8Array[] = [];
+  for (let index = 0; index < level.length; index += 2) {
+    const left = present(level[index], "a left node");
+    const right = level[index + 1];
+    parents.push(right === undefined ? left : digestOf("merkle-node", left, right));
+  }
+  return parents;
+}
+
+function bindCount(top: Uint8Array, leafCount: number): Hash {
+  const count = new Uint8Array(8);
+  new DataView(count.buffer).setUint32(0, leafCount, true);
+  return hashOf("merkle-root", count, top);
+}
