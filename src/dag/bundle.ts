@@ -1,0 +1,110 @@
+import { type Codec } from "../codec/codec.ts";
+import { mapped, struct, vec } from "../codec/composites.ts";
+import { bytes, hash, u64 } from "../codec/primitives.ts";
+import { Writer } from "../codec/writer.ts";
+import { hashOf } from "../crypto/hash.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { merkleRoot } from "../crypto/merkle.ts";
+import { assert, present } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import { validatorIndexCodec } from "../membership/seal.ts";
+import type { Statement } from "../membership/statement.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import { BUNDLE_PAYLOAD_BYTES_MAX, BUNDLE_VERTICES_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
+import { type Vertex, vertexId } from "./vertex.ts";
+
+/**
+ * The vertices that one creator made in one turn: what is signed, spread, stored and proposed as a whole (Narwhal's
+ * batches, Danezis et al. 2022, §3; Autobahn's lanes, Giridharan et al. 2024, §5). They have consecutive nonces and share
+ * time and parents. A creator's bundles form a lane: each names the last vertex of the one before as its first parent.
+ */
+export interface Bundle {
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+  readonly timestampMs: number;
+  readonly parents: readonly Hash[];
+  readonly payloads: readonly Uint8Array[];
+}
+
+/** What ordering needs to know of a bundle whose body is held. */
+export interface BundleRef {
+  readonly digest: Hash;
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+  readonly count: number;
+  /** The lane's vertex before this bundle: `parents[0]`. */
+  readonly previous: Hash;
+  /** The bundle's last vertex. */
+  readonly tip: Hash;
+}
+
+/** A bundle with its ids computed; made only by `holdBundle`, so the ids are right. */
+export interface HeldBundle {
+  readonly bundle: Bundle;
+  readonly ref: BundleRef;
+  readonly vertexIds: readonly Hash[];
+}
+
+export const bundleCodec: Codec<Bundle> = struct<Bundle>({
+  creator: validatorIndexCodec,
+  firstNonce: mapped(u64, (nonce) => nonce as Nonce, (nonce) => nonce),
+  timestampMs: u64,
+  parents: vec(hash, PARENTS_MAX),
+  payloads: vec(bytes(PAYLOAD_BYTES_MAX), BUNDLE_VERTICES_MAX),
+});
+
+/** Why a decoded bundle is not acceptable from anybody; null where it is well formed. */
+export function bundleFault(network: NetworkContext, bundle: Bundle): string | null {
+  if (!network.set.has(bundle.creator)) return `creator ${bundle.creator} is not in the validator set`;
+  if (bundle.payloads.length === 0) return "a bundle without vertices";
+  if (bundle.firstNonce < 1) return "nonces count from 1";
+  if (!Number.isSafeInteger(bundle.firstNonce + bundle.payloads.length)) return "the nonces run past 2^53";
+  if (bundle.parents.length !== 1) return `${bundle.parents.length} parents: a lane's bundle names the vertex before it`;
+  const total = bundle.payloads.reduce((sum, payload) => sum + payload.length, 0);
+  if (total > BUNDLE_PAYLOAD_BYTES_MAX) return `${total} payload bytes, at most ${BUNDLE_PAYLOAD_BYTES_MAX}`;
+  return null;
+}
+
+/** Computes every id of a well-formed bundle. */
+export function holdBundle(network: NetworkContext, bundle: Bundle): HeldBundle {
+  const fault = bundleFault(network, bundle);
+  assert(fault === null, `a well-formed bundle: ${fault}`);
+  const creator = network.set.at(bundle.creator).nodeId;
+  const vertexIds = bundle.payloads.map((_, index) => vertexId(network.genesis, vertexAt(bundle, creator, index)));
+  const ref: BundleRef = {
+    digest: bundleDigest(network, bundle, vertexIds),
+    creator: bundle.creator,
+    firstNonce: bundle.firstNonce,
+    count: bundle.payloads.length,
+    previous: present(bundle.parents[0], "a lane parent"),
+    tip: present(vertexIds.at(-1), "a bundle's last vertex"),
+  };
+  return { bundle, ref, vertexIds };
+}
+
+export function vertexAt(bundle: Bundle, creator: NodeId, index: number): Vertex {
+  return {
+    creator,
+    nonce: (bundle.firstNonce + index) as Nonce,
+    timestampMs: bundle.timestampMs,
+    parents: bundle.parents,
+    payload: present(bundle.payloads[index], `payload ${index}`),
+  };
+}
+
+/** What a creator signs when it makes a bundle. Two bundles of one creator at one nonce are equivocation. */
+export function bundleStatement(ref: BundleRef): Statement {
+  return { phase: "bundle", view: 0, sequence: ref.firstNonce, digest: ref.digest };
+}
+
+/** The Merkle root of the vertex ids, bound to creator, nonces and time; a vertex is proved by its path to it. */
+function bundleDigest(network: NetworkContext, bundle: Bundle, vertexIds: readonly Hash[]): Hash {
+  const writer = new Writer(128);
+  writer.hash(network.genesis);
+  writer.hash(network.set.at(bundle.creator).nodeId);
+  writer.u64(bundle.firstNonce);
+  writer.u64(bundle.payloads.length);
+  writer.hash(merkleRoot(vertexIds));
+  return hashOf("bundle", writer.finish());
+}

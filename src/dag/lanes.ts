@@ -1,0 +1,128 @@
+import { assert, present } from "../lib/assert.ts";
+import { compareHashes, type Hash } from "../lib/hash.ts";
+import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import type { BundleRef } from "./bundle.ts";
+
+/** Up to where one creator's lane is executed. */
+export interface LaneTip {
+  readonly nonce: Nonce;
+  readonly tip: Hash;
+}
+
+/** The most bundles of one creator that may wait; at 1,024 vertices each far above any `max_pending_vertices`. */
+export const LANE_WAITING_MAX = 4096;
+
+interface Lane {
+  executed: LaneTip;
+  /** Held bundles not yet executed, by the vertex that they follow. More than one under a key is a creator's fork. */
+  readonly children: Map<Hash, BundleRef[]>;
+  count: number;
+  waitingSinceMs: number | null;
+}
+
+/**
+ * The bundles that are held and wait to be ordered, one lane a creator. The rule of execution is that of a lane: a bundle
+ * executes only directly after the vertex that it names as its first parent. So "exactly once" needs one tip a lane
+ * instead of every hash of history, and a fork of one creator has one winner, the branch that is ordered first.
+ */
+export class Lanes {
+  readonly #lanes: Lane[];
+  readonly #held = new Map<Hash, BundleRef>();
+
+  constructor(network: NetworkContext, executed: readonly LaneTip[]) {
+    assert(executed.length === network.set.size, "one executed tip for each validator");
+    this.#lanes = executed.map((tip) => ({ executed: tip, children: new Map(), count: 0, waitingSinceMs: null }));
+  }
+
+  /** Whether the body of this bundle is held. */
+  has(digest: Hash): boolean {
+    return this.#held.has(digest);
+  }
+
+  get(digest: Hash): BundleRef | undefined {
+    return this.#held.get(digest);
+  }
+
+  executed(creator: ValidatorIndex): LaneTip {
+    return this.#lane(creator).executed;
+  }
+
+  executedTips(): readonly LaneTip[] {
+    return this.#lanes.map((lane) => lane.executed);
+  }
+
+  /**
+   * Takes note of a held bundle. One that is executed already is remembered as held only (a later proposal may name
+   * it again). Answers false when the lane is full: the bundle can be fetched again when a proposal names it.
+   */
+  add(ref: BundleRef, nowMs: number): boolean {
+    if (this.#held.has(ref.digest)) return true;
+    const lane = this.#lane(ref.creator);
+    if (ref.firstNonce <= lane.executed.nonce) {
+      this.#held.set(ref.digest, ref);
+      return true;
+    }
+    if (lane.count >= LANE_WAITING_MAX) return false;
+    this.#held.set(ref.digest, ref);
+    const siblings = lane.children.get(ref.previous) ?? [];
+    siblings.push(ref);
+    siblings.sort((left, right) => compareHashes(left.digest, right.digest));
+    lane.children.set(ref.previous, siblings);
+    lane.count += 1;
+    if (lane.waitingSinceMs === null && this.#isNext(lane, ref)) lane.waitingSinceMs = nowMs;
+    return true;
+  }
+
+  /** The bundle that may execute next in a lane after `tip`, where it is held; of a fork, the lowest digest. */
+  next(creator: ValidatorIndex, tip: LaneTip): BundleRef | undefined {
+    return this.#lane(creator)
+      .children.get(tip.tip)
+      ?.find((ref) => ref.firstNonce === tip.nonce + 1);
+  }
+
+  /** Moves a lane's executed tip, and forgets what can no longer execute (executed bundles and losing forks). */
+  onExecuted(creator: ValidatorIndex, tip: LaneTip, nowMs: number): void {
+    const lane = this.#lane(creator);
+    if (tip.nonce === lane.executed.nonce) return;
+    assert(tip.nonce > lane.executed.nonce, "a lane never moves back");
+    lane.executed = tip;
+    for (const [previous, siblings] of lane.children) {
+      const left = siblings.filter((ref) => ref.firstNonce > tip.nonce);
+      lane.count -= siblings.length - left.length;
+      if (left.length === 0) lane.children.delete(previous);
+      else lane.children.set(previous, left);
+    }
+    lane.waitingSinceMs = this.next(creator, tip) === undefined ? null : nowMs;
+  }
+
+  /** Lets go of held bundles that no open slot names any more and that are executed. */
+  forget(digests: Iterable<Hash>): void {
+    for (const digest of digests) {
+      const ref = this.#held.get(digest);
+      if (ref !== undefined && ref.firstNonce <= this.#lane(ref.creator).executed.nonce) this.#held.delete(digest);
+    }
+  }
+
+  /** When the lane that has waited longest last moved; null when nothing executable waits. Time in `nowMs`'s clock. */
+  waitingSinceMs(): number | null {
+    let oldest: number | null = null;
+    for (const { waitingSinceMs } of this.#lanes) {
+      if (waitingSinceMs !== null && (oldest === null || waitingSinceMs < oldest)) oldest = waitingSinceMs;
+    }
+    return oldest;
+  }
+
+  /** Starts every waiting lane's clock anew: a new leader gets the whole time-out. */
+  restartWaiting(nowMs: number): void {
+    for (const lane of this.#lanes) if (lane.waitingSinceMs !== null) lane.waitingSinceMs = nowMs;
+  }
+
+  #isNext(lane: Lane, ref: BundleRef): boolean {
+    return ref.previous === lane.executed.tip && ref.firstNonce === lane.executed.nonce + 1;
+  }
+
+  #lane(creator: ValidatorIndex): Lane {
+    return present(this.#lanes[creator], `lane ${creator}`);
+  }
+}
