@@ -3,6 +3,12 @@ import { type Hash, hashBytes } from "../lib/hash.ts";
 import { digestOf, hashOf } from "./hash.ts";
 
 /**
+ * Peers supply leaf counts. Above this, the 32-bit shifts below and the 32-bit count in the root would take 2^32 + 2 leaves
+ * for 2; no tree that we build comes near it.
+ */
+const LEAF_COUNT_MAX = 0x4000_0000;
+
+/**
  * Merkle trees over digests, shaped as in RFC 6962 §2.1: leaves and inner nodes are hashed under different domains, an
  * odd node moves up unpaired (nothing is duplicated, so Bitcoin's CVE-2012-2459 has no counterpart), and the root binds
  * the number of leaves.
@@ -11,6 +17,7 @@ import { digestOf, hashOf } from "./hash.ts";
  */
 export function merkleRoot(leaves: readonly Hash[]): Hash {
   assert(leaves.length > 0, "a Merkle tree has at least one leaf");
+  assert(leaves.length <= LEAF_COUNT_MAX, `a Merkle tree of ${leaves.length} leaves`);
   let level = leaves.map(leafDigest);
   while (level.length > 1) level = parentLevel(level);
   return bindCount(present(level[0], "the top of a Merkle tree"), leaves.length);
@@ -31,9 +38,10 @@ export function merklePath(leaves: readonly Hash[], index: number): readonly Has
   return path;
 }
 
-/** The root that this leaf and path lead to, or null where the path's length does not fit the tree. */
+/** The root that this leaf and path lead to, or null where index, count and path's length do not fit any tree. */
 export function rootFromPath(leaf: Hash, index: number, leafCount: number, path: readonly Hash[]): Hash | null {
-  if (index < 0 || index >= leafCount) return null;
+  if (!Number.isSafeInteger(leafCount) || leafCount > LEAF_COUNT_MAX) return null;
+  if (!Number.isSafeInteger(index) || index < 0 || index >= leafCount) return null;
   let node = leafDigest(leaf);
   let position = index;
   let width = leafCount;
