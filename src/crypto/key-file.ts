@@ -45,11 +45,12 @@ export async function writeKeyFile(
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await writeSynced(temporary, json);
     if (options.overwrite === true) await rename(temporary, path);
-    // A link fails where the name is taken, a rename would replace it: two writers at once cannot lose a key.
-    else await link(temporary, path);
+    else await linkNew(temporary, path);
     await syncFolder(dirname(path));
   } catch (cause) {
-    throw writeFailure(path, cause);
+    if (cause instanceof KeyFileError) throw cause;
+    const message = `could not be written (${reasonOf(cause)}); check folder and free space`;
+    throw new KeyFileError("io", path, message, { cause });
   } finally {
     // A failure to tidy up must not hide why the writing failed.
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -127,6 +128,17 @@ async function writeSynced(path: string, text: string): Promise<void> {
   }
 }
 
+/** A link fails where the name is taken, a rename would replace it: of two writers at once neither loses a key. */
+async function linkNew(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (cause) {
+    if (codeOf(cause) !== "EEXIST") throw cause;
+    const message = "there is a file already; choose another name, or move it away";
+    throw new KeyFileError("exists", path, message, { cause });
+  }
+}
+
 /** Makes the new name itself durable. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
@@ -135,15 +147,6 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
-}
-
-function writeFailure(path: string, cause: unknown): KeyFileError {
-  if (codeOf(cause) === "EEXIST") {
-    return new KeyFileError("exists", path, "there is a file already; choose another name, or move it away", { cause });
-  }
-  return new KeyFileError("io", path, `could not be written (${reasonOf(cause)}); check folder and free space`, {
-    cause,
-  });
 }
 
 function readFailure(path: string, cause: unknown): KeyFileError {

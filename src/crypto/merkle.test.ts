@@ -50,9 +50,9 @@ function at<T>(values: readonly T[], index: number): T {
   return value;
 }
 
-const anyTree = fc.integer({ min: 1, max: 70 }).chain((count) =>
-  fc.record({ leaves: fc.constant(leavesOf(count)), index: fc.integer({ min: 0, max: count - 1 }) }),
-);
+const anyTree = fc
+  .integer({ min: 1, max: 70 })
+  .chain((count) => fc.record({ leaves: fc.constant(leavesOf(count)), index: fc.integer({ min: 0, max: count - 1 }) }));
 
 describe("a Merkle tree", () => {
   test("has RFC 6962's root and paths for every size up to 40", () => {

@@ -61,8 +61,9 @@ export async function decryptSeeds(
 function deriveKey(passphrase: string, salt: Uint8Array): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     scrypt(passphrase.normalize("NFKC"), salt, 32, SCRYPT_COST, (error, key) => {
-      if (error === null) resolve(key);
-      else reject(error);
+      // Bun gives undefined where Node gives null.
+      if (error) reject(error);
+      else resolve(key);
     });
   });
 }

@@ -92,7 +92,7 @@ async function verifyBoth(keys: ImportedPublicKeys, message: Uint8Array, signatu
 function verifyOne(key: KeyObject, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
   return new Promise((resolve) => {
     try {
-      verifyOnPool(null, message, key, signature, (error, valid) => resolve(error === null && valid === true));
+      verifyOnPool(null, message, key, signature, (error, valid) => resolve(!error && valid === true));
     } catch {
       resolve(false);
     }
