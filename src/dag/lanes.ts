@@ -113,11 +113,6 @@ export class Lanes {
     return oldest;
   }
 
-  /** Starts every waiting lane's clock anew: a new leader gets the whole time-out. */
-  restartWaiting(nowMs: number): void {
-    for (const lane of this.#lanes) if (lane.waitingSinceMs !== null) lane.waitingSinceMs = nowMs;
-  }
-
   #isNext(lane: Lane, ref: BundleRef): boolean {
     return ref.previous === lane.executed.tip && ref.firstNonce === lane.executed.nonce + 1;
   }

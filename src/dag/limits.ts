@@ -2,13 +2,13 @@ import { assert } from "../lib/assert.ts";
 import { SEAL_LEAVES_MAX } from "../membership/seal.ts";
 
 /** The largest payload of one vertex, in bytes. Larger blobs belong beside the log, with their hash in it. */
-export const PAYLOAD_BYTES_MAX = 128 * 1024;
+export const PAYLOAD_BYTES_MAX: number = 128 * 1024;
 
 /** The most vertices in one bundle: about one turn's worth at 100,000 vertices/s. */
 export const BUNDLE_VERTICES_MAX = 1024;
 
 /** The most payload bytes in one bundle: a bundle is fetched whole, so it stays well below a frame. */
-export const BUNDLE_PAYLOAD_BYTES_MAX = 1024 * 1024;
+export const BUNDLE_PAYLOAD_BYTES_MAX: number = 1024 * 1024;
 
 /** Room for a second parent (document 2, FR-003), which leaderless ordering needs; a lane names one. */
 export const PARENTS_MAX = 2;

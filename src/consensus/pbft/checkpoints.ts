@@ -1,0 +1,129 @@
+import type { LaneTip } from "../../dag/lanes.ts";
+import { assert } from "../../lib/assert.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
+import type { Signed } from "../../membership/seal.ts";
+import type { CheckpointCertificate, DurableWrite } from "../engine.ts";
+import { forgetSlot, writeStable } from "./durable.ts";
+import { CHECKPOINT_INTERVAL, RECEIVE_WINDOW } from "./limits.ts";
+import type { Checkpoint } from "./messages.ts";
+import { NULL_DIGEST } from "./new-view.ts";
+import type { CheckpointVote, Replica } from "./replica.ts";
+
+/**
+ * Garbage collection, Castro & Liskov 1999, §4.3: a checkpoint is stable with a quorum of equal state digests; what lies
+ * at or below it is forgotten, and the watermarks move.
+ *
+ * Invariant: this replica's state at a stable checkpoint is the quorum's state, or the replica stops.
+ */
+
+export function onExecuted(
+  replica: Replica,
+  event: {
+    readonly sequence: Sequence;
+    readonly stateDigest: Hash;
+    readonly lanes: readonly LaneTip[];
+    readonly nowMs: number;
+  },
+): void {
+  assert(event.sequence === replica.executed + 1, "execution in sequence");
+  replica.executed = event.sequence;
+  replica.progressed = true;
+  replica.timeout.onProgress();
+  event.lanes.forEach((tip, creator) => {
+    replica.lanes.onExecuted(creator as ValidatorIndex, tip, event.nowMs);
+  });
+  replica.trace("execute", event.sequence);
+  if (event.sequence % CHECKPOINT_INTERVAL !== 0) return;
+  replica.ownStates.set(event.sequence, event.stateDigest);
+  replica.say({ kind: "checkpoint", sequence: event.sequence, stateDigest: event.stateDigest });
+  maybeStable(replica, event.sequence);
+  const { ahead } = replica;
+  if (ahead !== null && ahead.sequence === event.sequence) becomeStable(replica, ahead);
+}
+
+export function onCheckpoint(replica: Replica, { message, proof }: Signed<Checkpoint>): void {
+  const votes = replica.checkpointVotes.get(message.sequence) ?? new Map<ValidatorIndex, CheckpointVote>();
+  if (!votes.has(proof.seal.signer)) votes.set(proof.seal.signer, { stateDigest: message.stateDigest, proof });
+  replica.checkpointVotes.set(message.sequence, votes);
+  maybeStable(replica, message.sequence);
+}
+
+/** Whether a checkpoint vote is for a place that can still become stable here. */
+export function isCheckpointExpected(replica: Replica, sequence: Sequence): boolean {
+  return (
+    sequence % CHECKPOINT_INTERVAL === 0 && sequence > replica.low && sequence <= replica.low + 2 * RECEIVE_WINDOW
+  );
+}
+
+/** Takes a proven checkpoint over: at once where this replica is there already, else when it gets there. */
+export function learnCheckpoint(replica: Replica, certificate: CheckpointCertificate): void {
+  if (certificate.sequence <= replica.low) return;
+  if (certificate.sequence <= replica.executed) {
+    // Own states are kept for every checkpoint above the stable one.
+    if (replica.ownStates.has(certificate.sequence)) becomeStable(replica, certificate);
+  } else if (replica.ahead === null || certificate.sequence < replica.ahead.sequence || replica.ahead.sequence <= replica.executed) {
+    replica.ahead = certificate;
+  }
+}
+
+function maybeStable(replica: Replica, sequence: Sequence): void {
+  const votes = replica.checkpointVotes.get(sequence);
+  if (votes === undefined) return;
+  const own = replica.ownStates.get(sequence);
+  for (const stateDigest of new Set([...votes.values()].map((vote) => vote.stateDigest))) {
+    const matching = [...votes].filter(([, vote]) => vote.stateDigest === stateDigest);
+    if (matching.length < replica.set.quorum) continue;
+    const proofs = matching
+      .sort(([left], [right]) => left - right)
+      .slice(0, replica.set.quorum)
+      .map(([, vote]) => vote.proof);
+    const certificate = { sequence, stateDigest, proofs };
+    if (own === undefined) learnCheckpoint(replica, certificate);
+    else becomeStable(replica, certificate);
+    return;
+  }
+}
+
+function becomeStable(replica: Replica, certificate: CheckpointCertificate): void {
+  const { sequence, stateDigest } = certificate;
+  if (sequence <= replica.low) return;
+  const own = replica.ownStates.get(sequence);
+  assert(own !== undefined, "a checkpoint becomes stable where it was executed");
+  assert(
+    own === stateDigest,
+    `this replica's state at sequence ${sequence} is ${own}, a quorum's is ${stateDigest}: its execution diverged; ` +
+      "do not restart it on this data, let it sync anew with an empty data folder",
+  );
+  replica.stable = certificate;
+  if (replica.ahead !== null && replica.ahead.sequence <= sequence) replica.ahead = null;
+  const writes: DurableWrite[] = [writeStable(certificate)];
+  const kept = new Set<Hash>([NULL_DIGEST]);
+  const dropped = new Set<Hash>();
+  for (const slot of replica.sortedSlots()) {
+    if (slot.sequence <= sequence) {
+      writes.push(...forgetSlot(slot.sequence));
+      replica.slots.delete(slot.sequence);
+    } else {
+      for (const digest of [slot.accepted?.digest, slot.prepared?.digest, slot.committed?.digest]) {
+        if (digest !== undefined) kept.add(digest);
+      }
+    }
+  }
+  for (const digest of replica.assigned.values()) kept.add(digest);
+  for (const [digest, batch] of replica.batches) {
+    if (kept.has(digest)) continue;
+    replica.batches.delete(digest);
+    for (const bundle of batch.bundles) dropped.add(bundle);
+  }
+  replica.lanes.forget(dropped);
+  forgetUpTo(replica.checkpointVotes, sequence);
+  forgetUpTo(replica.ownStates, sequence);
+  replica.emit({ kind: "persist", writes });
+  replica.emit({ kind: "checkpoint", certificate });
+  replica.trace("checkpoint-stable", sequence);
+}
+
+function forgetUpTo<V>(map: Map<Sequence, V>, sequence: Sequence): void {
+  for (const key of map.keys()) if (key <= sequence) map.delete(key);
+}

@@ -1,0 +1,134 @@
+import { type Codec, decode, encode } from "../../codec/codec.ts";
+import { option, struct } from "../../codec/composites.ts";
+import { bool, hash } from "../../codec/primitives.ts";
+import { type Batch, batchCodec } from "../../dag/batch.ts";
+import { assert } from "../../lib/assert.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { Sequence, View } from "../../membership/ids.ts";
+import { type Proof, proofCodec, type Signed } from "../../membership/seal.ts";
+import type { CheckpointCertificate, DurableWrite } from "../engine.ts";
+import {
+  checkpointCertificateCodec,
+  messageCodec,
+  preparedCertificateCodec,
+  signedNewViewCodec,
+  viewCodec,
+} from "./codec.ts";
+import type { NewView, PreparedCertificate, ViewChange } from "./messages.ts";
+
+/**
+ * What PBFT must not forget. Each row is written before the message that depends on it leaves: a replica that comes back
+ * after a crash says again what it said, and never anything else.
+ */
+
+/** The accepted proposal of one sequence; stands for the prepare (the leader's pre-prepare) that was sent for it. */
+export interface AcceptedRecord {
+  readonly view: View;
+  readonly digest: Hash;
+  readonly batch: Batch | null;
+  readonly proof: Proof | null;
+}
+
+export interface ViewRecord {
+  readonly view: View;
+  readonly active: boolean;
+}
+
+export interface RestoredState {
+  readonly view: ViewRecord;
+  readonly ownViewChange: ViewChange | null;
+  readonly ownNewView: NewView | null;
+  readonly newView: Signed<NewView> | null;
+  readonly stable: CheckpointCertificate | null;
+  readonly accepted: ReadonlyMap<Sequence, AcceptedRecord>;
+  readonly prepared: ReadonlyMap<Sequence, PreparedCertificate>;
+}
+
+const acceptedCodec: Codec<AcceptedRecord> = struct<AcceptedRecord>({
+  view: viewCodec,
+  digest: hash,
+  batch: option(batchCodec),
+  proof: option(proofCodec),
+});
+
+const viewRecordCodec: Codec<ViewRecord> = struct<ViewRecord>({ view: viewCodec, active: bool });
+
+const VIEW = "view";
+const OWN_VIEW_CHANGE = "own-view-change";
+const OWN_NEW_VIEW = "own-new-view";
+const NEW_VIEW = "new-view";
+const STABLE = "stable";
+const ACCEPTED = "accepted/";
+const PREPARED = "prepared/";
+
+export const writeView = (record: ViewRecord): DurableWrite => row(VIEW, viewRecordCodec, record);
+export const writeOwnViewChange = (message: ViewChange): DurableWrite => row(OWN_VIEW_CHANGE, messageCodec, message);
+export const writeOwnNewView = (message: NewView): DurableWrite => row(OWN_NEW_VIEW, messageCodec, message);
+export const writeNewView = (signed: Signed<NewView>): DurableWrite => row(NEW_VIEW, signedNewViewCodec, signed);
+export const writeStable = (stable: CheckpointCertificate): DurableWrite =>
+  row(STABLE, checkpointCertificateCodec, stable);
+export const writeAccepted = (sequence: Sequence, record: AcceptedRecord): DurableWrite =>
+  row(ACCEPTED + sequenceKey(sequence), acceptedCodec, record);
+export const writePrepared = (certificate: PreparedCertificate): DurableWrite =>
+  row(PREPARED + sequenceKey(certificate.sequence), preparedCertificateCodec, certificate);
+
+export function forgetSlot(sequence: Sequence): readonly DurableWrite[] {
+  return [
+    { key: ACCEPTED + sequenceKey(sequence), value: null },
+    { key: PREPARED + sequenceKey(sequence), value: null },
+  ];
+}
+
+/**
+ * The state that these rows hold; an empty list is a new replica.
+ * @throws DecodeError when a row is damaged
+ */
+export function restore(rows: readonly { readonly key: string; readonly value: Uint8Array }[]): RestoredState {
+  const byKey = new Map(rows.map(({ key, value }) => [key, value]));
+  return {
+    view: read(byKey, VIEW, viewRecordCodec) ?? { view: 0 as View, active: true },
+    ownViewChange: messageOf(byKey, OWN_VIEW_CHANGE, "view-change"),
+    ownNewView: messageOf(byKey, OWN_NEW_VIEW, "new-view"),
+    newView: read(byKey, NEW_VIEW, signedNewViewCodec),
+    stable: read(byKey, STABLE, checkpointCertificateCodec),
+    accepted: readSlots(rows, ACCEPTED, acceptedCodec),
+    prepared: readSlots(rows, PREPARED, preparedCertificateCodec),
+  };
+}
+
+function row<T>(key: string, codec: Codec<T>, value: T): DurableWrite {
+  return { key, value: encode(codec, value) };
+}
+
+function read<T>(rows: ReadonlyMap<string, Uint8Array>, key: string, codec: Codec<T>): T | null {
+  const value = rows.get(key);
+  return value === undefined ? null : decode(codec, value);
+}
+
+function messageOf<K extends "view-change" | "new-view">(
+  rows: ReadonlyMap<string, Uint8Array>,
+  key: string,
+  kind: K,
+): (K extends "view-change" ? ViewChange : NewView) | null {
+  const message = read(rows, key, messageCodec);
+  if (message === null) return null;
+  assert(message.kind === kind, `a ${kind} under the key ${key}`);
+  return message as K extends "view-change" ? ViewChange : NewView;
+}
+
+function readSlots<T>(
+  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+  prefix: string,
+  codec: Codec<T>,
+): ReadonlyMap<Sequence, T> {
+  const slots = new Map<Sequence, T>();
+  for (const { key, value } of rows) {
+    if (key.startsWith(prefix)) slots.set(Number.parseInt(key.slice(prefix.length), 16) as Sequence, decode(codec, value));
+  }
+  return slots;
+}
+
+/** Fixed width, so that keys sort as numbers do. */
+function sequenceKey(sequence: Sequence): string {
+  return sequence.toString(16).padStart(14, "0");
+}

@@ -1,0 +1,248 @@
+import { decode, encode } from "../../codec/codec.ts";
+import type { Lanes } from "../../dag/lanes.ts";
+import { unreachable } from "../../lib/assert.ts";
+import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
+import type { Signed } from "../../membership/seal.ts";
+import type { NetworkContext } from "../../membership/validator-set.ts";
+import type { Effect, Engine, EngineEvent, EngineStatus, EngineWire, Verdict, Verified } from "../engine.ts";
+import { armResend, continueSync, isBehind, onPeerStatus, onResendTimer, onSynced, onSyncFailed } from "./catch-up.ts";
+import { onCheckpoint, onExecuted } from "./checkpoints.ts";
+import { messageCodec } from "./codec.ts";
+import type { RestoredState } from "./durable.ts";
+import { EARLY_MESSAGES_MAX } from "./limits.ts";
+import type { PbftMessage } from "./messages.ts";
+import { planNewView } from "./new-view.ts";
+import { advanceAll, type Instant, maybePropose, onCommit, onPrepare, onPrePrepare, sayPrePrepare } from "./normal-case.ts";
+import { Replica } from "./replica.ts";
+import { screen } from "./screen.ts";
+import { innerObligations, statementOf } from "./statements.ts";
+import { AdaptiveTimeout, type TimeoutLimits } from "./timeouts.ts";
+import { onNewView, onViewChange, startViewChange } from "./view-changing.ts";
+
+export interface PbftOptions {
+  readonly network: NetworkContext;
+  /** This node's place in the set; null for an observer. */
+  readonly self: ValidatorIndex | null;
+  readonly lanes: Lanes;
+  readonly timeouts: TimeoutLimits;
+  /** The last executed sequence of the ledger. */
+  readonly executed: Sequence;
+  readonly restored: RestoredState;
+}
+
+/**
+ * Practical Byzantine Fault Tolerance (Castro & Liskov, OSDI 1999; ACM TOCS 2002), with batches, pipelining under
+ * watermarks, and status messages for catching up.
+ *
+ * Safety invariant: no two correct replicas execute different batches at one sequence, while at most f of n lie.
+ */
+export class PbftEngine implements Engine<PbftMessage> {
+  readonly name = "pbft";
+  readonly wire: EngineWire<PbftMessage>;
+  readonly #replica: Replica;
+
+  constructor(options: PbftOptions) {
+    const timeout = new AdaptiveTimeout(options.timeouts);
+    this.#replica = new Replica({ ...options, timeout });
+    restoreInto(this.#replica, options.restored);
+    this.wire = {
+      encode: (message) => encode(messageCodec, message),
+      decode: (bytes) => decode(messageCodec, bytes),
+      statementOf,
+      obligationsOf: (message) => innerObligations(options.network, message),
+    };
+  }
+
+  step(event: EngineEvent<PbftMessage>): readonly Effect<PbftMessage>[] {
+    this.#dispatch(event);
+    this.#updateTimers(event.nowMs);
+    return this.#replica.takeEffects();
+  }
+
+  screen(from: ValidatorIndex, message: PbftMessage): Verdict {
+    return screen(this.#replica, from, message);
+  }
+
+  status(): EngineStatus {
+    const replica = this.#replica;
+    const newest = replica.slots.get(replica.executed);
+    return {
+      view: replica.view,
+      active: replica.active,
+      leader: replica.leader,
+      executed: replica.executed,
+      stable: replica.low,
+      participation: (newest?.commits.size ?? 0) / replica.set.size,
+      timeoutMs: replica.timeout.currentMs(),
+    };
+  }
+
+  #dispatch(event: EngineEvent<PbftMessage>): void {
+    const replica = this.#replica;
+    switch (event.kind) {
+      case "start":
+        return start(replica, event.nowMs);
+      case "message":
+        return this.#onMessage(event.signed, event);
+      case "bundles":
+        for (const ref of event.refs) replica.lanes.add(ref, event.nowMs);
+        return advanceAll(replica, event);
+      case "batches":
+        for (const batch of event.batches) replica.learnBatch(batch);
+        return advanceAll(replica, event);
+      case "timer":
+        return this.#onTimer(event.name, event);
+      case "executed":
+        onExecuted(replica, event);
+        maybePropose(replica, event);
+        return continueSync(replica);
+      case "peer-status":
+        return onPeerStatus(replica, event.from, event.status);
+      case "peer-connected":
+        return replica.emit({ kind: "status", to: event.peer, status: replica.status() });
+      case "synced":
+        return onSynced(replica, event.from, event.slots, event.checkpoint);
+      case "sync-failed":
+        return onSyncFailed(replica, event.from);
+      default:
+        return unreachable(event);
+    }
+  }
+
+  #onMessage(signed: Verified<Signed<PbftMessage>>, at: Instant): void {
+    const replica = this.#replica;
+    // Verification takes time: what was expected before it may be stale now.
+    if (screen(replica, signed.proof.seal.signer, signed.message).kind !== "accept") return;
+    const { message, proof } = signed;
+    switch (message.kind) {
+      case "pre-prepare":
+        return this.#isPresent(signed, message.view) ? onPrePrepare(replica, { message, proof }, at) : undefined;
+      case "prepare":
+        return this.#isPresent(signed, message.view) ? onPrepare(replica, { message, proof }, at) : undefined;
+      case "commit":
+        return onCommit(replica, { message, proof }, at);
+      case "checkpoint":
+        return onCheckpoint(replica, { message, proof });
+      case "view-change":
+        return onViewChange(replica, { message, proof }, at);
+      case "new-view":
+        onNewView(replica, { message, proof }, at);
+        return this.#replayEarly(at);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  /** Whether a message is of the active view; one of a view to come is kept for it. */
+  #isPresent(signed: Verified<Signed<PbftMessage>>, view: View): boolean {
+    const replica = this.#replica;
+    if (view === replica.view && replica.active) return true;
+    const { signer } = signed.proof.seal;
+    const kept = replica.early.get(signer) ?? [];
+    if (kept.length < EARLY_MESSAGES_MAX) kept.push(signed);
+    replica.early.set(signer, kept);
+    return false;
+  }
+
+  #replayEarly(at: Instant): void {
+    const kept = [...this.#replica.early].sort(([left], [right]) => left - right).flatMap(([, messages]) => messages);
+    this.#replica.early.clear();
+    for (const signed of kept) this.#onMessage(signed, at);
+  }
+
+  #onTimer(name: "progress" | "new-view" | "resend", at: Instant): void {
+    const replica = this.#replica;
+    // A timer that was set anew or cancelled since may still fire: its time tells.
+    const due = replica.timers.get(name);
+    if (due === undefined || due > at.nowMs) return;
+    replica.timers.delete(name);
+    switch (name) {
+      case "progress":
+        if (!replica.active || this.#progressDueMs() === null) return;
+        if (isBehind(replica)) {
+          replica.patientSinceMs = at.nowMs;
+          return;
+        }
+        return startViewChange(replica, (replica.view + 1) as View);
+      case "new-view":
+        return replica.active ? undefined : startViewChange(replica, (replica.view + 1) as View);
+      case "resend":
+        return onResendTimer(replica, at);
+      default:
+        return unreachable(name);
+    }
+  }
+
+  /** When the leader's time is up: the longest wait of a lane, or of an unfinished place, plus the time-out. */
+  #progressDueMs(): number | null {
+    const replica = this.#replica;
+    if (!replica.active || replica.self === null) return null;
+    const waits = [replica.lanes.waitingSinceMs(), this.#unfinishedSinceMs()].filter((since) => since !== null);
+    if (waits.length === 0) return null;
+    return Math.max(Math.min(...waits), replica.patientSinceMs) + replica.timeout.currentMs();
+  }
+
+  #unfinishedSinceMs(): number | null {
+    const next = this.#replica.slots.get((this.#replica.finalizing + 1) as Sequence);
+    return next?.accepted?.atMs ?? null;
+  }
+
+  #updateTimers(nowMs: number): void {
+    const replica = this.#replica;
+    if (!replica.started) return;
+    const due = this.#progressDueMs();
+    if (due === null) replica.cancelTimer("progress");
+    else replica.setTimer("progress", due);
+    const idle = due === null && replica.active && replica.syncing === null && replica.ahead === null;
+    if (!idle || replica.self === null) armResend(replica, nowMs);
+  }
+}
+
+/** What this replica said before it went down it says again; what it learned it has. */
+function restoreInto(replica: Replica, restored: RestoredState): void {
+  replica.view = restored.view.view;
+  replica.active = restored.view.active;
+  replica.stable = restored.stable;
+  replica.newView = restored.newView;
+  replica.ownNewView = restored.ownNewView;
+  replica.ownViewChange = restored.view.active ? null : restored.ownViewChange;
+  const { newView } = restored;
+  if (newView !== null && newView.message.view === replica.view) {
+    const plan = planNewView(newView.message.viewChanges);
+    replica.assigned = plan.assigned;
+    replica.nextSequence = Math.max(replica.nextSequence, plan.last + 1) as Sequence;
+  }
+  for (const [sequence, record] of restored.accepted) {
+    if (sequence <= replica.low) continue;
+    if (record.batch !== null) replica.learnBatch(record.batch);
+    if (record.view !== replica.view || !replica.active) continue;
+    replica.slot(sequence).accepted = { view: record.view, digest: record.digest, proof: record.proof, atMs: 0 };
+    replica.nextSequence = Math.max(replica.nextSequence, sequence + 1) as Sequence;
+  }
+  for (const [sequence, certificate] of restored.prepared) {
+    if (sequence > replica.low) replica.slot(sequence).prepared = certificate;
+  }
+}
+
+function start(replica: Replica, nowMs: number): void {
+  replica.started = true;
+  replica.patientSinceMs = nowMs;
+  if (!replica.active) {
+    if (replica.ownViewChange !== null) replica.say(replica.ownViewChange);
+    if (replica.ownNewView?.view === replica.view) replica.say(replica.ownNewView);
+  }
+  for (const slot of replica.sortedSlots()) sayAgain(replica, slot.sequence);
+  replica.emit({ kind: "status", to: "all", status: replica.status() });
+}
+
+function sayAgain(replica: Replica, sequence: Sequence): void {
+  const { accepted, prepared } = replica.slot(sequence);
+  if (accepted === null) return;
+  const { view, digest } = accepted;
+  if (replica.leads) sayPrePrepare(replica, sequence, digest);
+  if (prepared !== null && prepared.view === view && prepared.digest === digest) {
+    replica.slot(sequence).commitSaid = true;
+    replica.say({ kind: "commit", view, sequence, digest });
+  }
+}
+

@@ -1,0 +1,161 @@
+import { type Batch, batchDigest, NULL_BATCH } from "../../dag/batch.ts";
+import type { Lanes, LaneTip } from "../../dag/lanes.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
+import type { Proof, Signed } from "../../membership/seal.ts";
+import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
+import type { CheckpointCertificate, Effect, PeerStatus, TimerName, Trace, Verified } from "../engine.ts";
+import { RECEIVE_WINDOW } from "./limits.ts";
+import type { NewView, PbftMessage, ViewChange } from "./messages.ts";
+import { NULL_DIGEST } from "./new-view.ts";
+import { Slot } from "./slot.ts";
+import type { AdaptiveTimeout } from "./timeouts.ts";
+
+export interface CheckpointVote {
+  readonly stateDigest: Hash;
+  readonly proof: Proof;
+}
+
+/**
+ * One replica's state, shared by the modules of this folder (normal case, checkpoints, view changes, catch-up), and the
+ * list of effects of the step under way.
+ */
+export class Replica {
+  readonly network: NetworkContext;
+  /** Null for an observer, which follows and never votes. */
+  readonly self: ValidatorIndex | null;
+  readonly lanes: Lanes;
+  readonly timeout: AdaptiveTimeout;
+
+  /** Invariant: never decreases. */
+  view: View = 0 as View;
+  /** False from the moment this replica asks for `view` until it has that view's new-view message. */
+  active = true;
+  /** h, with its proof; null is genesis. Invariant: its sequence never decreases. */
+  stable: CheckpointCertificate | null = null;
+  /** Handed over for execution so far. Invariant: executed <= finalizing <= executed + what one step hands over. */
+  finalizing: Sequence;
+  executed: Sequence;
+  /** The leader's next free sequence. Invariant: no proposal of this replica in this view has this sequence or more. */
+  nextSequence: Sequence;
+  /** The largest timestamp that this leader proposed or saw. */
+  timestampMs = 0;
+
+  readonly slots: Map<Sequence, Slot> = new Map();
+  readonly batches: Map<Hash, Batch> = new Map([[NULL_DIGEST, NULL_BATCH]]);
+  /** What this view's new-view message obliges the leader to propose. */
+  assigned: ReadonlyMap<Sequence, Hash> = new Map();
+  /** How far each lane is proposed by this leader. */
+  readonly proposed: Map<ValidatorIndex, LaneTip> = new Map();
+
+  readonly checkpointVotes: Map<Sequence, Map<ValidatorIndex, CheckpointVote>> = new Map();
+  readonly ownStates: Map<Sequence, Hash> = new Map();
+  /** A proven checkpoint that this replica has not executed up to. */
+  ahead: CheckpointCertificate | null = null;
+
+  readonly viewChanges: Map<ValidatorIndex, Signed<ViewChange>> = new Map();
+  ownViewChange: ViewChange | null = null;
+  ownNewView: NewView | null = null;
+  newView: Signed<NewView> | null = null;
+  readonly early: Map<ValidatorIndex, Verified<Signed<PbftMessage>>[]> = new Map();
+
+  readonly peers: Map<ValidatorIndex, PeerStatus> = new Map();
+  syncing: { readonly from: ValidatorIndex; readonly until: Sequence | null } | null = null;
+  /** A leader's time never counts from before this: a new view, this node's start, or its own lag. */
+  patientSinceMs = 0;
+  /** Whether anything was executed since the last look of the resend timer. */
+  progressed = false;
+  started = false;
+  readonly timers: Map<TimerName, number> = new Map();
+
+  #out: Effect<PbftMessage>[] = [];
+
+  constructor(options: {
+    readonly network: NetworkContext;
+    readonly self: ValidatorIndex | null;
+    readonly lanes: Lanes;
+    readonly timeout: AdaptiveTimeout;
+    readonly executed: Sequence;
+  }) {
+    this.network = options.network;
+    this.self = options.self;
+    this.lanes = options.lanes;
+    this.timeout = options.timeout;
+    this.executed = options.executed;
+    this.finalizing = options.executed;
+    this.nextSequence = (options.executed + 1) as Sequence;
+  }
+
+  get set(): ValidatorSet {
+    return this.network.set;
+  }
+
+  get leader(): ValidatorIndex {
+    return this.set.leaderOf(this.view);
+  }
+
+  get leads(): boolean {
+    return this.self !== null && this.leader === this.self;
+  }
+
+  /** h: the sequence of the stable checkpoint. */
+  get low(): Sequence {
+    return this.stable?.sequence ?? (0 as Sequence);
+  }
+
+  inReceiveWindow(sequence: Sequence): boolean {
+    return sequence > this.low && sequence <= this.low + RECEIVE_WINDOW;
+  }
+
+  slot(sequence: Sequence): Slot {
+    const known = this.slots.get(sequence);
+    if (known !== undefined) return known;
+    const slot = new Slot(sequence);
+    this.slots.set(sequence, slot);
+    return slot;
+  }
+
+  /** Open slots, ascending: what is iterated is part of the protocol. */
+  sortedSlots(): readonly Slot[] {
+    return [...this.slots.values()].sort((left, right) => left.sequence - right.sequence);
+  }
+
+  learnBatch(batch: Batch): Hash {
+    const digest = batchDigest(batch);
+    this.batches.set(digest, batch);
+    return digest;
+  }
+
+  status(): PeerStatus {
+    return { view: this.view, active: this.active, executed: this.executed, stable: this.low };
+  }
+
+  emit(effect: Effect<PbftMessage>): void {
+    this.#out.push(effect);
+  }
+
+  /** Says something to all, itself included; an observer has nothing to say. */
+  say(message: PbftMessage): void {
+    if (this.self !== null) this.emit({ kind: "broadcast", message });
+  }
+
+  trace(phase: Trace["phase"], sequence: Sequence, detail = ""): void {
+    this.emit({ kind: "trace", trace: { phase, view: this.view, sequence, detail } });
+  }
+
+  setTimer(name: TimerName, atMs: number): void {
+    if (this.timers.get(name) === atMs) return;
+    this.timers.set(name, atMs);
+    this.emit({ kind: "set-timer", name, atMs });
+  }
+
+  cancelTimer(name: TimerName): void {
+    if (this.timers.delete(name)) this.emit({ kind: "cancel-timer", name });
+  }
+
+  takeEffects(): readonly Effect<PbftMessage>[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+}
