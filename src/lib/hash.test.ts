@@ -1,0 +1,40 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { compareHashes, HASH_BYTES, type Hash, hashBytes, isHash, toHash, ZERO_HASH } from "./hash.ts";
+
+const anyHashBytes = fc.uint8Array({ minLength: HASH_BYTES, maxLength: HASH_BYTES });
+
+describe("a hash", () => {
+  test("goes to bytes and back", () => {
+    fc.assert(
+      fc.property(anyHashBytes, (bytes) => {
+        expect(isHash(toHash(bytes))).toBe(true);
+        expect(hashBytes(toHash(bytes))).toEqual(bytes);
+      }),
+    );
+  });
+
+  test("sorts as its bytes do", () => {
+    fc.assert(
+      fc.property(anyHashBytes, anyHashBytes, (left, right) => {
+        expect(compareHashes(toHash(left), toHash(right))).toBe(Buffer.compare(left, right));
+        expect(compareHashes(toHash(left), toHash(left))).toBe(0);
+      }),
+    );
+  });
+
+  test.each([
+    "",
+    "0".repeat(63),
+    "0".repeat(65),
+    "A".repeat(64),
+    "g".repeat(64),
+    `${"0".repeat(64)}\n`,
+    ` ${"0".repeat(63)}`,
+  ])("is not %j", (text) => expect(isHash(text)).toBe(false));
+
+  test("of zeros is 32 zero bytes", () => {
+    expect(hashBytes(ZERO_HASH)).toEqual(new Uint8Array(HASH_BYTES));
+    expect(isHash(ZERO_HASH satisfies Hash)).toBe(true);
+  });
+});
