@@ -1,0 +1,135 @@
+import type { NodeId } from "../crypto/identity.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { PeerInfo } from "./ports.ts";
+
+/** What the node offers to those who use it: the HTTP API, the command line, a program that embeds it. */
+export interface NodeService {
+  /**
+   * Takes payloads in, all or none. `accepted` resolves when they are durable here and so never lost while this disk lives.
+   * Both promises reject with NodeError: `overloaded`, `not-ready`, `payload-too-large`, `payload-empty`, `stopping`.
+   */
+  submit(payloads: readonly Uint8Array[]): Submission;
+  /** Resolves when the vertex is final; null where no such vertex is known here. Rejects with NodeError `timeout`. */
+  whenFinalized(hash: Hash, options: { readonly timeoutMs: number }): Promise<FinalizedReceipt | null>;
+  vertex(hash: Hash): Promise<VertexView | null>;
+  /** The total order from sequence `from` (1 is the first) on, at most `limit` items. */
+  finalized(range: { readonly from: number; readonly limit: number }): Promise<readonly FinalizedItem[]>;
+  status(): NodeStatus;
+  readiness(): Readiness;
+  peers(): readonly PeerInfo[];
+  validators(): readonly ValidatorView[];
+  /** Calls back for every event from now on until the answer is called. A listener must not throw or block. */
+  subscribe(listener: (event: NodeEvent) => void): () => void;
+}
+
+export interface Submission {
+  /** The hashes of the vertices, in the order of the payloads. */
+  readonly accepted: Promise<readonly Hash[]>;
+  readonly finalized: Promise<readonly FinalizedReceipt[]>;
+}
+
+export interface FinalizedReceipt {
+  readonly hash: Hash;
+  /** The vertex's place in the total order, from 1. */
+  readonly sequence: number;
+  /** From acceptance at this node to finality, in milliseconds; null where another node or an earlier run accepted it. */
+  readonly finalityMs: number | null;
+}
+
+export interface VertexView {
+  readonly hash: Hash;
+  readonly creator: NodeId;
+  readonly nonce: number;
+  readonly timestampMs: number;
+  readonly parents: readonly Hash[];
+  readonly payload: Uint8Array;
+  readonly finalized: boolean;
+  /** Null until final. */
+  readonly sequence: number | null;
+  readonly height: number | null;
+}
+
+export interface FinalizedItem {
+  readonly sequence: number;
+  readonly hash: Hash;
+  readonly creator: NodeId;
+  readonly payload: Uint8Array;
+  /** Milliseconds since 1970; monotone along the order. */
+  readonly timestampMs: number;
+}
+
+export interface NodeStatus {
+  readonly nodeId: NodeId;
+  readonly engine: string;
+  readonly alpn: string;
+  readonly genesis: Hash;
+  readonly role: "validator" | "observer";
+  readonly view: number;
+  readonly viewActive: boolean;
+  readonly leader: NodeId;
+  readonly validators: number;
+  readonly faultTolerance: number;
+  readonly quorum: number;
+  /** The last vertex's place in the total order; 0 before the first. */
+  readonly lastSequence: number;
+  /** PBFT's sequence number of the last executed batch, and of the last stable checkpoint. */
+  readonly lastBatch: number;
+  readonly stableCheckpoint: number;
+  /** Vertices accepted here or by peers that are not final yet. */
+  readonly pending: number;
+  readonly peers: number;
+  readonly uptimeMs: number;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why not, in words for an operator; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+export interface ValidatorView {
+  readonly index: number;
+  readonly nodeId: NodeId;
+  readonly name: string;
+  readonly isLeader: boolean;
+  readonly isSelf: boolean;
+  readonly connected: boolean;
+}
+
+export type NodeEvent =
+  /** Vertices of this node's clients, durable and on their way to the others. */
+  | { readonly kind: "proposed"; readonly items: readonly ProposedItem[] }
+  /** Vertices that took their places; ascending, without gaps from event to event. */
+  | { readonly kind: "finalized"; readonly items: readonly FinalizedItem[] };
+
+export interface ProposedItem {
+  readonly hash: Hash;
+  readonly creator: NodeId;
+  readonly payload: Uint8Array;
+  readonly timestampMs: number;
+}
+
+export type NodeErrorCode =
+  | "overloaded"
+  | "not-ready"
+  | "payload-too-large"
+  | "payload-empty"
+  | "batch-too-large"
+  | "timeout"
+  | "stopping"
+  | "storage-failed"
+  | "observer";
+
+/** A refusal at the node's edge: what was wrong, and what to do. */
+export class NodeError extends Error {
+  override readonly name = "NodeError";
+  readonly code: NodeErrorCode;
+  /** After how long a retry makes sense, in milliseconds; null where none does. */
+  readonly retryAfterMs: number | null;
+
+  constructor(code: NodeErrorCode, message: string, options: { retryAfterMs?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs ?? null;
+  }
+}
