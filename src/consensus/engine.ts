@@ -21,6 +21,8 @@ export interface Engine<M> {
   /** A cheap look before the signature is checked: a flood of garbage must not buy signature checks. */
   screen(from: ValidatorIndex, message: M): Verdict;
   status(): EngineStatus;
+  /** The content of a proposal that is still open here, for peers that ask. */
+  batchOf(digest: Hash): Batch | undefined;
 }
 
 /** What the loop must know of an engine's messages to carry, sign and verify them. */

@@ -1,6 +1,8 @@
 import { decode, encode } from "../../codec/codec.ts";
+import type { Batch } from "../../dag/batch.ts";
 import type { Lanes } from "../../dag/lanes.ts";
 import { unreachable } from "../../lib/assert.ts";
+import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
@@ -75,6 +77,10 @@ export class PbftEngine implements Engine<PbftMessage> {
       participation: (newest?.commits.size ?? 0) / replica.set.size,
       timeoutMs: replica.timeout.currentMs(),
     };
+  }
+
+  batchOf(digest: Hash): Batch | undefined {
+    return this.#replica.batches.get(digest);
   }
 
   #dispatch(event: EngineEvent<PbftMessage>): void {
