@@ -7,7 +7,7 @@ import { assert } from "../lib/assert.ts";
 import { DATABASE_FOLDER, type FolderState, inspectFolder, writeMarker } from "./format-marker.ts";
 import { closeRocks, type DatabaseAdmin, RocksDatabase } from "./rocks-database.ts";
 import { rocksOpenOptions } from "./rocks-options.ts";
-import { StorageError, toStorageError } from "./storage-error.ts";
+import { failureOf, StorageError, toStorageError } from "./storage-error.ts";
 import { NO_METRICS, type StorageMetrics } from "./storage-metrics.ts";
 import { WriteQueue } from "./write-queue.ts";
 
@@ -65,9 +65,14 @@ export async function openRocksDatabase(options: RocksDatabaseOptions): Promise<
     });
     const openMs = Math.round(performance.now() - startedMs);
     log("info", "storage.opened", { path, created: state.kind !== "marked", openMs });
-    return new RocksDatabase({ path, database, columns, queue, metrics, onClosed: () => log("info", "storage.closed", { path }) });
+    const onClosed = (reason: unknown): void => {
+      if (reason === null) log("info", "storage.closed", { path });
+      else log("warn", "storage.closed-with-error", { path, message: failureOf(reason).message });
+    };
+    return new RocksDatabase({ path, database, columns, queue, metrics, onClosed });
   } catch (error) {
-    await closeRocks(database, path);
+    // The reason for closing matters more than whether that worked too.
+    await closeRocks(database, path).catch(() => {});
     throw toStorageError(error, "open the database", { path });
   }
 }

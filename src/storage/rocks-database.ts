@@ -23,7 +23,8 @@ export interface OpenParts {
   readonly columns: RocksColumns;
   readonly queue: WriteQueue;
   readonly metrics: StorageMetrics;
-  readonly onClosed: () => void;
+  /** The reason is null when the database closed in order. */
+  readonly onClosed: (reason: unknown) => void;
 }
 
 /**
@@ -108,8 +109,13 @@ export class RocksDatabase implements Database, DatabaseAdmin {
     // The thread must have ended before the database that it points to is gone.
     await queue.close();
     if (this.#readsInFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
-    await closeRocks(database, path);
-    onClosed();
+    const error = await closeRocks(database, path).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    onClosed(error);
+    // After a failed write RocksDB also fails to close in order, and lets go of the folder all the same.
+    if (error !== null && queue.failure === null) throw error;
   }
 
   async #getMany(column: Column, keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]> {

@@ -16,6 +16,8 @@ export interface WriteQueueOptions {
   /** Called once, when writes begin to be refused. */
   readonly onFailure: (error: StorageError) => void;
   readonly pendingBytesMax?: number;
+  /** Another script for the thread, in tests of what happens when it dies. */
+  readonly script?: URL;
 }
 
 interface PendingWrite {
@@ -46,7 +48,7 @@ export class WriteQueue {
   /** Starts the thread and waits until it has the database. */
   static async start(options: WriteQueueOptions): Promise<WriteQueue> {
     const workerData: WriterData = { handle: options.handle, groupBytesMax: GROUP_BYTES_MAX };
-    const worker = new Worker(new URL("./write-worker.ts", import.meta.url), { workerData });
+    const worker = new Worker(options.script ?? new URL("./write-worker.ts", import.meta.url), { workerData });
     const queue = new WriteQueue(worker, options);
     const ended = once(worker, "exit").then(() => null);
     // `once` rejects on "error"; the queue's own listener has recorded the reason by then.
