@@ -193,6 +193,7 @@ describe("a damaged key file", () => {
     ["a field too many", "damaged", (file) => (file["extra"] = 1)],
     ["a node id that is none", "damaged", (file) => (file["nodeId"] = "xyz")],
     ["another's node id", "node-id-mismatch", (file) => (file["nodeId"] = otherPair.nodeId)],
+    ["another's public keys", "node-id-mismatch", (file) => (file["publicKeys"] = foreignPublicKeys())],
     ["other algorithms", "damaged", (file) => (file["algorithms"] = ["ML-DSA-65", "Ed25519"])],
     ["seeds that are not base64", "damaged", (file) => (file["seeds"] = { ...plainSeeds(), mlDsa: "%%%" })],
     ["a short seed", "damaged", (file) => (file["seeds"] = { ...plainSeeds(), mlDsa: "AAAA" })],
@@ -205,6 +206,10 @@ describe("a damaged key file", () => {
     protection: "none",
     mlDsa: hybridPair.seeds.mlDsaSeed.toBase64(),
     ed25519: hybridPair.seeds.ed25519Seed?.toBase64() ?? null,
+  });
+  const foreignPublicKeys = () => ({
+    mlDsa: otherPair.publicKeys.mlDsa.toBase64(),
+    ed25519: otherPair.publicKeys.ed25519?.toBase64() ?? null,
   });
   const foreignSeed = () => otherPair.seeds.mlDsaSeed.toBase64();
 

@@ -145,9 +145,12 @@ describe("the verifier's queue", () => {
   test("spends no place on a signature of the wrong length", async () => {
     const verifier = createVerifier({ hybrid: true, inFlightMax: 1, waitingMax: 0 });
     const good = await hybridPair.sign(message);
-    const hostile = check(hybridPair, { mlDsa: new Uint8Array(3), ed25519: good.ed25519 }, verifier);
-    expect(verifier.stats().inFlight).toBe(0);
-    expect(await Promise.all([hostile, check(hybridPair, good, verifier)])).toEqual([false, true]);
+    const hostile = [
+      check(hybridPair, { ...good, mlDsa: new Uint8Array(3) }, verifier),
+      check(hybridPair, { ...good, ed25519: new Uint8Array(65) }, verifier),
+    ];
+    expect(verifier.stats()).toEqual({ inFlight: 0, waiting: 0, refused: 0 });
+    expect(await Promise.all([...hostile, check(hybridPair, good, verifier)])).toEqual([false, false, true]);
   });
 });
 
