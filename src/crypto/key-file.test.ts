@@ -46,7 +46,14 @@ async function codeOf(action: Promise<unknown>): Promise<KeyFileErrorCode> {
   return (await failureOf(action)).code;
 }
 
-type Json = Record<string, unknown>;
+interface Json {
+  version?: unknown;
+  algorithms?: unknown;
+  nodeId?: unknown;
+  publicKeys?: unknown;
+  seeds?: unknown;
+  extra?: unknown;
+}
 
 function edit(change: (file: Json) => void): void {
   const file = JSON.parse(readFileSync(path, "utf8")) as Json;
@@ -175,31 +182,31 @@ describe("a key file with a passphrase", () => {
     const foreign = JSON.parse(readFileSync(path, "utf8")).seeds;
     await writeKeyFile(path, hybridPair, { passphrase: "x", overwrite: true });
     const own = JSON.parse(readFileSync(path, "utf8")).seeds;
-    edit((file) => (file["seeds"] = foreign));
+    edit((file) => (file.seeds = foreign));
     expect(await codeOf(readKeyFile(path, { passphrase: "x" }))).toBe("passphrase-wrong");
     const bytes = Uint8Array.fromBase64(own.ciphertext);
     bytes[0] = (bytes[0] ?? 0) ^ 1;
-    edit((file) => (file["seeds"] = { ...own, ciphertext: bytes.toBase64() }));
+    edit((file) => (file.seeds = { ...own, ciphertext: bytes.toBase64() }));
     expect(await codeOf(readKeyFile(path, { passphrase: "x" }))).toBe("passphrase-wrong");
   });
 });
 
 describe("a damaged key file", () => {
   const changes: [string, KeyFileErrorCode, (file: Json) => void][] = [
-    ["another version", "version", (file) => (file["version"] = 2)],
-    ["no version", "damaged", (file) => delete file["version"]],
-    ["a version that is text", "damaged", (file) => (file["version"] = "1")],
-    ["no seeds", "damaged", (file) => delete file["seeds"]],
-    ["a field too many", "damaged", (file) => (file["extra"] = 1)],
-    ["a node id that is none", "damaged", (file) => (file["nodeId"] = "xyz")],
-    ["another's node id", "node-id-mismatch", (file) => (file["nodeId"] = otherPair.nodeId)],
-    ["another's public keys", "node-id-mismatch", (file) => (file["publicKeys"] = foreignPublicKeys())],
-    ["other algorithms", "damaged", (file) => (file["algorithms"] = ["ML-DSA-65", "Ed25519"])],
-    ["seeds that are not base64", "damaged", (file) => (file["seeds"] = { ...plainSeeds(), mlDsa: "%%%" })],
-    ["a short seed", "damaged", (file) => (file["seeds"] = { ...plainSeeds(), mlDsa: "AAAA" })],
-    ["no Ed25519 seed", "damaged", (file) => (file["seeds"] = { ...plainSeeds(), ed25519: null })],
-    ["another's seed", "node-id-mismatch", (file) => (file["seeds"] = { ...plainSeeds(), mlDsa: foreignSeed() })],
-    ["an unknown protection", "damaged", (file) => (file["seeds"] = { ...plainSeeds(), protection: "rot13" })],
+    ["another version", "version", (file) => (file.version = 2)],
+    ["no version", "damaged", (file) => delete file.version],
+    ["a version that is text", "damaged", (file) => (file.version = "1")],
+    ["no seeds", "damaged", (file) => delete file.seeds],
+    ["a field too many", "damaged", (file) => (file.extra = 1)],
+    ["a node id that is none", "damaged", (file) => (file.nodeId = "xyz")],
+    ["another's node id", "node-id-mismatch", (file) => (file.nodeId = otherPair.nodeId)],
+    ["another's public keys", "node-id-mismatch", (file) => (file.publicKeys = foreignPublicKeys())],
+    ["other algorithms", "damaged", (file) => (file.algorithms = ["ML-DSA-65", "Ed25519"])],
+    ["seeds that are not base64", "damaged", (file) => (file.seeds = { ...plainSeeds(), mlDsa: "%%%" })],
+    ["a short seed", "damaged", (file) => (file.seeds = { ...plainSeeds(), mlDsa: "AAAA" })],
+    ["no Ed25519 seed", "damaged", (file) => (file.seeds = { ...plainSeeds(), ed25519: null })],
+    ["another's seed", "node-id-mismatch", (file) => (file.seeds = { ...plainSeeds(), mlDsa: foreignSeed() })],
+    ["an unknown protection", "damaged", (file) => (file.seeds = { ...plainSeeds(), protection: "rot13" })],
   ];
 
   const plainSeeds = () => ({
@@ -223,7 +230,7 @@ describe("a damaged key file", () => {
     await writeKeyFile(path, otherPair);
     const foreign = JSON.parse(readFileSync(path, "utf8")) as Json;
     await writeKeyFile(path, hybridPair, { overwrite: true });
-    edit((file) => Object.assign(file, { nodeId: foreign["nodeId"], publicKeys: foreign["publicKeys"] }));
+    edit((file) => Object.assign(file, { nodeId: foreign.nodeId, publicKeys: foreign.publicKeys }));
     expect(await codeOf(readKeyFile(path))).toBe("node-id-mismatch");
   });
 
@@ -238,12 +245,14 @@ describe("a damaged key file", () => {
 
   test("is refused unread when it is far too long", async () => {
     writeFileSync(path, " ".repeat(100_000), { mode: 0o600 });
-    expect(await codeOf(readKeyFile(path))).toBe("damaged");
+    const failure = await failureOf(readKeyFile(path));
+    expect(failure.code).toBe("damaged");
+    expect(failure.message).toContain("100000 bytes");
   });
 
   test("never shows a seed in its error", async () => {
     await writeKeyFile(path, hybridPair);
-    edit((file) => (file["seeds"] = { ...plainSeeds(), protection: "rot13" }));
+    edit((file) => (file.seeds = { ...plainSeeds(), protection: "rot13" }));
     expect(String((await failureOf(readKeyFile(path))).message)).not.toContain(hybridPair.seeds.mlDsaSeed.toBase64());
   });
 });
