@@ -35,7 +35,10 @@ export function describeDatabase(name: string, open: () => Promise<DatabaseUnder
     });
 
     test("a missing key is undefined, alone and among others", async () => {
-      await put([["a", "1"], ["c", "3"]]);
+      await put([
+        ["a", "1"],
+        ["c", "3"],
+      ]);
       expect(await database.get("vertices", bytes("b"))).toBeUndefined();
       const values = await database.getMany("vertices", ["c", "b", "a", "c"].map(bytes));
       expect(values.map((value) => value && text(value))).toEqual(["3", undefined, "1", "3"]);
@@ -61,15 +64,28 @@ export function describeDatabase(name: string, open: () => Promise<DatabaseUnder
     });
 
     test("within a batch the last change of a key wins", async () => {
-      await put([["a", "1"], ["a", null], ["b", "1"], ["b", "2"], ["c", null], ["c", "3"]]);
+      await put([
+        ["a", "1"],
+        ["a", null],
+        ["b", "1"],
+        ["b", "2"],
+        ["c", null],
+        ["c", "3"],
+      ]);
       expect(await database.get("vertices", bytes("a"))).toBeUndefined();
       expect(text(await database.get("vertices", bytes("b")))).toBe("2");
       expect(text(await database.get("vertices", bytes("c")))).toBe("3");
     });
 
     test("a delete removes a row, and deleting nothing is no error", async () => {
-      await put([["a", "1"], ["b", "2"]]);
-      await put([["a", null], ["never there", null]]);
+      await put([
+        ["a", "1"],
+        ["b", "2"],
+      ]);
+      await put([
+        ["a", null],
+        ["never there", null],
+      ]);
       expect(await keysOf({ limit: 10 })).toBe("b");
     });
 
@@ -119,7 +135,8 @@ export function describeDatabase(name: string, open: () => Promise<DatabaseUnder
     });
 
     test("a limit that is no count of rows is refused", () => {
-      for (const limit of [-1, 1.5, Number.NaN, 1_000_000]) expect(() => database.scan("log", { limit })).toThrow("scan");
+      for (const limit of [-1, 1.5, Number.NaN, 1_000_000])
+        expect(() => database.scan("log", { limit })).toThrow("scan");
     });
 
     test("what was read is the caller's: changing it changes no row", async () => {
@@ -155,7 +172,10 @@ export function describeDatabase(name: string, open: () => Promise<DatabaseUnder
     test("concurrent writes take effect and resolve in the order of the calls", async () => {
       const order: number[] = [];
       const writes = Array.from({ length: 500 }, (_, index) =>
-        put([["last", String(index)], [`row ${index}`, "x"]]).then(() => order.push(index)),
+        put([
+          ["last", String(index)],
+          [`row ${index}`, "x"],
+        ]).then(() => order.push(index)),
       );
       await Promise.all(writes);
       expect(order).toEqual(Array.from({ length: 500 }, (_, index) => index));
@@ -173,7 +193,8 @@ export function describeDatabase(name: string, open: () => Promise<DatabaseUnder
     test("readers never see half of a batch", async () => {
       let running = true;
       const writing = (async () => {
-        for (let index = 0; index < 100; index++) await put(Array.from({ length: 50 }, (_, row) => [`r${row}`, String(index)]));
+        for (let index = 0; index < 100; index++)
+          await put(Array.from({ length: 50 }, (_, row) => [`r${row}`, String(index)]));
         running = false;
       })();
       while (running) {
@@ -227,7 +248,13 @@ export function describeDatabase(name: string, open: () => Promise<DatabaseUnder
     });
 
     test("a malformed batch changes nothing and ends writing", async () => {
-      const { bytes: packed, count } = batchOf([["a", "1"], ["b", "2"]], "vertices");
+      const { bytes: packed, count } = batchOf(
+        [
+          ["a", "1"],
+          ["b", "2"],
+        ],
+        "vertices",
+      );
       await expect(database.write({ bytes: packed.slice(0, packed.length - 1), count })).rejects.toThrow();
       await expect(put([["c", "3"]])).rejects.toThrow();
       expect(await keysOf({ limit: 10 })).toBe("");
@@ -235,7 +262,10 @@ export function describeDatabase(name: string, open: () => Promise<DatabaseUnder
   });
 }
 
-export function batchOf(changes: readonly Change[], column: Column): { readonly bytes: Uint8Array; readonly count: number } {
+export function batchOf(
+  changes: readonly Change[],
+  column: Column,
+): { readonly bytes: Uint8Array; readonly count: number } {
   const batch = new WriteBatch();
   for (const [key, value] of changes) {
     if (value === null) batch.delete(column, bytes(key));

@@ -1,4 +1,4 @@
-import { open, readFile, readdir, rename } from "node:fs/promises";
+import { open, readdir, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Hash, isHash } from "../lib/hash.ts";
 import { StorageError, toStorageError } from "./storage-error.ts";
@@ -20,7 +20,10 @@ export const FORMAT_VERSION = 1;
 const MARKER_FILE = "FORMAT";
 export const DATABASE_FOLDER = "rocksdb";
 
-export type FolderState = { readonly kind: "absent" } | { readonly kind: "unmarked" } | { readonly kind: "marked"; readonly marker: FormatMarker };
+export type FolderState =
+  | { readonly kind: "absent" }
+  | { readonly kind: "unmarked" }
+  | { readonly kind: "marked"; readonly marker: FormatMarker };
 
 /**
  * What the folder is: nothing or empty, a database whose creation was cut short, or one of ours.
@@ -72,19 +75,21 @@ async function readMarker(path: string): Promise<FormatMarker> {
   const text = await readFile(join(path, MARKER_FILE), "utf8").catch((error: unknown) => {
     throw toStorageError(error, "read the format marker", { path });
   });
-  const fields = parseFields(text);
-  const format = fields["format"];
+  const { format, network, database } = parseFields(text);
   if (typeof format === "number" && format > FORMAT_VERSION) {
-    throw new StorageError("unsupported-format", `the database has format ${format}, this node reads up to ${FORMAT_VERSION}`, { path });
+    throw new StorageError(
+      "unsupported-format",
+      `the database has format ${format}, this node reads up to ${FORMAT_VERSION}`,
+      { path },
+    );
   }
-  const { network, database } = { network: fields["network"], database: fields["database"] };
   if (format !== FORMAT_VERSION || typeof network !== "string" || !isHash(network) || typeof database !== "string") {
     throw new StorageError("foreign", `the file ${MARKER_FILE} is not one that this node writes`, { path });
   }
   return { network, database };
 }
 
-function parseFields(text: string): Readonly<Record<string, unknown>> {
+function parseFields(text: string): { format?: unknown; network?: unknown; database?: unknown } {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? { ...value } : {};

@@ -37,7 +37,8 @@ describe("the memory database's faults", () => {
   test("a read that the hook refuses fails, and writing goes on", async () => {
     const database = new MemoryDatabase({
       intercept: (operation) => {
-        if (operation.kind === "read" && operation.column === "log") throw new StorageError("corrupt", "bad block", { column: "log" });
+        if (operation.kind === "read" && operation.column === "log")
+          throw new StorageError("corrupt", "bad block", { column: "log" });
       },
     });
     await database.write(row("a"));
@@ -48,7 +49,10 @@ describe("the memory database's faults", () => {
   test("a crash loses what was not durable and keeps what was", async () => {
     const disk = new MemoryDisk();
     const gate = Promise.withResolvers<void>();
-    const database = new MemoryDatabase({ disk, intercept: (operation) => (operation.kind === "write" && operation.index === 1 ? gate.promise : undefined) });
+    const database = new MemoryDatabase({
+      disk,
+      intercept: (operation) => (operation.kind === "write" && operation.index === 1 ? gate.promise : undefined),
+    });
     await database.write(row("a"));
     const lost = Promise.allSettled([database.write(row("b")), database.write(row("c"))]);
     database.crash();

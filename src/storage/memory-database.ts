@@ -1,6 +1,6 @@
+import { assert, present } from "../lib/assert.ts";
 import { COLUMNS, type Column, type Database, type Row, type ScanRange, type WriteBatchBytes } from "../node/ports.ts";
 import { forEachWrite } from "../node/write-batch.ts";
-import { assert, present } from "../lib/assert.ts";
 import { SCAN_ROWS_MAX } from "./limits.ts";
 import { StorageError } from "./storage-error.ts";
 import { takeBytes } from "./write-ownership.ts";
@@ -17,7 +17,9 @@ export class MemoryDisk {
   apply(batch: WriteBatchBytes): void {
     const writes: [Column, Uint8Array, Uint8Array | null][] = [];
     // Decoded whole before the first row changes: all of a batch or nothing.
-    forEachWrite(batch, (column, key, value) => writes.push([column, key.slice(), value === null ? null : value.slice()]));
+    forEachWrite(batch, (column, key, value) =>
+      writes.push([column, key.slice(), value === null ? null : value.slice()]),
+    );
     for (const [column, key, value] of writes) {
       const rows = this.rows(column);
       const index = lowerBound(rows, key);
@@ -110,7 +112,10 @@ export class MemoryDatabase implements Database {
     const rows = this.#disk.rows(column);
     const from = range.gte === undefined ? 0 : lowerBound(rows, range.gte);
     const to = Math.max(from, range.lt === undefined ? rows.length : lowerBound(rows, range.lt));
-    const selected = range.reverse === true ? rows.slice(Math.max(from, to - range.limit), to).reverse() : rows.slice(from, Math.min(to, from + range.limit));
+    const selected =
+      range.reverse === true
+        ? rows.slice(Math.max(from, to - range.limit), to).reverse()
+        : rows.slice(from, Math.min(to, from + range.limit));
     return selected.map(({ key, value }) => ({ key: key.slice(), value: value.slice() }));
   }
 

@@ -1,9 +1,9 @@
-import binding, { type RocksColumns, type RocksHandle } from "@nxtedition/rocksdb/binding.js";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { Database } from "../node/ports.ts";
-import type { Hash } from "../lib/hash.ts";
+import binding, { type RocksColumns, type RocksHandle } from "@nxtedition/rocksdb/binding.js";
 import { assert } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Database } from "../node/ports.ts";
 import { DATABASE_FOLDER, type FolderState, inspectFolder, writeMarker } from "./format-marker.ts";
 import { closeRocks, type DatabaseAdmin, RocksDatabase } from "./rocks-database.ts";
 import { rocksOpenOptions } from "./rocks-options.ts";
@@ -11,7 +11,11 @@ import { failureOf, StorageError, toStorageError } from "./storage-error.ts";
 import { NO_METRICS, type StorageMetrics } from "./storage-metrics.ts";
 import { WriteQueue } from "./write-queue.ts";
 
-export type StorageLog = (level: "info" | "warn" | "error", event: string, fields: Readonly<Record<string, unknown>>) => void;
+export type StorageLog = (
+  level: "info" | "warn" | "error",
+  event: string,
+  fields: Readonly<Record<string, unknown>>,
+) => void;
 
 export interface RocksDatabaseOptions {
   /** The storage folder. Two nodes never share one. */
@@ -48,7 +52,10 @@ export async function openRocksDatabase(options: RocksDatabaseOptions): Promise<
   const log = options.log ?? (() => {});
   const startedMs = performance.now();
   if (options.maxOpenFiles !== undefined) {
-    log("warn", "storage.option-not-honoured", { option: "maxOpenFiles", reason: "the RocksDB package keeps every table open" });
+    log("warn", "storage.option-not-honoured", {
+      option: "maxOpenFiles",
+      reason: "the RocksDB package keeps every table open",
+    });
   }
   const state = await inspectFolder(path);
   checkFolder(state, path, options);

@@ -41,7 +41,8 @@ describe("the RocksDB folder", () => {
   const create = async (rows: number, options: Partial<RocksDatabaseOptions> = {}) => {
     const database = await open(options);
     const batch = new WriteBatch();
-    for (let index = 0; index < rows; index++) batch.put("vertices", keyOf(index), crypto.getRandomValues(new Uint8Array(300)));
+    for (let index = 0; index < rows; index++)
+      batch.put("vertices", keyOf(index), crypto.getRandomValues(new Uint8Array(300)));
     batch.put("log", KEY, KEY);
     await database.write(batch.finish());
     await database.close();
@@ -145,7 +146,11 @@ describe("the RocksDB folder", () => {
   test("writes beyond the bound are refused, those before it are kept", async () => {
     const database = await open({ pendingBytesMax: 1000 });
     const batch = (key: string) => batchOf([[key, "x".repeat(600)]], "log");
-    const writes = await Promise.allSettled([database.write(batch("a")), database.write(batch("b")), database.write(batch("c"))]);
+    const writes = await Promise.allSettled([
+      database.write(batch("a")),
+      database.write(batch("b")),
+      database.write(batch("c")),
+    ]);
     expect(writes).toMatchObject([
       { status: "fulfilled" },
       { status: "rejected", reason: { code: "overloaded" } },
@@ -177,7 +182,15 @@ describe("the RocksDB folder", () => {
         onRead: (read) => seen.reads.push(`${read.operation} ${read.column} ${read.rows}`),
       },
     });
-    const batches = Array.from({ length: 100 }, (_, index) => batchOf([[`a${index}`, "1"], ["b", "2"]], "log"));
+    const batches = Array.from({ length: 100 }, (_, index) =>
+      batchOf(
+        [
+          [`a${index}`, "1"],
+          ["b", "2"],
+        ],
+        "log",
+      ),
+    );
     const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
     await Promise.all(batches.map((batch) => database.write(batch)));
     expect(seen).toMatchObject({ writes: 100, batches: 100, rows: 200, bytes });

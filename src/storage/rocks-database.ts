@@ -1,6 +1,11 @@
-import binding, { type RocksColumns, type RocksHandle, type RocksReadOptions, type RocksRows } from "@nxtedition/rocksdb/binding.js";
-import { COLUMNS, type Column, type Database, type Row, type ScanRange, type WriteBatchBytes } from "../node/ports.ts";
+import binding, {
+  type RocksColumns,
+  type RocksHandle,
+  type RocksReadOptions,
+  type RocksRows,
+} from "@nxtedition/rocksdb/binding.js";
 import { assert, present } from "../lib/assert.ts";
+import { COLUMNS, type Column, type Database, type Row, type ScanRange, type WriteBatchBytes } from "../node/ports.ts";
 import { folderBytes } from "./folder-bytes.ts";
 import { READ_CHUNK_ROWS, SCAN_BYTES_MAX, SCAN_ROWS_MAX } from "./limits.ts";
 import { StorageError, toStorageError } from "./storage-error.ts";
@@ -152,13 +157,22 @@ export class RocksDatabase implements Database, DatabaseAdmin {
     }
   }
 
-  async #read<T extends readonly unknown[]>(operation: ReadOperation, column: Column, read: () => Promise<T>): Promise<T> {
+  async #read<T extends readonly unknown[]>(
+    operation: ReadOperation,
+    column: Column,
+    read: () => Promise<T>,
+  ): Promise<T> {
     if (this.#closing !== null) throw this.#closedError();
     const startedMs = performance.now();
     this.#readsInFlight += 1;
     try {
       const rows = await read();
-      this.#parts.metrics.onRead({ operation, column, seconds: (performance.now() - startedMs) / 1000, rows: rows.length });
+      this.#parts.metrics.onRead({
+        operation,
+        column,
+        seconds: (performance.now() - startedMs) / 1000,
+        rows: rows.length,
+      });
       return rows;
     } catch (error) {
       throw toStorageError(error, "read", { column, path: this.#parts.path });

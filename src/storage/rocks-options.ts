@@ -1,5 +1,5 @@
-import { COLUMNS, type Column } from "../node/ports.ts";
 import type { RocksColumnOptions, RocksOpenOptions } from "@nxtedition/rocksdb/binding.js";
+import { COLUMNS, type Column } from "../node/ports.ts";
 
 export interface RocksTuning {
   /** Block caches of all columns together, in MiB. Index and filter blocks of open tables come on top. */

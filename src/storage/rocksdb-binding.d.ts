@@ -53,13 +53,21 @@ declare module "@nxtedition/rocksdb/binding.js" {
   interface RocksBinding {
     db_init(locationOrHandle: string | bigint): RocksHandle;
     /** Answers at once, and never calls back, when the database behind a shared handle is open already. */
-    db_open(db: RocksHandle, options: RocksOpenOptions | Record<string, never>, callback: Callback<RocksColumns>): RocksColumns | undefined;
+    db_open(
+      db: RocksHandle,
+      options: RocksOpenOptions | Record<string, never>,
+      callback: Callback<RocksColumns>,
+    ): RocksColumns | undefined;
     db_close(db: RocksHandle, callback: Callback<undefined>): void;
     db_get_handle(db: RocksHandle): bigint;
     db_get_identity(db: RocksHandle): string;
     db_get_latest_sequence(db: RocksHandle): number;
     db_get_property(db: RocksHandle, name: string): string;
-    db_get_many_sync(db: RocksHandle, keys: readonly Uint8Array[], options: RocksReadOptions): readonly (Uint8Array | null | undefined)[];
+    db_get_many_sync(
+      db: RocksHandle,
+      keys: readonly Uint8Array[],
+      options: RocksReadOptions,
+    ): readonly (Uint8Array | null | undefined)[];
     db_query(db: RocksHandle, options: RocksRangeOptions): RocksRows;
     iterator_init(db: RocksHandle, options: RocksRangeOptions): RocksHandle;
     iterator_nextv(iterator: RocksHandle, count: number, callback: Callback<RocksRows>): void;

@@ -20,15 +20,18 @@ export type StorageErrorCode =
 const NEXT_STEPS: Readonly<Record<StorageErrorCode, string>> = {
   missing: "Check the configured storage path, or start once with creation allowed to begin with an empty database.",
   locked: "Another process has this database open. Stop it, or give each node a storage path of its own.",
-  foreign: "Point the storage path at an empty folder or at a folder that this node created; nothing in it was changed.",
-  "wrong-network": "Use the genesis file that this database was created with, or another storage path for this network.",
+  foreign:
+    "Point the storage path at an empty folder or at a folder that this node created; nothing in it was changed.",
+  "wrong-network":
+    "Use the genesis file that this database was created with, or another storage path for this network.",
   "unsupported-format": "Start the version of the node that wrote this database, or a newer one.",
   corrupt: "Keep a copy of the folder, then let this node start from an empty one and catch up from its peers.",
   "disk-full": "Free space on this volume, then restart the node: writes stay refused until the database is reopened.",
   permission: "Give the node's user read and write permission on the storage path.",
   io: "Look for disk errors in the system log (dmesg), then restart the node.",
   "scan-too-large": "Ask for fewer rows at a time.",
-  overloaded: "The disk does not keep up with what the node wants to write. Use a faster disk or lower the load, then restart the node.",
+  overloaded:
+    "The disk does not keep up with what the node wants to write. Use a faster disk or lower the load, then restart the node.",
   "malformed-batch": "This is a bug of the node, please report it. Restart the node.",
   "worker-died": "The database thread ended. The log holds the reason. Restart the node.",
   closed: "The database was closed; nothing is to be done when the node is stopping.",
@@ -79,7 +82,8 @@ export function failureOf(error: unknown): { readonly code: string; readonly mes
 export function classify(code: string, message: string): StorageErrorCode {
   if (code === "LEVEL_LOCKED") return "locked";
   if (code === "LEVEL_CORRUPTION") return "corrupt";
-  if (code === "ENOSPC" || code === "EDQUOT" || /No space left on device|Disk quota exceeded/.test(message)) return "disk-full";
+  if (code === "ENOSPC" || code === "EDQUOT" || /No space left on device|Disk quota exceeded/.test(message))
+    return "disk-full";
   if (code === "EACCES" || code === "EPERM" || code === "EROFS") return "permission";
   if (/Permission denied|Read-only file system/.test(message)) return "permission";
   if (/Column famil(y|ies) not/.test(message)) return "foreign";

@@ -5,8 +5,18 @@ export interface StorageMetrics {
   /** One `write`, from the call until it was durable. */
   onWrite(write: { readonly seconds: number; readonly rows: number; readonly bytes: number }): void;
   /** One fsync: how many `write` calls it served, and how long filling and writing it took in the database thread. */
-  onCommit(commit: { readonly seconds: number; readonly batches: number; readonly rows: number; readonly bytes: number }): void;
-  onRead(read: { readonly operation: ReadOperation; readonly column: Column; readonly seconds: number; readonly rows: number }): void;
+  onCommit(commit: {
+    readonly seconds: number;
+    readonly batches: number;
+    readonly rows: number;
+    readonly bytes: number;
+  }): void;
+  onRead(read: {
+    readonly operation: ReadOperation;
+    readonly column: Column;
+    readonly seconds: number;
+    readonly rows: number;
+  }): void;
 }
 
 export type ReadOperation = "get" | "get-many" | "scan";

@@ -6,7 +6,13 @@ export type ToWriter =
 export type FromWriter =
   | { readonly kind: "ready" }
   /** The next `batches` writes, in the order of their calls, are on disk. */
-  | { readonly kind: "committed"; readonly batches: number; readonly rows: number; readonly bytes: number; readonly seconds: number }
+  | {
+      readonly kind: "committed";
+      readonly batches: number;
+      readonly rows: number;
+      readonly bytes: number;
+      readonly seconds: number;
+    }
   /** Nothing after the last `committed` is on disk, and nothing more will be. */
   | { readonly kind: "failed"; readonly malformed: boolean; readonly code: string; readonly message: string };
 

@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { WriteBatchBytes } from "../node/ports.ts";
 import { present } from "../lib/assert.ts";
+import type { WriteBatchBytes } from "../node/ports.ts";
 import { GROUP_BYTES_MAX, PENDING_BYTES_MAX, PENDING_WRITES_MAX } from "./limits.ts";
-import { StorageError, classify } from "./storage-error.ts";
+import { classify, StorageError } from "./storage-error.ts";
 import type { StorageMetrics } from "./storage-metrics.ts";
 import type { FromWriter, ToWriter, WriterData } from "./write-messages.ts";
 import { takeBytes } from "./write-ownership.ts";
@@ -53,7 +53,10 @@ export class WriteQueue {
     const ended = once(worker, "exit").then(() => null);
     // `once` rejects on "error"; the queue's own listener has recorded the reason by then.
     const first = await Promise.race([once(worker, "message"), ended]).catch(() => null);
-    if (first === null) throw queue.#failure ?? new StorageError("worker-died", "the database thread did not start", { path: options.path });
+    if (first === null)
+      throw (
+        queue.#failure ?? new StorageError("worker-died", "the database thread did not start", { path: options.path })
+      );
     return queue;
   }
 

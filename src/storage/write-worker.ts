@@ -1,8 +1,8 @@
-import binding, { type RocksColumns, type RocksHandle } from "@nxtedition/rocksdb/binding.js";
 import { parentPort, workerData } from "node:worker_threads";
-import { forEachWrite } from "../node/write-batch.ts";
-import { type Column, COLUMNS } from "../node/ports.ts";
+import binding, { type RocksColumns, type RocksHandle } from "@nxtedition/rocksdb/binding.js";
 import { present } from "../lib/assert.ts";
+import { COLUMNS, type Column } from "../node/ports.ts";
+import { forEachWrite } from "../node/write-batch.ts";
 import { failureOf } from "./storage-error.ts";
 import type { FromWriter, ToWriter, WriterData } from "./write-messages.ts";
 
@@ -21,7 +21,12 @@ class Writer {
   #queue: { readonly bytes: Uint8Array; readonly count: number }[] = [];
   #failed = false;
 
-  constructor(port: { postMessage(message: FromWriter): void }, database: RocksHandle, columns: RocksColumns, groupBytesMax: number) {
+  constructor(
+    port: { postMessage(message: FromWriter): void },
+    database: RocksHandle,
+    columns: RocksColumns,
+    groupBytesMax: number,
+  ) {
     this.#port = port;
     this.#database = database;
     this.#columns = new Map(COLUMNS.map((name) => [name, { column: present(columns[name], `column ${name}`) }]));
