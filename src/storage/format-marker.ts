@@ -7,7 +7,7 @@ import { StorageError, toStorageError } from "./storage-error.ts";
  * The file `FORMAT` says whose database a folder holds. It is written last, after RocksDB has made its files, so a folder
  * with a marker always has a database; and it names RocksDB's own identity, so that the two cannot be mixed up.
  */
-export interface FormatMarker {
+interface FormatMarker {
   /** Hash of the genesis: one network's database is never read as another's. */
   readonly network: Hash;
   /** RocksDB's identity of the database. */
@@ -15,7 +15,7 @@ export interface FormatMarker {
 }
 
 /** Raised when rows or columns change their meaning. */
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 
 const MARKER_FILE = "FORMAT";
 export const DATABASE_FOLDER = "rocksdb";
