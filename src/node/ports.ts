@@ -73,7 +73,7 @@ export interface Database {
   /**
    * Applies a batch atomically and resolves when it is on disk (fsync). Batches are applied in the order of the calls;
    * several that wait share one fsync. Rejects with StorageError; after a rejection every later write rejects too, until
-   * the database is reopened.
+   * the database is reopened. Takes the batch's buffer over: the caller must not touch it again.
    */
   write(batch: WriteBatchBytes): Promise<void>;
   get(column: Column, key: Uint8Array): Promise<Uint8Array | undefined>;
@@ -108,6 +108,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Calls back once at or after `atMs` of `monotonicMs`; the answer cancels it. */
   setTimer(atMs: number, callback: () => void): () => void;
+  /** Calls back once after the events that wait now were handled. */
+  defer(callback: () => void): void;
 }
 
 /** Signs with this node's private keys. */

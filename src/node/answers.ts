@@ -1,0 +1,74 @@
+import { decode, encode } from "../codec/codec.ts";
+import type { CheckpointCertificate } from "../consensus/engine.ts";
+import { checkpointCertificateCodec } from "../consensus/pbft/codec.ts";
+import type { Batch } from "../dag/batch.ts";
+import { unreachable } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { BundlePool } from "./bundle-pool.ts";
+import type { Ledger } from "./ledger.ts";
+import {
+  ANSWER_BODIES_MAX,
+  ANSWER_BYTES_SOFT_MAX,
+  batchesAnswerCodec,
+  bundlesAnswerCodec,
+  committedAnswerCodec,
+  type ProvenBody,
+  questionCodec,
+} from "./wire.ts";
+
+interface AnswerSources {
+  readonly ledger: Ledger;
+  readonly pool: BundlePool;
+  readonly checkpoint: CheckpointCertificate | null;
+  batchOf(digest: Hash): Batch | undefined;
+}
+
+/**
+ * The answer to a peer's question, bounded in bodies and bytes whatever was asked.
+ * @throws DecodeError for a malformed question; the transport tells the peer
+ */
+export async function answerQuestion(body: Uint8Array, sources: AnswerSources): Promise<Uint8Array> {
+  const question = decode(questionCodec, body);
+  switch (question.kind) {
+    case "bundles":
+      return encode(bundlesAnswerCodec, { bundles: await bundlesOf(question.digests, sources) });
+    case "batches": {
+      const batches = question.digests.map((digest) => sources.batchOf(digest)).filter((batch) => batch !== undefined);
+      return encode(batchesAnswerCodec, { batches: batches.slice(0, ANSWER_BODIES_MAX) });
+    }
+    case "committed": {
+      const rows = await sources.ledger.committed(question.from, ANSWER_BODIES_MAX);
+      const slots = upToSoftMax(rows, (row) => row.length);
+      const { checkpoint } = sources;
+      return encode(committedAnswerCodec, {
+        slots,
+        checkpoint: checkpoint === null ? null : encode(checkpointCertificateCodec, checkpoint),
+      });
+    }
+    default:
+      return unreachable(question);
+  }
+}
+
+async function bundlesOf(digests: readonly Hash[], { pool }: AnswerSources): Promise<readonly ProvenBody[]> {
+  const bodies: ProvenBody[] = [];
+  let bytes = 0;
+  for (const digest of digests.slice(0, ANSWER_BODIES_MAX)) {
+    const stored = await pool.find(digest);
+    if (stored === null) continue;
+    bodies.push({ body: stored.body, proof: stored.proof });
+    bytes += stored.body.length;
+    if (bytes > ANSWER_BYTES_SOFT_MAX) break;
+  }
+  return bodies;
+}
+
+/** The longest head whose sizes stay within the limit; at least one item. */
+function upToSoftMax<T>(items: readonly T[], sizeOf: (item: T) => number): readonly T[] {
+  let bytes = 0;
+  const end = items.findIndex((item) => {
+    bytes += sizeOf(item);
+    return bytes > ANSWER_BYTES_SOFT_MAX;
+  });
+  return end < 0 ? items : items.slice(0, Math.max(1, end));
+}

@@ -1,0 +1,91 @@
+import type { BundleRef } from "../dag/bundle.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
+import type { Ledger, StoredBundle } from "./ledger.ts";
+
+/** Executed bundles that stay in memory, to answer peers and readers without the disk. */
+const EXECUTED_KEPT_MAX = 256;
+
+/** Where one vertex lies in a held bundle. */
+export interface VertexPlace {
+  readonly stored: StoredBundle;
+  readonly index: number;
+}
+
+/** The bundles in memory: all that wait to be ordered, and the newest that are. Older ones are read from the ledger. */
+export class BundlePool {
+  readonly #ledger: Ledger;
+  readonly #waiting = new Map<Hash, StoredBundle>();
+  readonly #executed = new Map<Hash, StoredBundle>();
+  readonly #pendingByCreator = new Map<ValidatorIndex, number>();
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  has(digest: Hash): boolean {
+    return this.#waiting.has(digest) || this.#executed.has(digest);
+  }
+
+  get(digest: Hash): StoredBundle | undefined {
+    return this.#waiting.get(digest) ?? this.#executed.get(digest);
+  }
+
+  async find(digest: Hash): Promise<StoredBundle | null> {
+    return this.get(digest) ?? (await this.#ledger.bundle(digest));
+  }
+
+  add(stored: StoredBundle): void {
+    const { ref } = stored.held;
+    if (this.#waiting.has(ref.digest)) return;
+    this.#waiting.set(ref.digest, stored);
+    this.#count(ref.creator, ref.count);
+  }
+
+  onExecuted(ref: BundleRef): void {
+    const stored = this.#waiting.get(ref.digest);
+    if (stored === undefined) return;
+    this.#waiting.delete(ref.digest);
+    this.#count(ref.creator, -ref.count);
+    this.keepExecuted(stored);
+  }
+
+  /** Keeps a bundle that was executed before, for as long as it is asked for. */
+  keepExecuted(stored: StoredBundle): void {
+    this.#executed.set(stored.held.ref.digest, stored);
+    if (this.#executed.size <= EXECUTED_KEPT_MAX) return;
+    const oldest = this.#executed.keys().next();
+    if (oldest.done !== true) this.#executed.delete(oldest.value);
+  }
+
+  /** Vertices of a creator that wait to be ordered. */
+  pendingOf(creator: ValidatorIndex): number {
+    return this.#pendingByCreator.get(creator) ?? 0;
+  }
+
+  pending(): number {
+    let total = 0;
+    for (const count of this.#pendingByCreator.values()) total += count;
+    return total;
+  }
+
+  /** A creator's waiting bundles from a nonce on, ascending. */
+  waitingOf(creator: ValidatorIndex, fromNonce: number): readonly StoredBundle[] {
+    return [...this.#waiting.values()]
+      .filter(({ held }) => held.ref.creator === creator && held.ref.firstNonce >= fromNonce)
+      .sort((left, right) => left.held.ref.firstNonce - right.held.ref.firstNonce);
+  }
+
+  /** A waiting vertex by its id. Looks through what waits: for single questions of readers. */
+  vertex(id: Hash): VertexPlace | null {
+    for (const stored of this.#waiting.values()) {
+      const index = stored.held.vertexIds.indexOf(id);
+      if (index >= 0) return { stored, index };
+    }
+    return null;
+  }
+
+  #count(creator: ValidatorIndex, change: number): void {
+    this.#pendingByCreator.set(creator, this.pendingOf(creator) + change);
+  }
+}

@@ -1,0 +1,334 @@
+import type { CommittedSlot } from "../consensus/engine.ts";
+import { PbftEngine } from "../consensus/pbft/engine.ts";
+import type { PbftMessage } from "../consensus/pbft/messages.ts";
+import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
+import { Lanes } from "../dag/lanes.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { present } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import type { Execution } from "../replication/executor.ts";
+import { BundlePool } from "./bundle-pool.ts";
+import { EventFeed } from "./event-feed.ts";
+import { Ledger, type StoredBundle } from "./ledger.ts";
+import { NodeLoop } from "./loop.ts";
+import type { LoopObserver } from "./observer.ts";
+import { OwnLane } from "./own-lane.ts";
+import type { Clock, Database, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
+import { Reader } from "./reader.ts";
+import { restoreNode } from "./restore.ts";
+import {
+  type FinalizedItem,
+  type FinalizedReceipt,
+  NodeError,
+  type NodeEvent,
+  type NodeService,
+  type NodeStatus,
+  type Readiness,
+  type Submission,
+  type ValidatorView,
+  type VertexView,
+} from "./service.ts";
+
+export interface NodeLimits {
+  /** Bytes of one vertex's payload. */
+  readonly payloadBytesMax: number;
+  /** Vertices of this node's clients that may wait for finality. */
+  readonly pendingVerticesMax: number;
+  /** Payloads of one submission. */
+  readonly submissionVerticesMax: number;
+}
+
+export interface NodeParts {
+  readonly network: NetworkContext;
+  readonly nodeId: NodeId;
+  readonly database: Database;
+  readonly transport: Transport;
+  readonly signer: Signer;
+  readonly verifier: Verifier;
+  readonly clock: Clock;
+  readonly observer: LoopObserver;
+  readonly timeouts: TimeoutLimits;
+  readonly limits: NodeLimits;
+  readonly alpn: string;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** How long a client that is refused for load should wait. */
+const OVERLOAD_RETRY_MS = 500;
+
+/** How long a client should wait for a node that cannot reach a quorum. */
+const NOT_READY_RETRY_MS = 1_000;
+
+/** One node: the loop with its state restored, behind the service interface. */
+export class ConsensusNode implements NodeService {
+  readonly #parts: NodeParts;
+  readonly #loop: NodeLoop<PbftMessage>;
+  readonly #engine: PbftEngine;
+  readonly #pool: BundlePool;
+  readonly #ownLane: OwnLane | null;
+  readonly #reader: Reader;
+  readonly #feed: EventFeed;
+  readonly #waiting: readonly StoredBundle[];
+  readonly #startedAtMs: number;
+  #lastPosition: number;
+  #stopping = false;
+  #failed = false;
+
+  private constructor(
+    parts: NodeParts,
+    state: {
+      readonly engine: PbftEngine;
+      readonly lanes: Lanes;
+      readonly ledger: Ledger;
+      readonly restored: Awaited<ReturnType<typeof restoreNode>>;
+    },
+  ) {
+    this.#parts = parts;
+    const { engine, lanes, ledger, restored } = state;
+    const { network, observer } = parts;
+    const self = network.set.indexOf(parts.nodeId);
+    this.#engine = engine;
+    this.#pool = new BundlePool(ledger);
+    for (const stored of restored.waiting) this.#pool.add(stored);
+    this.#ownLane = self === null ? null : new OwnLane(network, self, restored.ownTip);
+    this.#reader = new Reader(network, ledger, this.#pool);
+    this.#feed = new EventFeed(network, observer.log);
+    this.#waiting = restored.waiting;
+    this.#lastPosition = restored.execution.position;
+    this.#startedAtMs = parts.clock.monotonicMs();
+    this.#loop = new NodeLoop<PbftMessage>({
+      ...parts,
+      self,
+      engine,
+      lanes,
+      ledger,
+      pool: this.#pool,
+      ownLane: this.#ownLane,
+      execution: restored.execution,
+      checkpoint: restored.checkpoint,
+      lastVote: restored.lastVote,
+      onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
+      onProposed: (stored) => this.#onProposed(stored),
+      onFatal: (error) => this.#fail(error),
+    });
+  }
+
+  /** Reads the disk back. @throws NodeError `storage-failed` */
+  static async open(parts: NodeParts): Promise<ConsensusNode> {
+    const { network } = parts;
+    const self = network.set.indexOf(parts.nodeId);
+    const ledger = new Ledger(parts.database, network);
+    const restored = await restoreNode(ledger, network, self);
+    const lanes = new Lanes(network, restored.execution.lanes);
+    const engine = new PbftEngine({
+      network,
+      self,
+      lanes,
+      timeouts: parts.timeouts,
+      executed: restored.execution.sequence,
+      restored: restored.engine,
+    });
+    return new ConsensusNode(parts, { engine, lanes, ledger, restored });
+  }
+
+  /** Binds the socket and begins to take part. */
+  async start(): Promise<void> {
+    await this.#parts.transport.start(this.#loop);
+    this.#loop.start(this.#waiting);
+  }
+
+  /** Takes nothing in any more, lets what is under way become durable, and leaves the network. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await this.#loop.stop();
+    this.#ownLane?.failAll(new NodeError("stopping", "this node is stopping; ask another node, or this one later"));
+    await this.#parts.transport.close();
+  }
+
+  submit(payloads: readonly Uint8Array[]): Submission {
+    const refusal = this.#refusal(payloads);
+    if (refusal !== null || this.#ownLane === null) return refused(refusal ?? observerError());
+    const submission = this.#ownLane.submit(payloads, this.#parts.clock.monotonicMs());
+    this.#loop.wake();
+    return submission;
+  }
+
+  async whenFinalized(hash: Hash, { timeoutMs }: { readonly timeoutMs: number }): Promise<FinalizedReceipt | null> {
+    const waiting = this.#feed.waitFor(hash);
+    try {
+      const vertex = await this.#reader.vertex(hash);
+      if (vertex === null) return null;
+      if (vertex.sequence !== null) return { hash, sequence: vertex.sequence, finalityMs: null };
+      return await this.#withTimeout(waiting.receipt, timeoutMs);
+    } finally {
+      waiting.cancel();
+    }
+  }
+
+  async vertex(hash: Hash): Promise<VertexView | null> {
+    return await this.#reader.vertex(hash);
+  }
+
+  async finalized(range: { readonly from: number; readonly limit: number }): Promise<readonly FinalizedItem[]> {
+    return await this.#reader.finalized(range, this.#lastPosition);
+  }
+
+  status(): NodeStatus {
+    const { network, nodeId, transport, alpn, clock } = this.#parts;
+    const engine = this.#engine.status();
+    return {
+      nodeId,
+      engine: this.#engine.name,
+      alpn,
+      genesis: network.genesis,
+      role: network.set.indexOf(nodeId) === null ? "observer" : "validator",
+      view: engine.view,
+      viewActive: engine.active,
+      leader: network.set.at(engine.leader).nodeId,
+      validators: network.set.size,
+      faultTolerance: network.set.faultTolerance,
+      quorum: network.set.quorum,
+      lastSequence: this.#lastPosition,
+      lastBatch: engine.executed,
+      stableCheckpoint: engine.stable,
+      pending: this.#pool.pending() + (this.#ownLane?.queued ?? 0),
+      peers: transport.peers().length,
+      uptimeMs: Math.round(clock.monotonicMs() - this.#startedAtMs),
+    };
+  }
+
+  /** The share of validators that committed to the newest place. */
+  participation(): number {
+    return this.#engine.status().participation;
+  }
+
+  readiness(): Readiness {
+    const { network } = this.#parts;
+    const reasons: string[] = [];
+    if (this.#failed) reasons.push("the node failed; its log says why");
+    if (this.#stopping) reasons.push("the node is stopping");
+    const connected = this.#connectedValidators();
+    if (connected < network.set.quorum) {
+      reasons.push(`${connected} of ${network.set.size} validators are connected (this node included), ${network.set.quorum} are needed`);
+    }
+    if (this.#loop.silence !== null) reasons.push(this.#loop.silence);
+    if (!this.#engine.status().active) reasons.push(`a view change to view ${this.#engine.status().view} is under way`);
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  peers(): readonly PeerInfo[] {
+    return this.#parts.transport.peers();
+  }
+
+  validators(): readonly ValidatorView[] {
+    const { network, nodeId, transport } = this.#parts;
+    const connected = new Set(transport.peers().map((peer) => peer.nodeId));
+    const { leader } = this.#engine.status();
+    return network.set.validators.map((validator, index) => ({
+      index,
+      nodeId: validator.nodeId,
+      name: validator.name,
+      isLeader: index === leader,
+      isSelf: validator.nodeId === nodeId,
+      connected: validator.nodeId === nodeId || connected.has(validator.nodeId),
+    }));
+  }
+
+  subscribe(listener: (event: NodeEvent) => void): () => void {
+    return this.#feed.subscribe(listener);
+  }
+
+  #refusal(payloads: readonly Uint8Array[]): NodeError | null {
+    const { limits, network } = this.#parts;
+    if (this.#stopping || this.#failed) return new NodeError("stopping", "this node is stopping; ask another node");
+    if (this.#ownLane === null) return observerError();
+    if (payloads.length === 0 || payloads.some((payload) => payload.length === 0)) {
+      return new NodeError("payload-empty", "a vertex needs a payload of at least one byte");
+    }
+    if (payloads.length > limits.submissionVerticesMax) {
+      const most = limits.submissionVerticesMax;
+      return new NodeError("batch-too-large", `${payloads.length} payloads in one submission, at most ${most}: send several`);
+    }
+    const large = payloads.find((payload) => payload.length > limits.payloadBytesMax);
+    if (large !== undefined) {
+      return new NodeError(
+        "payload-too-large",
+        `a payload of ${large.length} bytes, at most ${limits.payloadBytesMax} are allowed: store it elsewhere and submit its hash`,
+      );
+    }
+    const self = present(network.set.indexOf(this.#parts.nodeId), "this validator's index");
+    const pending = this.#pool.pendingOf(self) + this.#ownLane.pending;
+    if (pending + payloads.length > limits.pendingVerticesMax) {
+      return new NodeError(
+        "overloaded",
+        `${pending} vertices of this node wait for finality, at most ${limits.pendingVerticesMax} may: try again shortly`,
+        { retryAfterMs: OVERLOAD_RETRY_MS },
+      );
+    }
+    if (this.#connectedValidators() < network.set.quorum || this.#loop.silence !== null) {
+      const reasons = this.readiness().reasons.join("; ");
+      return new NodeError("not-ready", `this node cannot finalize now: ${reasons}`, { retryAfterMs: NOT_READY_RETRY_MS });
+    }
+    return null;
+  }
+
+  #connectedValidators(): number {
+    const { network, transport, nodeId } = this.#parts;
+    const peers = transport.peers().filter((peer) => network.set.indexOf(peer.nodeId) !== null).length;
+    return peers + (network.set.indexOf(nodeId) === null ? 0 : 1);
+  }
+
+  #onProposed(stored: StoredBundle): void {
+    this.#ownLane?.onDurable(stored.held);
+    this.#parts.observer.onProposed(stored.held.ref.count);
+    this.#feed.onProposed(stored);
+  }
+
+  #onExecuted(execution: Execution, _slot: CommittedSlot, bundles: readonly StoredBundle[]): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    this.#lastPosition = execution.state.position;
+    let vertices = 0;
+    execution.executed.forEach(({ firstPosition, ref }, index) => {
+      const { held } = present(bundles[index], "an executed bundle");
+      vertices += ref.count;
+      const finality = this.#ownLane?.onFinalized(held, firstPosition, nowMs) ?? [];
+      for (const { vertices: count, finalityMs } of finality) this.#parts.observer.onFinality(count, finalityMs);
+    });
+    this.#parts.observer.onFinalized(vertices, execution.executed.length);
+    this.#feed.onFinalized(execution, bundles);
+  }
+
+  async #withTimeout(receipt: Promise<FinalizedReceipt>, timeoutMs: number): Promise<FinalizedReceipt> {
+    const { clock } = this.#parts;
+    const timeout = Promise.withResolvers<never>();
+    const cancel = clock.setTimer(clock.monotonicMs() + timeoutMs, () => {
+      timeout.reject(new NodeError("timeout", `not final after ${timeoutMs} ms; it stays accepted, ask for it later`));
+    });
+    try {
+      return await Promise.race([receipt, timeout.promise]);
+    } finally {
+      cancel();
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failed = true;
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#ownLane?.failAll(new NodeError("storage-failed", "the node failed and stops", { cause }));
+    this.#parts.onFatal(error);
+  }
+}
+
+function observerError(): NodeError {
+  return new NodeError("observer", "this node is an observer and takes no vertices in: submit to a validator");
+}
+
+function refused(error: NodeError): Submission {
+  const accepted = Promise.reject(error);
+  const finalized = Promise.reject(error);
+  accepted.catch(() => undefined);
+  finalized.catch(() => undefined);
+  return { accepted, finalized };
+}

@@ -1,0 +1,142 @@
+import { decode, encode } from "../codec/codec.ts";
+import type { Batch } from "../dag/batch.ts";
+import { batchDigest } from "../dag/batch.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
+import type { StoredBundle } from "./ledger.ts";
+import type { ProvenBody } from "./wire.ts";
+import {
+  ANSWER_BODIES_MAX,
+  batchesAnswerCodec,
+  bundlesAnswerCodec,
+  committedAnswerCodec,
+  type CommittedAnswer,
+  type Question,
+  questionCodec,
+} from "./wire.ts";
+import type { Sequence } from "../membership/ids.ts";
+
+/** How long one peer may take for one answer of up to 4 MiB. */
+const ANSWER_TIMEOUT_MS = 4_000;
+
+/** Digests that are looked for at the same time; the engine asks again for what did not fit. */
+const WANTED_MAX = 8_192;
+
+export interface FetcherPorts {
+  /** The validators that can be asked now, without this node. */
+  reachable(): readonly ValidatorIndex[];
+  ask(peer: ValidatorIndex, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  /** What is on this node's own disk. */
+  findLocally(digest: Hash): Promise<StoredBundle | null>;
+  /** Checks a peer's bundle in full; null where it is not what was asked for. */
+  open(body: ProvenBody): Promise<StoredBundle | null>;
+  onBundles(bundles: readonly StoredBundle[], source: "disk" | "peer"): void;
+  onBatches(batches: readonly Batch[]): void;
+  onAnswerFault(peer: ValidatorIndex, reason: string): void;
+}
+
+/** Looks for missing bodies: on the own disk, then at those who should have them, then at everybody else. */
+export class Fetcher {
+  readonly #ports: FetcherPorts;
+  readonly #wanted = new Set<Hash>();
+
+  constructor(ports: FetcherPorts) {
+    this.#ports = ports;
+  }
+
+  async fetchBundles(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
+    let missing = this.#claim(digests);
+    const claimed = missing;
+    try {
+      missing = await this.#takeLocal(missing);
+      for (const peer of this.#candidates(from)) {
+        while (missing.length > 0) {
+          const left = await this.#takeFrom(peer, missing);
+          if (left.length === missing.length) break;
+          missing = left;
+        }
+      }
+    } finally {
+      for (const digest of claimed) this.#wanted.delete(digest);
+    }
+  }
+
+  async fetchBatches(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
+    const claimed = this.#claim(digests);
+    let missing = new Set(claimed);
+    try {
+      for (const peer of this.#candidates(from)) {
+        if (missing.size === 0) return;
+        const answer = await this.#ask(peer, { kind: "batches", digests: [...missing] });
+        if (answer === null) continue;
+        const batches = this.#decode(peer, () => decode(batchesAnswerCodec, answer).batches) ?? [];
+        const found = batches.filter((batch) => missing.has(batchDigest(batch)));
+        if (found.length > 0) this.#ports.onBatches(found);
+        missing = missing.difference(new Set(found.map(batchDigest)));
+      }
+    } finally {
+      for (const digest of claimed) this.#wanted.delete(digest);
+    }
+  }
+
+  /** Committed places from one peer; null where it did not answer properly. */
+  async fetchCommitted(peer: ValidatorIndex, from: Sequence): Promise<CommittedAnswer | null> {
+    const answer = await this.#ask(peer, { kind: "committed", from });
+    return answer === null ? null : this.#decode(peer, () => decode(committedAnswerCodec, answer));
+  }
+
+  async #takeLocal(digests: readonly Hash[]): Promise<readonly Hash[]> {
+    const found: StoredBundle[] = [];
+    const missing: Hash[] = [];
+    for (const digest of digests) {
+      const stored = await this.#ports.findLocally(digest);
+      if (stored === null) missing.push(digest);
+      else found.push(stored);
+    }
+    if (found.length > 0) this.#ports.onBundles(found, "disk");
+    return missing;
+  }
+
+  async #takeFrom(peer: ValidatorIndex, digests: readonly Hash[]): Promise<readonly Hash[]> {
+    const asked = digests.slice(0, ANSWER_BODIES_MAX);
+    const answer = await this.#ask(peer, { kind: "bundles", digests: asked });
+    if (answer === null) return digests;
+    const bodies = this.#decode(peer, () => decode(bundlesAnswerCodec, answer).bundles) ?? [];
+    const opened = await Promise.all(bodies.map((body) => this.#ports.open(body)));
+    const wanted = new Set(asked);
+    const found = opened.filter((stored) => stored !== null).filter(({ held }) => wanted.has(held.ref.digest));
+    if (found.length > 0) this.#ports.onBundles(found, "peer");
+    const got = new Set(found.map(({ held }) => held.ref.digest));
+    return digests.filter((digest) => !got.has(digest));
+  }
+
+  async #ask(peer: ValidatorIndex, question: Question): Promise<Uint8Array | null> {
+    try {
+      return await this.#ports.ask(peer, encode(questionCodec, question), ANSWER_TIMEOUT_MS);
+    } catch {
+      // The transport counts and logs it; the next candidate is asked.
+      return null;
+    }
+  }
+
+  #decode<T>(peer: ValidatorIndex, read: () => T): T | null {
+    try {
+      return read();
+    } catch (error) {
+      this.#ports.onAnswerFault(peer, String(error));
+      return null;
+    }
+  }
+
+  #claim(digests: readonly Hash[]): readonly Hash[] {
+    const fresh = digests.filter((digest) => !this.#wanted.has(digest)).slice(0, WANTED_MAX - this.#wanted.size);
+    for (const digest of fresh) this.#wanted.add(digest);
+    return fresh;
+  }
+
+  #candidates(from: readonly ValidatorIndex[]): readonly ValidatorIndex[] {
+    const reachable = this.#ports.reachable();
+    const first = from.filter((peer) => reachable.includes(peer));
+    return [...first, ...reachable.filter((peer) => !first.includes(peer))];
+  }
+}

@@ -1,0 +1,189 @@
+import { decode } from "../codec/codec.ts";
+import type { Engine, Verified } from "../consensus/engine.ts";
+import { type Bundle, bundleCodec, bundleFault, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { unreachable } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
+import { proofOf, type Signed } from "../membership/seal.ts";
+import { statementDigest } from "../membership/statement.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import type { StoredBundle } from "./ledger.ts";
+import type { Lane } from "./ports.ts";
+import type { SealVerification } from "./verification.ts";
+import { type Frame, frameCodec, type ProvenBody, type RelayedFrame, type SealedFrame, type StatusFrame } from "./wire.ts";
+
+export interface InboundPorts<M> {
+  readonly network: NetworkContext;
+  readonly engine: Engine<M>;
+  readonly verification: SealVerification;
+  /** Whether a bundle of this creator from this nonce on is of use: neither executed, nor too far ahead, nor held. */
+  isBundleWanted(bundle: Bundle): boolean;
+  onMessage(signed: Verified<Signed<M>>): void;
+  onBundles(bundles: readonly StoredBundle[]): void;
+  onStatus(from: ValidatorIndex, frame: StatusFrame): void;
+  /** A correct peer sends such things too. */
+  onIgnored(reason: string): void;
+  /** No correct peer sends this. The blame is the connection's, never a name's inside the message. */
+  onRejected(peer: NodeId, reason: string): void;
+}
+
+interface Opened<M> {
+  readonly message: M;
+  readonly leaf: Hash;
+  readonly wanted: boolean;
+}
+
+/**
+ * From bytes to verified events, in order of cost: shape, sender, expected at all, duplicate, and only then signatures
+ * (`traps.md`: a flood of garbage must not buy signature checks).
+ */
+export class Inbound<M> {
+  readonly #ports: InboundPorts<M>;
+
+  constructor(ports: InboundPorts<M>) {
+    this.#ports = ports;
+  }
+
+  /** Resolves when the frame has had its effect; until then the transport reads no further on this lane. */
+  async onFrame(peer: NodeId, lane: Lane, bytes: Uint8Array): Promise<void> {
+    const from = this.#ports.network.set.indexOf(peer);
+    if (from === null) return this.#ports.onRejected(peer, "frame-from-observer");
+    let frame: Frame;
+    try {
+      frame = decode(frameCodec, bytes);
+    } catch (error) {
+      return this.#ports.onRejected(peer, `malformed-frame: ${String(error)}`);
+    }
+    switch (frame.kind) {
+      case "sealed":
+        if (frame.seal.signer !== from) return this.#ports.onRejected(peer, "seal-of-another");
+        return await (lane === "consensus" ? this.#onSealedMessages(peer, frame) : this.#onSealedBundles(peer, frame));
+      case "relayed":
+        return await this.#onRelayed(peer, lane, frame);
+      case "status":
+        if (!this.#isWellFormed(frame)) return this.#ports.onRejected(peer, "malformed-status");
+        return this.#ports.onStatus(from, frame);
+      default:
+        return unreachable(frame);
+    }
+  }
+
+  /** Checks one bundle that came with its own proof; null where it is not acceptable. */
+  async openBundle({ body, proof }: ProvenBody): Promise<StoredBundle | null> {
+    const bundle = this.#decodeBundle(body);
+    if (bundle === null || bundle.creator !== proof.seal.signer) return null;
+    const held = holdBundle(this.#ports.network, bundle);
+    const leaf = statementDigest(this.#ports.network, bundleStatement(held.ref));
+    const holds = await this.#ports.verification.allHold([{ leaf, proof }]);
+    return holds ? { held, body, proof } : null;
+  }
+
+  async #onSealedMessages(peer: NodeId, frame: SealedFrame): Promise<void> {
+    const { engine, verification } = this.#ports;
+    const { signer } = frame.seal;
+    const wanted: { readonly message: M; readonly index: number }[] = [];
+    const leaves: Hash[] = [];
+    for (const [index, item] of frame.items.entries()) {
+      if (item.kind === "leaf") {
+        leaves.push(item.leaf);
+        continue;
+      }
+      const opened = this.#openMessage(peer, signer, item.body);
+      if (opened === null) return;
+      leaves.push(opened.leaf);
+      if (opened.wanted) wanted.push({ message: opened.message, index });
+    }
+    if (wanted.length === 0) return;
+    if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");
+    for (const { message, index } of wanted) {
+      const proof = proofOf(frame.seal, leaves, index);
+      const obligations = engine.wire.obligationsOf(message);
+      if (obligations === null) this.#ports.onRejected(peer, "malformed-certificate");
+      else if (await verification.allHold(obligations)) this.#ports.onMessage(verification.mint({ message, proof }));
+      else this.#ports.onRejected(peer, "invalid-certificate");
+    }
+  }
+
+  async #onSealedBundles(peer: NodeId, frame: SealedFrame): Promise<void> {
+    const { network, verification } = this.#ports;
+    const stored: { readonly bundle: Omit<StoredBundle, "proof">; readonly index: number }[] = [];
+    const leaves: Hash[] = [];
+    for (const [index, item] of frame.items.entries()) {
+      if (item.kind === "leaf") {
+        leaves.push(item.leaf);
+        continue;
+      }
+      const bundle = this.#decodeBundle(item.body);
+      if (bundle === null) return this.#ports.onRejected(peer, "malformed-bundle");
+      if (bundle.creator !== frame.seal.signer) return this.#ports.onRejected(peer, "bundle-of-another");
+      const held = holdBundle(network, bundle);
+      leaves.push(statementDigest(network, bundleStatement(held.ref)));
+      if (this.#ports.isBundleWanted(bundle)) stored.push({ bundle: { held, body: item.body }, index });
+      else this.#ports.onIgnored("bundle-not-wanted");
+    }
+    if (stored.length === 0) return;
+    if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");
+    this.#ports.onBundles(
+      stored.map(({ bundle, index }) => ({ ...bundle, proof: proofOf(frame.seal, leaves, index) })),
+    );
+  }
+
+  async #onRelayed(peer: NodeId, lane: Lane, frame: RelayedFrame): Promise<void> {
+    const { network, engine, verification } = this.#ports;
+    for (const proven of frame.messages) {
+      if (!network.set.has(proven.proof.seal.signer)) return this.#ports.onRejected(peer, "unknown-signer");
+      if (lane === "dissemination") {
+        const bundle = this.#decodeBundle(proven.body);
+        if (bundle === null) return this.#ports.onRejected(peer, "malformed-bundle");
+        if (!this.#ports.isBundleWanted(bundle)) continue;
+        const stored = await this.openBundle(proven);
+        if (stored === null) return this.#ports.onRejected(peer, "invalid-bundle");
+        this.#ports.onBundles([stored]);
+        continue;
+      }
+      const opened = this.#openMessage(peer, proven.proof.seal.signer, proven.body);
+      if (opened === null) return;
+      if (!opened.wanted) continue;
+      const inner = engine.wire.obligationsOf(opened.message);
+      if (inner === null) return this.#ports.onRejected(peer, "malformed-certificate");
+      const holds = await verification.allHold([{ leaf: opened.leaf, proof: proven.proof }, ...inner]);
+      if (!holds) return this.#ports.onRejected(peer, "invalid-certificate");
+      this.#ports.onMessage(verification.mint({ message: opened.message, proof: proven.proof }));
+    }
+  }
+
+  /** Null where the frame is to be dropped whole. */
+  #openMessage(peer: NodeId, signer: ValidatorIndex, body: Uint8Array): Opened<M> | null {
+    const { engine, network } = this.#ports;
+    let message: M;
+    try {
+      message = engine.wire.decode(body);
+    } catch (error) {
+      this.#ports.onRejected(peer, `malformed-message: ${String(error)}`);
+      return null;
+    }
+    const verdict = engine.screen(signer, message);
+    if (verdict.kind === "reject") {
+      this.#ports.onRejected(peer, verdict.reason);
+      return null;
+    }
+    if (verdict.kind === "ignore") this.#ports.onIgnored(verdict.reason);
+    const leaf = statementDigest(network, engine.wire.statementOf(message));
+    return { message, leaf, wanted: verdict.kind === "accept" };
+  }
+
+  #isWellFormed({ lanes, votes }: StatusFrame): boolean {
+    const { size } = this.#ports.network.set;
+    return lanes.length === size && votes.length === size;
+  }
+
+  #decodeBundle(body: Uint8Array): Bundle | null {
+    try {
+      const bundle = decode(bundleCodec, body);
+      return bundleFault(this.#ports.network, bundle) === null ? bundle : null;
+    } catch {
+      return null;
+    }
+  }
+}

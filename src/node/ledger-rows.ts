@@ -1,0 +1,72 @@
+import type { Codec } from "../codec/codec.ts";
+import { mapped, struct, union, variant } from "../codec/composites.ts";
+import { hash, u32, u64 } from "../codec/primitives.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Nonce, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import { validatorIndexCodec } from "../membership/seal.ts";
+
+/** Where a bundle lies in `vertices`. */
+export interface BundleLocation {
+  readonly kind: "bundle";
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+}
+
+/** What `metadata` says of a finalized vertex; its content is in its bundle. */
+export interface VertexMetadata {
+  readonly kind: "vertex";
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+  readonly bundle: Hash;
+  readonly index: number;
+  readonly position: Position;
+  readonly height: number;
+}
+
+export type MetadataRow = BundleLocation | VertexMetadata;
+
+/** One bundle's place in the total order: `finalized`, under its first vertex's position. */
+export interface FinalizedRun {
+  readonly bundle: Hash;
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+  readonly count: number;
+  readonly height: number;
+  /** PBFT's sequence number of the batch. */
+  readonly batch: Sequence;
+  /** Monotone along the order. */
+  readonly timestampMs: number;
+}
+
+/** What connects a parent with the vertices of a bundle. */
+export interface EdgeRow {
+  readonly timestampMs: number;
+  /** How many vertices of the bundle hang on the parent. */
+  readonly weight: number;
+}
+
+const nonce: Codec<Nonce> = mapped(u64, (value) => value as Nonce, (value) => value);
+
+export const metadataCodec: Codec<MetadataRow> = union<MetadataRow>({
+  bundle: variant<BundleLocation>("bundle", { creator: validatorIndexCodec, firstNonce: nonce }),
+  vertex: variant<VertexMetadata>("vertex", {
+    creator: validatorIndexCodec,
+    firstNonce: nonce,
+    bundle: hash,
+    index: u32,
+    position: mapped(u64, (value) => value as Position, (value) => value),
+    height: u64,
+  }),
+});
+
+export const finalizedCodec: Codec<FinalizedRun> = struct<FinalizedRun>({
+  bundle: hash,
+  creator: validatorIndexCodec,
+  firstNonce: nonce,
+  count: u32,
+  height: u64,
+  batch: mapped(u64, (value) => value as Sequence, (value) => value),
+  timestampMs: u64,
+});
+
+export const edgeCodec: Codec<EdgeRow> = struct<EdgeRow>({ timestampMs: u64, weight: u32 });

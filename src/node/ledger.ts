@@ -1,0 +1,192 @@
+import { decode, encode } from "../codec/codec.ts";
+import { hash } from "../codec/primitives.ts";
+import { committedSlotCodec } from "../consensus/pbft/codec.ts";
+import type { CommittedSlot, DurableWrite } from "../consensus/engine.ts";
+import { bundleCodec, type HeldBundle, holdBundle } from "../dag/bundle.ts";
+import { asciiBytes } from "../lib/ascii.ts";
+import { present } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Proof } from "../membership/seal.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import { type ExecutedBundle, type Execution, type ExecutionState, executionStateCodec } from "../replication/executor.ts";
+import { bundleKey, edgeKey, hashKey, indexKey, keyNumber, laneKey, numberKey } from "./ledger-keys.ts";
+import {
+  edgeCodec,
+  type FinalizedRun,
+  finalizedCodec,
+  type MetadataRow,
+  metadataCodec,
+  type VertexMetadata,
+} from "./ledger-rows.ts";
+import type { Database } from "./ports.ts";
+import { provenBodyCodec } from "./wire.ts";
+import type { WriteBatch } from "./write-batch.ts";
+
+/** A bundle with its creator's proof, as it is kept and handed to peers. */
+export interface StoredBundle {
+  readonly held: HeldBundle;
+  readonly body: Uint8Array;
+  readonly proof: Proof;
+}
+
+const ENGINE_PREFIX = "engine/";
+const EXECUTION_KEY = asciiBytes("execution");
+
+/** Rows read at a time at start and by range queries. */
+const PAGE_ROWS = 512;
+
+/**
+ * The node's own schema over the database: bundles, the total order, the log of committed batches, what the engine must
+ * not forget. Writes go into the caller's batch, so that what was applied and up to where become durable together.
+ */
+export class Ledger {
+  readonly #database: Database;
+  readonly #network: NetworkContext;
+
+  constructor(database: Database, network: NetworkContext) {
+    this.#database = database;
+    this.#network = network;
+  }
+
+  storeBundle(batch: WriteBatch, stored: StoredBundle): void {
+    const { ref } = stored.held;
+    const value = encode(provenBodyCodec, { body: stored.body, proof: stored.proof });
+    batch.put("vertices", bundleKey(ref.creator, ref.firstNonce, ref.digest), value);
+    const location: MetadataRow = { kind: "bundle", creator: ref.creator, firstNonce: ref.firstNonce };
+    batch.put("metadata", hashKey(ref.digest), encode(metadataCodec, location));
+  }
+
+  recordExecution(
+    batch: WriteBatch,
+    slot: CommittedSlot,
+    execution: Execution,
+    bundleOf: (digest: Hash) => HeldBundle,
+  ): void {
+    batch.put("log", numberKey(slot.sequence), encode(committedSlotCodec, slot));
+    for (const executed of execution.executed) {
+      this.#recordBundle(batch, executed, bundleOf(executed.ref.digest), slot.sequence, execution.timestampMs);
+    }
+    batch.put("consensus", EXECUTION_KEY, encode(executionStateCodec, execution.state));
+  }
+
+  recordEngine(batch: WriteBatch, writes: readonly DurableWrite[]): void {
+    for (const { key, value } of writes) {
+      const row = asciiBytes(ENGINE_PREFIX + key);
+      if (value === null) batch.delete("consensus", row);
+      else batch.put("consensus", row, value);
+    }
+  }
+
+  async loadExecution(): Promise<ExecutionState | null> {
+    const row = await this.#database.get("consensus", EXECUTION_KEY);
+    return row === undefined ? null : decode(executionStateCodec, row);
+  }
+
+  async loadEngine(): Promise<readonly { readonly key: string; readonly value: Uint8Array }[]> {
+    const prefix = asciiBytes(ENGINE_PREFIX);
+    const end = asciiBytes(`${ENGINE_PREFIX}~`);
+    const rows: { key: string; value: Uint8Array }[] = [];
+    let gte = prefix;
+    for (;;) {
+      const page = await this.#database.scan("consensus", { gte, lt: end, limit: PAGE_ROWS });
+      for (const row of page) rows.push({ key: String.fromCharCode(...row.key.subarray(prefix.length)), value: row.value });
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE_ROWS) return rows;
+      gte = successor(last.key);
+    }
+  }
+
+  /** The held bundles of a lane from a nonce on, in order; at most `limit`. */
+  async bundlesOfLane(creator: ValidatorIndex, fromNonce: number, limit: number): Promise<readonly StoredBundle[]> {
+    const range = { gte: laneKey(creator, fromNonce), lt: laneKey((creator + 1) as ValidatorIndex, 0), limit };
+    const rows = await this.#database.scan("vertices", range);
+    return rows.map((row) => this.#openBundle(row.value));
+  }
+
+  /** The newest bundle of a lane; null where there is none. */
+  async lastBundleOfLane(creator: ValidatorIndex): Promise<StoredBundle | null> {
+    const range = { gte: laneKey(creator, 0), lt: laneKey((creator + 1) as ValidatorIndex, 0), reverse: true, limit: 1 };
+    const [row] = await this.#database.scan("vertices", range);
+    return row === undefined ? null : this.#openBundle(row.value);
+  }
+
+  async bundle(digest: Hash): Promise<StoredBundle | null> {
+    const metadata = await this.#metadata(digest);
+    if (metadata === null || metadata.kind !== "bundle") return null;
+    const row = await this.#database.get("vertices", bundleKey(metadata.creator, metadata.firstNonce, digest));
+    return row === undefined ? null : this.#openBundle(row);
+  }
+
+  /** A finalized vertex; null where none has this id. */
+  async vertex(id: Hash): Promise<{ readonly metadata: VertexMetadata; readonly stored: StoredBundle } | null> {
+    const metadata = await this.#metadata(id);
+    if (metadata === null || metadata.kind !== "vertex") return null;
+    const stored = await this.bundle(metadata.bundle);
+    return { metadata, stored: present(stored, `the bundle of finalized vertex ${id}`) };
+  }
+
+  /** The runs that cover `count` positions from `from` on, ascending, each with its first position. */
+  async finalizedRuns(
+    from: number,
+    count: number,
+  ): Promise<readonly { readonly firstPosition: Position; readonly run: FinalizedRun }[]> {
+    const before = await this.#database.scan("finalized", { lt: numberKey(from + 1), reverse: true, limit: 1 });
+    const first = before[0];
+    const start = first === undefined ? numberKey(from) : first.key;
+    const rows = await this.#database.scan("finalized", { gte: start, lt: numberKey(from + count), limit: count + 1 });
+    return rows
+      .map((row) => ({ firstPosition: keyNumber(row.key) as Position, run: decode(finalizedCodec, row.value) }))
+      .filter(({ firstPosition, run }) => firstPosition + run.count > from);
+  }
+
+  /** Encoded committed places from a sequence on. */
+  async committed(from: Sequence, limit: number): Promise<readonly Uint8Array[]> {
+    const rows = await this.#database.scan("log", { gte: numberKey(from), limit });
+    return rows.map((row) => row.value);
+  }
+
+  async committedSlot(sequence: Sequence): Promise<CommittedSlot | null> {
+    const row = await this.#database.get("log", numberKey(sequence));
+    return row === undefined ? null : decode(committedSlotCodec, row);
+  }
+
+  #recordBundle(
+    batch: WriteBatch,
+    { ref, firstPosition, height }: ExecutedBundle,
+    held: HeldBundle,
+    sequence: Sequence,
+    timestampMs: number,
+  ): void {
+    const { digest, creator, firstNonce, count } = ref;
+    const run: FinalizedRun = { bundle: digest, creator, firstNonce, count, height, batch: sequence, timestampMs };
+    batch.put("finalized", numberKey(firstPosition), encode(finalizedCodec, run));
+    batch.put("index_height", indexKey(height, firstPosition), encode(hash, digest));
+    batch.put("index_timestamp", indexKey(timestampMs, firstPosition), encode(hash, digest));
+    const firstId = present(held.vertexIds[0], "a bundle's first vertex");
+    batch.put("edges", edgeKey(ref.previous, firstId), encode(edgeCodec, { timestampMs, weight: count }));
+    held.vertexIds.forEach((id, index) => {
+      const position = (firstPosition + index) as Position;
+      const row: MetadataRow = { kind: "vertex", creator, firstNonce, bundle: digest, index, position, height };
+      batch.put("metadata", hashKey(id), encode(metadataCodec, row));
+    });
+  }
+
+  async #metadata(key: Hash): Promise<MetadataRow | null> {
+    const row = await this.#database.get("metadata", hashKey(key));
+    return row === undefined ? null : decode(metadataCodec, row);
+  }
+
+  #openBundle(row: Uint8Array): StoredBundle {
+    const { body, proof } = decode(provenBodyCodec, row);
+    return { held: holdBundle(this.#network, decode(bundleCodec, body)), body, proof };
+  }
+}
+
+/** The smallest key above this one. */
+function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}
+

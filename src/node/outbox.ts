@@ -1,0 +1,189 @@
+import { merkleRoot } from "../crypto/merkle.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
+import { type Proof, proofOf, type Seal, sealedBytes } from "../membership/seal.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import { type Addressed, sealedFrames } from "./frames.ts";
+import type { Database, Lane, Signer } from "./ports.ts";
+import type { Frame } from "./wire.ts";
+import { WriteBatch } from "./write-batch.ts";
+
+/** One statement of this node, to be covered by its turn's signature. */
+export interface Outgoing {
+  readonly lane: Lane;
+  readonly leaf: Hash;
+  readonly body: Uint8Array;
+  readonly to: ValidatorIndex | "all";
+  /** With the signature in hand, before the turn is written: rows that hold the proof go into the turn. */
+  readonly onSealed: ((proof: Proof, writes: WriteBatch) => void) | null;
+  /** When the turn is durable and its frames are on their way. */
+  readonly onSent: ((proof: Proof) => void) | null;
+}
+
+interface Turn {
+  readonly writes: WriteBatch;
+  readonly outgoing: Outgoing[];
+  readonly unsigned: Addressed[];
+  readonly onDurable: (() => void)[];
+}
+
+export interface OutboxPorts {
+  readonly network: NetworkContext;
+  /** Null for an observer, which signs nothing. */
+  readonly self: ValidatorIndex | null;
+  readonly database: Database;
+  readonly signer: Signer;
+  send(addressed: Addressed): void;
+  /** The last call before a turn closes: what gathers outside (clients' payloads) is put in now. */
+  beforeClose(): void;
+  onTurn(turn: { readonly statements: number; readonly writes: number; readonly durationMs: number }): void;
+  /** The disk or the signer failed: nothing may be said any more. */
+  onFailure(error: unknown): void;
+  monotonicMs(): number;
+  /** Calls back after the events that are waiting now. */
+  defer(callback: () => void): void;
+}
+
+/** Turns between being closed and being durable: one is signed while the one before is written. */
+const TURNS_UNDER_WAY_MAX = 2;
+
+/**
+ * The node's barrier: all that one turn of the loop wants signed, written and sent. A turn's statements share one
+ * signature, its writes one fsync; only then does anything of it leave, and turns leave in order. While turns are under way
+ * the next one gathers, so batches grow exactly as fast as signing and disk are slow.
+ *
+ * Invariant: no frame of a turn is sent before every write of this and all earlier turns is durable.
+ */
+export class Outbox {
+  readonly #ports: OutboxPorts;
+  #turn: Turn = newTurn();
+  #scheduled = false;
+  #underWay = 0;
+  #failed = false;
+  /** Resolves when everything closed so far has been sent. */
+  #tail: Promise<void> = Promise.resolve();
+  /** Resolves when everything closed so far has been handed to the database, in order. */
+  #writing: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: OutboxPorts) {
+    this.#ports = ports;
+  }
+
+  /** The batch of the turn that gathers now. */
+  writes(): WriteBatch {
+    this.#schedule();
+    return this.#turn.writes;
+  }
+
+  say(outgoing: Outgoing): void {
+    this.#turn.outgoing.push(outgoing);
+    this.#schedule();
+  }
+
+  /** Sends unsigned, in its place among the turns. */
+  tell(lane: Lane, to: ValidatorIndex | "all", frame: Frame): void {
+    this.#turn.unsigned.push({ lane, to, frame });
+    this.#schedule();
+  }
+
+  /** Calls back when everything gathered so far is durable. */
+  whenDurable(callback: () => void): void {
+    this.#turn.onDurable.push(callback);
+    this.#schedule();
+  }
+
+  /** There is something to gather in `beforeClose`. */
+  wake(): void {
+    this.#schedule();
+  }
+
+  /** Closes the turn and waits until all has left. */
+  async drain(): Promise<void> {
+    while (!this.#failed && (this.#scheduled || this.#underWay > 0)) await this.#tail.then(() => nextTurn(this.#ports));
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#failed) return;
+    this.#scheduled = true;
+    if (this.#underWay < TURNS_UNDER_WAY_MAX) this.#ports.defer(() => this.#close());
+  }
+
+  #close(): void {
+    if (!this.#scheduled || this.#underWay >= TURNS_UNDER_WAY_MAX || this.#failed) return;
+    this.#ports.beforeClose();
+    const turn = this.#turn;
+    this.#turn = newTurn();
+    this.#scheduled = false;
+    this.#underWay += 1;
+    const before = this.#tail;
+    const written = this.#writing.then(async () => await this.#sealAndWrite(turn));
+    // The database keeps the order of its calls, so the next turn may be signed while this one is written.
+    this.#writing = written.then(() => undefined);
+    this.#tail = Promise.all([written, before])
+      .then(async ([{ durable, seal, leaves }]) => {
+        await durable;
+        this.#leave(turn, seal, leaves);
+      })
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#underWay -= 1;
+        if (this.#scheduled) this.#ports.defer(() => this.#close());
+      });
+  }
+
+  async #sealAndWrite(
+    turn: Turn,
+  ): Promise<{ readonly durable: Promise<void>; readonly seal: Seal | null; readonly leaves: readonly Hash[] }> {
+    const begin = this.#ports.monotonicMs();
+    const leaves = turn.outgoing.map((outgoing) => outgoing.leaf);
+    const seal = leaves.length === 0 ? null : await this.#seal(leaves);
+    if (seal !== null) {
+      turn.outgoing.forEach((outgoing, index) => {
+        outgoing.onSealed?.(proofOf(seal, leaves, index), turn.writes);
+      });
+    }
+    const count = turn.writes.count;
+    const durable = count === 0 ? Promise.resolve() : this.#ports.database.write(turn.writes.finish());
+    const counted = durable.then(() => {
+      const durationMs = this.#ports.monotonicMs() - begin;
+      this.#ports.onTurn({ statements: leaves.length, writes: count, durationMs });
+    });
+    // Handled where it is awaited; a rejection must not count as unhandled before.
+    counted.catch(() => undefined);
+    return { durable: counted, seal, leaves };
+  }
+
+  async #seal(leaves: readonly Hash[]): Promise<Seal> {
+    const { network, self, signer } = this.#ports;
+    if (self === null) throw new Error("an observer has nothing to sign");
+    const message = sealedBytes(network, self, leaves.length, merkleRoot(leaves));
+    return { signer: self, leafCount: leaves.length, signature: await signer.sign(message) };
+  }
+
+  #leave(turn: Turn, seal: Seal | null, leaves: readonly Hash[]): void {
+    if (this.#failed) return;
+    if (seal !== null) for (const addressed of sealedFrames(seal, turn.outgoing)) this.#ports.send(addressed);
+    for (const addressed of turn.unsigned) this.#ports.send(addressed);
+    for (const callback of turn.onDurable) callback();
+    if (seal === null) return;
+    turn.outgoing.forEach((outgoing, index) => {
+      outgoing.onSent?.(proofOf(seal, leaves, index));
+    });
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#ports.onFailure(error);
+  }
+}
+
+function newTurn(): Turn {
+  return { writes: new WriteBatch(), outgoing: [], unsigned: [], onDurable: [] };
+}
+
+function nextTurn(ports: OutboxPorts): Promise<void> {
+  return new Promise((resolve) => {
+    ports.defer(resolve);
+  });
+}

@@ -1,0 +1,98 @@
+import type { CheckpointCertificate } from "../consensus/engine.ts";
+import { type RestoredState, restore } from "../consensus/pbft/durable.ts";
+import type { LaneTip } from "../dag/lanes.ts";
+import { batchDigest } from "../dag/batch.ts";
+import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import { type ExecutionState, genesisState } from "../replication/executor.ts";
+import type { Ledger, StoredBundle } from "./ledger.ts";
+import { NodeError } from "./service.ts";
+
+/** Rows of the log that are read back at every start. */
+const LOG_CHECKED = 64;
+
+/** Bundles of one lane read at a time. */
+const LANE_PAGE = 256;
+
+/** What the disk says at start. */
+export interface Restored {
+  readonly execution: ExecutionState;
+  readonly engine: RestoredState;
+  readonly checkpoint: CheckpointCertificate | null;
+  readonly lastVote: Sequence;
+  /** Bundles that wait to be ordered, of every lane. */
+  readonly waiting: readonly StoredBundle[];
+  /** Where this node's own lane goes on; genesis for an observer. */
+  readonly ownTip: LaneTip;
+}
+
+/**
+ * Reads the node's state back and checks that it is whole. RocksDB opens a damaged write-ahead log without an error and
+ * drops its tail; a tail that is cut cleanly leaves an older but whole state, which `start-gate.ts` notices with the help
+ * of peers. Anything else shows here.
+ * @throws NodeError `storage-failed` where rows contradict each other
+ */
+export async function restoreNode(
+  ledger: Ledger,
+  network: NetworkContext,
+  self: ValidatorIndex | null,
+): Promise<Restored> {
+  const execution = (await ledger.loadExecution()) ?? genesisState(network);
+  if (execution.lanes.length !== network.set.size) throw damaged("its lanes are not this network's");
+  await checkLog(ledger, execution);
+  const engine = restore(await ledger.loadEngine());
+  const waiting: StoredBundle[] = [];
+  for (const creator of network.set.indices()) waiting.push(...(await waitingOfLane(ledger, creator, execution)));
+  const accepted = [...engine.accepted.keys()];
+  const lastVote = Math.max(execution.sequence, ...accepted) as Sequence;
+  const ownTip = self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : await laneEnd(ledger, self, execution);
+  return { execution, engine, checkpoint: engine.stable, lastVote, waiting, ownTip };
+}
+
+async function checkLog(ledger: Ledger, execution: ExecutionState): Promise<void> {
+  const from = Math.max(1, execution.sequence - LOG_CHECKED + 1);
+  for (let sequence = from; sequence <= execution.sequence; sequence++) {
+    const slot = await ledger.committedSlot(sequence as Sequence);
+    if (slot === null) throw damaged(`the log has no place ${sequence}, though ${execution.sequence} is executed`);
+    if (batchDigest(slot.batch) !== slot.certificate.digest) throw damaged(`place ${sequence} is not what was certified`);
+    for (const digest of slot.batch.bundles) {
+      if ((await ledger.bundle(digest)) === null) throw damaged(`place ${sequence} names bundle ${digest}, which is gone`);
+    }
+  }
+  if ((await ledger.committedSlot((execution.sequence + 1) as Sequence)) !== null) {
+    throw damaged(`the log goes on after the executed place ${execution.sequence}`);
+  }
+}
+
+async function waitingOfLane(
+  ledger: Ledger,
+  creator: ValidatorIndex,
+  execution: ExecutionState,
+): Promise<readonly StoredBundle[]> {
+  const waiting: StoredBundle[] = [];
+  let nonce = (execution.lanes[creator]?.nonce ?? 0) + 1;
+  for (;;) {
+    const page = await ledger.bundlesOfLane(creator, nonce, LANE_PAGE);
+    waiting.push(...page);
+    const last = page.at(-1);
+    if (last === undefined || page.length < LANE_PAGE) return waiting;
+    nonce = last.held.ref.firstNonce + 1;
+  }
+}
+
+async function laneEnd(ledger: Ledger, self: ValidatorIndex, execution: ExecutionState): Promise<LaneTip> {
+  const executed = execution.lanes[self] ?? { nonce: 0 as LaneTip["nonce"], tip: execution.history };
+  const last = await ledger.lastBundleOfLane(self);
+  if (last === null) return { nonce: executed.nonce, tip: executed.tip };
+  const { ref } = last.held;
+  const nonce = (ref.firstNonce + ref.count - 1) as LaneTip["nonce"];
+  return nonce > executed.nonce ? { nonce, tip: ref.tip } : { nonce: executed.nonce, tip: executed.tip };
+}
+
+function damaged(what: string): NodeError {
+  return new NodeError(
+    "storage-failed",
+    `the database is damaged: ${what}. Move the data folder away and start again: ` +
+      "the node then takes everything over from its peers and keeps silent until its own votes are of the past.",
+  );
+}

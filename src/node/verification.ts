@@ -1,0 +1,83 @@
+import type { Verified } from "../consensus/engine.ts";
+import { merkleRoot } from "../crypto/merkle.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Obligation } from "../membership/certificate.ts";
+import { proofRoot, type Seal, sealedBytes } from "../membership/seal.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import type { Verifier } from "./ports.ts";
+
+/** Seals that were verified lately. A seal recurs: on both lanes, in every vote of its turn, in certificates. */
+const VERIFIED_SEALS_MAX = 8192;
+
+/**
+ * The only door to `Verified`. A seal is checked once: what is remembered is its root together with its very signature
+ * bytes, so that a forged signature can never ride on a root that was verified with the genuine one.
+ */
+export class SealVerification {
+  readonly #network: NetworkContext;
+  readonly #verifier: Verifier;
+  readonly #verified = new Map<string, Seal>();
+
+  constructor(network: NetworkContext, verifier: Verifier) {
+    this.#network = network;
+    this.#verifier = verifier;
+  }
+
+  /** Whether `seal` signs exactly these leaves. */
+  async sealsLeaves(seal: Seal, leaves: readonly Hash[]): Promise<boolean> {
+    if (leaves.length !== seal.leafCount || leaves.length === 0) return false;
+    return await this.#sealsRoot(seal, merkleRoot(leaves));
+  }
+
+  /** Whether every obligation holds. Paths are checked before signatures, and each distinct seal once. */
+  async allHold(obligations: readonly Obligation[]): Promise<boolean> {
+    const checks = new Map<Seal, Hash>();
+    for (const { leaf, proof } of obligations) {
+      if (!this.#network.set.has(proof.seal.signer)) return false;
+      const root = proofRoot(leaf, proof);
+      if (root === null) return false;
+      const known = checks.get(proof.seal);
+      if (known !== undefined && known !== root) return false;
+      checks.set(proof.seal, root);
+    }
+    const results = await Promise.all([...checks].map(([seal, root]) => this.#sealsRoot(seal, root)));
+    return results.every((holds) => holds);
+  }
+
+  /** Brands what the caller has just had verified by this object. */
+  mint<T>(value: T): Verified<T> {
+    return value as Verified<T>;
+  }
+
+  async #sealsRoot(seal: Seal, root: Hash): Promise<boolean> {
+    if (!this.#network.set.has(seal.signer)) return false;
+    const key = `${seal.signer}/${root}`;
+    const known = this.#verified.get(key);
+    if (known !== undefined && sameSeal(known, seal)) return true;
+    const message = sealedBytes(this.#network, seal.signer, seal.leafCount, root);
+    const holds = await this.#verifier.verify(this.#network.set.at(seal.signer).nodeId, message, seal.signature);
+    if (holds) this.#remember(key, seal);
+    return holds;
+  }
+
+  #remember(key: string, seal: Seal): void {
+    this.#verified.delete(key);
+    this.#verified.set(key, seal);
+    if (this.#verified.size <= VERIFIED_SEALS_MAX) return;
+    const oldest = this.#verified.keys().next();
+    if (oldest.done !== true) this.#verified.delete(oldest.value);
+  }
+}
+
+function sameSeal(left: Seal, right: Seal): boolean {
+  if (left === right) return true;
+  if (left.leafCount !== right.leafCount) return false;
+  const [leftEd, rightEd] = [left.signature.ed25519, right.signature.ed25519];
+  if ((leftEd === null) !== (rightEd === null)) return false;
+  if (leftEd !== null && rightEd !== null && !sameBytes(leftEd, rightEd)) return false;
+  return sameBytes(left.signature.mlDsa, right.signature.mlDsa);
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}

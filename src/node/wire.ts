@@ -1,0 +1,129 @@
+import type { Codec } from "../codec/codec.ts";
+import { mapped, option, struct, union, variant, vec } from "../codec/composites.ts";
+import { bool, bytes, hash, u64 } from "../codec/primitives.ts";
+import type { PeerStatus } from "../consensus/engine.ts";
+import { type Batch, batchCodec } from "../dag/batch.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Nonce, Sequence, View } from "../membership/ids.ts";
+import { type Proof, proofCodec, SEAL_LEAVES_MAX, type Seal, sealCodec } from "../membership/seal.ts";
+import { VALIDATORS_MAX } from "../membership/validator-set.ts";
+
+/**
+ * What nodes say to each other over an authenticated connection. Frames travel on the lanes, questions and answers on
+ * streams of their own. On the consensus lane a body is an engine's message, on the dissemination lane a bundle.
+ */
+
+/** The most bytes of one frame, question or answer: the largest view change of a full window fits. */
+export const FRAME_BYTES_MAX: number = 16 * 1024 * 1024;
+
+/** Bodies of one answer; the asker asks again for the rest. */
+export const ANSWER_BODIES_MAX = 64;
+
+/** Asked for at a time. */
+export const ASKED_DIGESTS_MAX = 256;
+
+/** Bytes after which an answer is closed, so that one question cannot make a node read its whole disk. */
+export const ANSWER_BYTES_SOFT_MAX: number = 4 * 1024 * 1024;
+
+export type Frame = SealedFrame | RelayedFrame | StatusFrame;
+
+/** All that the sender said in one turn: some of it in full, of the rest the leaf, so that the root can be computed. */
+export interface SealedFrame {
+  readonly kind: "sealed";
+  readonly seal: Seal;
+  readonly items: readonly FrameItem[];
+}
+
+export type FrameItem =
+  | { readonly kind: "body"; readonly body: Uint8Array }
+  | { readonly kind: "leaf"; readonly leaf: Hash };
+
+/** Messages of others, each with its own proof. */
+export interface RelayedFrame {
+  readonly kind: "relayed";
+  readonly messages: readonly ProvenBody[];
+}
+
+export interface ProvenBody {
+  readonly body: Uint8Array;
+  readonly proof: Proof;
+}
+
+/** A hint about the sender, unsigned. */
+export interface StatusFrame {
+  readonly kind: "status";
+  readonly status: PeerStatus;
+  /** For each validator's lane, up to which nonce the sender holds it without a gap. */
+  readonly lanes: readonly Nonce[];
+  /** For each validator, the highest sequence that the sender saw it vote for since it started. */
+  readonly votes: readonly Sequence[];
+}
+
+export type Question =
+  | { readonly kind: "bundles"; readonly digests: readonly Hash[] }
+  | { readonly kind: "batches"; readonly digests: readonly Hash[] }
+  | { readonly kind: "committed"; readonly from: Sequence };
+
+export interface BundlesAnswer {
+  readonly bundles: readonly ProvenBody[];
+}
+
+export interface BatchesAnswer {
+  readonly batches: readonly Batch[];
+}
+
+export interface CommittedAnswer {
+  /** Encoded `CommittedSlot`s, ascending without gaps. */
+  readonly slots: readonly Uint8Array[];
+  /** The newest stable checkpoint certificate, encoded. */
+  readonly checkpoint: Uint8Array | null;
+}
+
+const nonceCodec: Codec<Nonce> = mapped(u64, (value) => value as Nonce, (value) => value);
+const viewCodec: Codec<View> = mapped(u64, (value) => value as View, (value) => value);
+const sequenceCodec: Codec<Sequence> = mapped(u64, (value) => value as Sequence, (value) => value);
+const body: Codec<Uint8Array> = bytes(FRAME_BYTES_MAX);
+
+const statusCodec: Codec<PeerStatus> = struct<PeerStatus>({
+  view: viewCodec,
+  active: bool,
+  executed: sequenceCodec,
+  stable: sequenceCodec,
+});
+
+export const provenBodyCodec: Codec<ProvenBody> = struct<ProvenBody>({ body, proof: proofCodec });
+
+export const frameCodec: Codec<Frame> = union<Frame>({
+  sealed: variant<SealedFrame>("sealed", {
+    seal: sealCodec,
+    items: vec(
+      union<FrameItem>({ body: variant("body", { body }), leaf: variant("leaf", { leaf: hash }) }),
+      SEAL_LEAVES_MAX,
+    ),
+  }),
+  relayed: variant<RelayedFrame>("relayed", { messages: vec(provenBodyCodec, ANSWER_BODIES_MAX) }),
+  status: variant<StatusFrame>("status", {
+    status: statusCodec,
+    lanes: vec(nonceCodec, VALIDATORS_MAX),
+    votes: vec(sequenceCodec, VALIDATORS_MAX),
+  }),
+});
+
+export const questionCodec: Codec<Question> = union<Question>({
+  bundles: variant("bundles", { digests: vec(hash, ASKED_DIGESTS_MAX) }),
+  batches: variant("batches", { digests: vec(hash, ASKED_DIGESTS_MAX) }),
+  committed: variant("committed", { from: sequenceCodec }),
+});
+
+export const bundlesAnswerCodec: Codec<BundlesAnswer> = struct<BundlesAnswer>({
+  bundles: vec(provenBodyCodec, ANSWER_BODIES_MAX),
+});
+
+export const batchesAnswerCodec: Codec<BatchesAnswer> = struct<BatchesAnswer>({
+  batches: vec(batchCodec, ANSWER_BODIES_MAX),
+});
+
+export const committedAnswerCodec: Codec<CommittedAnswer> = struct<CommittedAnswer>({
+  slots: vec(body, ANSWER_BODIES_MAX),
+  checkpoint: option(body),
+});
