@@ -16,8 +16,9 @@ export interface Codec<T> {
 
 export type Decoded<C> = C extends Codec<infer T> ? T : never;
 
-export function encode<T>(codec: Codec<T>, value: T): Uint8Array {
-  const writer = new Writer(256);
+/** @param sizeHint about how many bytes are expected; spares copies of large values */
+export function encode<T>(codec: Codec<T>, value: T, sizeHint = 256): Uint8Array {
+  const writer = new Writer(sizeHint);
   codec.encode(writer, value);
   return writer.finish();
 }

@@ -3,12 +3,10 @@ import type { Hash } from "../lib/hash.ts";
 /** A growing byte buffer with the primitive encodings. */
 export class Writer {
   #bytes: Uint8Array;
-  #view: DataView;
   #length = 0;
 
   constructor(capacity: number) {
     this.#bytes = new Uint8Array(Math.max(16, capacity));
-    this.#view = new DataView(this.#bytes.buffer);
   }
 
   get length(): number {
@@ -22,19 +20,19 @@ export class Writer {
 
   u16(value: number): void {
     const at = this.#take(2);
-    this.#view.setUint16(at, value, true);
+    this.#bytes[at] = value;
+    this.#bytes[at + 1] = value >>> 8;
   }
 
   u32(value: number): void {
-    const at = this.#take(4);
-    this.#view.setUint32(at, value, true);
+    this.#put32(this.#take(4), value);
   }
 
   /** A whole number from 0 to 2^53 - 1, as eight bytes. */
   u64(value: number): void {
     const at = this.#take(8);
-    this.#view.setUint32(at, value % 0x1_0000_0000, true);
-    this.#view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
+    this.#put32(at, value % 0x1_0000_0000);
+    this.#put32(at + 4, Math.floor(value / 0x1_0000_0000));
   }
 
   bytes(value: Uint8Array): void {
@@ -52,6 +50,14 @@ export class Writer {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** By hand: a DataView needs the array's `buffer`, which costs the engine more than these four stores. */
+  #put32(at: number, value: number): void {
+    this.#bytes[at] = value;
+    this.#bytes[at + 1] = value >>> 8;
+    this.#bytes[at + 2] = value >>> 16;
+    this.#bytes[at + 3] = value >>> 24;
+  }
+
   #take(size: number): number {
     const at = this.#length;
     const end = at + size;
@@ -64,6 +70,5 @@ export class Writer {
     const bytes = new Uint8Array(Math.max(size, this.#bytes.length * 2));
     bytes.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer);
   }
 }

@@ -23,6 +23,9 @@ export type HashDomain =
 
 const PREFIXES = new Map<HashDomain, Uint8Array>();
 
+/** Small messages are put together here: hashing is synchronous, and most digests are over two or three hashes. */
+const SCRATCH = new Uint8Array(1024);
+
 /** BLAKE3-256 of `cretoai/v1/<domain>`, a zero byte, and the parts one after the other. */
 export function hashOf(domain: HashDomain, ...parts: readonly Uint8Array[]): Hash {
   return toHash(digestOf(domain, ...parts));
@@ -33,7 +36,7 @@ export function digestOf(domain: HashDomain, ...parts: readonly Uint8Array[]): U
   const prefix = prefixOf(domain);
   let size = prefix.length;
   for (const part of parts) size += part.length;
-  const message = new Uint8Array(size);
+  const message = size <= SCRATCH.length ? SCRATCH.subarray(0, size) : new Uint8Array(size);
   message.set(prefix);
   let at = prefix.length;
   for (const part of parts) {

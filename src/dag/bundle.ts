@@ -12,7 +12,7 @@ import { validatorIndexCodec } from "../membership/seal.ts";
 import type { Statement } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { BUNDLE_PAYLOAD_BYTES_MAX, BUNDLE_VERTICES_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
-import { type Vertex, vertexId } from "./vertex.ts";
+import { type Vertex, vertexHeader, vertexIdWith } from "./vertex.ts";
 
 /**
  * The vertices that one creator made in one turn: what is signed, spread, stored and proposed as a whole (Narwhal's
@@ -71,7 +71,10 @@ export function holdBundle(network: NetworkContext, bundle: Bundle): HeldBundle 
   const fault = bundleFault(network, bundle);
   assert(fault === null, `a well-formed bundle: ${fault}`);
   const creator = network.set.at(bundle.creator).nodeId;
-  const vertexIds = bundle.payloads.map((_, index) => vertexId(network.genesis, vertexAt(bundle, creator, index)));
+  const header = vertexHeader(network.genesis, { ...bundle, creator });
+  const vertexIds = bundle.payloads.map((payload, index) => {
+    return vertexIdWith(header, (bundle.firstNonce + index) as Nonce, payload);
+  });
   const ref: BundleRef = {
     digest: bundleDigest(network, bundle, vertexIds),
     creator: bundle.creator,

@@ -1,6 +1,6 @@
 import { Writer } from "../codec/writer.ts";
-import type { NodeId } from "../crypto/identity.ts";
 import { hashOf } from "../crypto/hash.ts";
+import type { NodeId } from "../crypto/identity.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce } from "../membership/ids.ts";
 
@@ -18,17 +18,26 @@ export interface Vertex {
 
 /**
  * A vertex's identity: BLAKE3 of its canonical content, in its network (correction 6: no UUID). The layout is bincode's of
- * the struct (creator, nonce, timestamp, parents, payload).
+ * the struct (genesis, creator, timestamp, parents, nonce, payload).
  */
 export function vertexId(genesis: Hash, vertex: Vertex): Hash {
-  const writer = new Writer(192 + vertex.payload.length);
+  return vertexIdWith(vertexHeader(genesis, vertex), vertex.nonce, vertex.payload);
+}
+
+/** The part of the content that all vertices of a bundle share; encoded once for all of them. */
+export function vertexHeader(genesis: Hash, shared: Omit<Vertex, "nonce" | "payload">): Uint8Array {
+  const writer = new Writer(160);
   writer.hash(genesis);
-  writer.hash(vertex.creator);
-  writer.u64(vertex.nonce);
-  writer.u64(vertex.timestampMs);
-  writer.u64(vertex.parents.length);
-  for (const parent of vertex.parents) writer.hash(parent);
-  writer.u64(vertex.payload.length);
-  writer.bytes(vertex.payload);
-  return hashOf("vertex", writer.finish());
+  writer.hash(shared.creator);
+  writer.u64(shared.timestampMs);
+  writer.u64(shared.parents.length);
+  for (const parent of shared.parents) writer.hash(parent);
+  return writer.finish();
+}
+
+export function vertexIdWith(header: Uint8Array, nonce: Nonce, payload: Uint8Array): Hash {
+  const writer = new Writer(16);
+  writer.u64(nonce);
+  writer.u64(payload.length);
+  return hashOf("vertex", header, writer.finish(), payload);
 }

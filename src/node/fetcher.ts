@@ -19,6 +19,12 @@ import type { Sequence } from "../membership/ids.ts";
 /** How long one peer may take for one answer of up to 4 MiB. */
 const ANSWER_TIMEOUT_MS = 4_000;
 
+/**
+ * What a proposal names is mostly on its way already: bodies travel on a lane of their own and may come a moment later.
+ * Only what is still missing after this time is asked for.
+ */
+const GRACE_MS = 60;
+
 /** Digests that are looked for at the same time; the engine asks again for what did not fit. */
 const WANTED_MAX = 8_192;
 
@@ -26,6 +32,8 @@ export interface FetcherPorts {
   /** The validators that can be asked now, without this node. */
   reachable(): readonly ValidatorIndex[];
   ask(peer: ValidatorIndex, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  isHeld(digest: Hash): boolean;
+  delay(ms: number): Promise<void>;
   /** What is on this node's own disk. */
   findLocally(digest: Hash): Promise<StoredBundle | null>;
   /** Checks a peer's bundle in full; null where it is not what was asked for. */
@@ -48,7 +56,8 @@ export class Fetcher {
     let missing = this.#claim(digests);
     const claimed = missing;
     try {
-      missing = await this.#takeLocal(missing);
+      await this.#ports.delay(GRACE_MS);
+      missing = await this.#takeLocal(missing.filter((digest) => !this.#ports.isHeld(digest)));
       for (const peer of this.#candidates(from)) {
         while (missing.length > 0) {
           const left = await this.#takeFrom(peer, missing);

@@ -51,7 +51,7 @@ export class Ledger {
 
   storeBundle(batch: WriteBatch, stored: StoredBundle): void {
     const { ref } = stored.held;
-    const value = encode(provenBodyCodec, { body: stored.body, proof: stored.proof });
+    const value = encode(provenBodyCodec, { body: stored.body, proof: stored.proof }, stored.body.length + 6_000);
     batch.put("vertices", bundleKey(ref.creator, ref.firstNonce, ref.digest), value);
     const location: MetadataRow = { kind: "bundle", creator: ref.creator, firstNonce: ref.firstNonce };
     batch.put("metadata", hashKey(ref.digest), encode(metadataCodec, location));

@@ -23,7 +23,7 @@ import type { OwnLane } from "./own-lane.ts";
 import type { Clock, Database, Lane, PeerInfo, Signer, Transport, TransportHandler, Verifier } from "./ports.ts";
 import { StartGate } from "./start-gate.ts";
 import { SealVerification } from "./verification.ts";
-import { frameCodec } from "./wire.ts";
+import { frameCodec, frameSizeHint } from "./wire.ts";
 
 /** Waiting vertices of one creator that a node holds; beyond, its bundles are left until a proposal names them. */
 const CREATOR_PENDING_MAX = 65_536;
@@ -124,6 +124,8 @@ export class NodeLoop<M> implements TransportHandler {
     this.#fetcher = new Fetcher({
       reachable: () => this.#reachable(),
       ask: (peer, question, timeoutMs) => options.transport.request(this.#nodeId(peer), question, { timeoutMs }),
+      isHeld: (digest) => options.lanes.has(digest),
+      delay: (ms) => this.#delay(ms),
       findLocally: (digest) => options.pool.find(digest),
       open: (body) => this.#inbound.openBundle(body),
       onBundles: (bundles, source) => this.#takeFetched(bundles, source),
@@ -395,7 +397,7 @@ export class NodeLoop<M> implements TransportHandler {
 
   #send({ lane, to, frame }: Addressed): void {
     const { network, transport, self } = this.#options;
-    const bytes = encode(frameCodec, frame);
+    const bytes = encode(frameCodec, frame, frameSizeHint(frame));
     const receivers = to === "all" ? network.set.indices().filter((index) => index !== self) : [to];
     // A peer that is away or slow loses the frame; it asks for what it lacks when it is back.
     for (const receiver of receivers) transport.send(this.#nodeId(receiver), lane, bytes);
@@ -416,6 +418,12 @@ export class NodeLoop<M> implements TransportHandler {
 
   #now(): { readonly nowMs: number; readonly wallMs: number } {
     return { nowMs: this.#options.clock.monotonicMs(), wallMs: this.#options.clock.nowMs() };
+  }
+
+  #delay(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#options.clock.setTimer(this.#options.clock.monotonicMs() + ms, resolve);
+    });
   }
 
   #background(work: Promise<void>): void {

@@ -118,7 +118,7 @@ export class OwnLane {
     const held = holdBundle(this.#network, bundle);
     this.#tip = { nonce: (this.#tip.nonce + payloads.length) as Nonce, tip: held.ref.tip };
     this.#stretches.set(held.ref.digest, stretches);
-    return { held, body: encode(bundleCodec, bundle) };
+    return { held, body: encode(bundleCodec, bundle, bytes + 8 * payloads.length + 128) };
   }
 
   /** The lane is executed further than this disk knew (see `start-gate.ts`): new vertices follow what is executed. */

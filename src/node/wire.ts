@@ -2,6 +2,7 @@ import type { Codec } from "../codec/codec.ts";
 import { mapped, option, struct, union, variant, vec } from "../codec/composites.ts";
 import { bool, bytes, hash, u64 } from "../codec/primitives.ts";
 import type { PeerStatus } from "../consensus/engine.ts";
+import { unreachable } from "../lib/assert.ts";
 import { type Batch, batchCodec } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce, Sequence, View } from "../membership/ids.ts";
@@ -108,6 +109,20 @@ export const frameCodec: Codec<Frame> = union<Frame>({
     votes: vec(sequenceCodec, VALIDATORS_MAX),
   }),
 });
+
+/** About how many bytes a frame takes. */
+export function frameSizeHint(frame: Frame): number {
+  switch (frame.kind) {
+    case "sealed":
+      return frame.items.reduce((sum, item) => sum + (item.kind === "body" ? item.body.length + 16 : 40), 5_000);
+    case "relayed":
+      return frame.messages.reduce((sum, { body: bytes_ }) => sum + bytes_.length + 6_000, 16);
+    case "status":
+      return 64 + 16 * frame.lanes.length;
+    default:
+      return unreachable(frame);
+  }
+}
 
 export const questionCodec: Codec<Question> = union<Question>({
   bundles: variant("bundles", { digests: vec(hash, ASKED_DIGESTS_MAX) }),

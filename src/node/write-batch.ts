@@ -13,7 +13,7 @@ const COLUMN_TAGS = new Map<Column, number>(COLUMNS.map((column, tag) => [column
  * to the database worker as one transferred buffer.
  */
 export class WriteBatch {
-  readonly #writer: Writer = new Writer(4096);
+  readonly #writer: Writer = new Writer(65_536);
   #count = 0;
 
   get count(): number {
