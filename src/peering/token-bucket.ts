@@ -1,0 +1,26 @@
+/**
+ * A token bucket: `rate` tokens a second, at most `burst` at once. Pure: the time comes in. Debt is allowed, so that a
+ * message larger than the burst passes after its wait instead of never.
+ */
+export class TokenBucket {
+  readonly #rate: number;
+  readonly #burst: number;
+  #tokens: number;
+  #atMs: number;
+
+  constructor(options: { readonly rate: number; readonly burst: number; readonly nowMs: number }) {
+    this.#rate = options.rate;
+    this.#burst = options.burst;
+    this.#tokens = options.burst;
+    this.#atMs = options.nowMs;
+  }
+
+  /** Takes tokens; answers how many milliseconds the taker must pause before it goes on. */
+  take(count: number, nowMs: number): number {
+    const elapsedMs = Math.max(0, nowMs - this.#atMs);
+    this.#tokens = Math.min(this.#burst, this.#tokens + (elapsedMs * this.#rate) / 1_000);
+    this.#atMs = nowMs;
+    this.#tokens -= count;
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#rate) * 1_000;
+  }
+}
