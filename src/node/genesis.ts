@@ -1,0 +1,185 @@
+import { encode } from "../codec/codec.ts";
+import { struct, vec } from "../codec/composites.ts";
+import { bool, hash, string, u16, u64 } from "../codec/primitives.ts";
+import { hashOf } from "../crypto/hash.ts";
+import { type NodeId, nodeIdOf, type PublicKeys } from "../crypto/identity.ts";
+import { ED25519_PUBLIC_KEY_BYTES, ML_DSA_87_PUBLIC_KEY_BYTES } from "../crypto/signature.ts";
+import { compareHashes, type Hash, isHash } from "../lib/hash.ts";
+import type { Epoch } from "../membership/ids.ts";
+import { type NetworkContext, ValidatorSet, VALIDATORS_MAX } from "../membership/validator-set.ts";
+
+export const GENESIS_VERSION = 1;
+
+export interface GenesisValidator {
+  readonly name: string;
+  readonly nodeId: NodeId;
+  readonly publicKeys: PublicKeys;
+  /** `host:port` of its QUIC socket: where others look for it first. */
+  readonly address: string;
+}
+
+/** What the organisations agree on before their network exists. Whoever has another genesis is another network. */
+export interface Genesis {
+  readonly network: string;
+  readonly createdAt: string;
+  readonly engine: "pbft";
+  readonly hybrid: boolean;
+  readonly validators: readonly GenesisValidator[];
+}
+
+export type GenesisErrorCode = "not-json" | "malformed" | "unsupported" | "wrong-key" | "duplicate" | "no-validators";
+
+/** A genesis file that cannot be used; the message names the place and what belongs there. */
+export class GenesisError extends Error {
+  override readonly name = "GenesisError";
+  readonly code: GenesisErrorCode;
+
+  constructor(code: GenesisErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * The network's name in every statement. Covers what decides who may vote and how: version, network name, time of creation,
+ * engine, signature mode, epoch and the validators' ids. Names and addresses of validators are outside, so that an operator
+ * may move a node.
+ */
+export function genesisHash(genesis: Genesis): Hash {
+  const codec = struct<{
+    version: number;
+    network: string;
+    createdAt: string;
+    engine: string;
+    hybrid: boolean;
+    epoch: number;
+    validators: readonly Hash[];
+  }>({
+    version: u16,
+    network: string(256),
+    createdAt: string(64),
+    engine: string(32),
+    hybrid: bool,
+    epoch: u64,
+    validators: vec(hash, VALIDATORS_MAX),
+  });
+  const validators = genesis.validators.map(({ nodeId }) => nodeId).sort(compareHashes);
+  const { network, createdAt, engine, hybrid } = genesis;
+  return hashOf("genesis", encode(codec, { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, validators }));
+}
+
+export function networkContextOf(genesis: Genesis): NetworkContext {
+  return { genesis: genesisHash(genesis), set: new ValidatorSet(0 as Epoch, genesis.validators) };
+}
+
+export function formatGenesis(genesis: Genesis): string {
+  const validators = genesis.validators.map(({ name, nodeId, publicKeys, address }) => ({
+    name,
+    node_id: nodeId,
+    address,
+    ml_dsa_87: publicKeys.mlDsa.toBase64(),
+    ed25519: publicKeys.ed25519?.toBase64() ?? null,
+  }));
+  const { network, createdAt, engine, hybrid } = genesis;
+  const document = { version: GENESIS_VERSION, network, created_at: createdAt, engine, hybrid, epoch: 0, validators };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** @throws GenesisError */
+export function parseGenesis(text: string): Genesis {
+  const root = objectOf(parseJson(text), "the genesis file", [
+    "version",
+    "network",
+    "created_at",
+    "engine",
+    "hybrid",
+    "epoch",
+    "validators",
+  ]);
+  if (root["version"] !== GENESIS_VERSION) throw unsupported(`version ${String(root["version"])}; this release reads ${GENESIS_VERSION}`);
+  if (root["engine"] !== "pbft") throw unsupported(`engine ${JSON.stringify(root["engine"])}; this release has "pbft"`);
+  if (root["epoch"] !== 0) throw unsupported(`epoch ${String(root["epoch"])}; a genesis is epoch 0`);
+  const hybrid = root["hybrid"];
+  if (typeof hybrid !== "boolean") throw malformed("hybrid", "true or false");
+  const entries = root["validators"];
+  if (!Array.isArray(entries)) throw malformed("validators", "a list");
+  if (entries.length === 0) throw new GenesisError("no-validators", "validators is empty: a network needs at least one");
+  if (entries.length > VALIDATORS_MAX) throw unsupported(`${entries.length} validators; at most ${VALIDATORS_MAX}`);
+  const validators = entries.map((entry, index) => parseValidator(entry, index, hybrid));
+  const ids = new Set(validators.map(({ nodeId }) => nodeId));
+  if (ids.size !== validators.length) throw new GenesisError("duplicate", "two validators have the same key");
+  return {
+    network: textOf(root["network"], "network", 256),
+    createdAt: textOf(root["created_at"], "created_at", 64),
+    engine: "pbft",
+    hybrid,
+    validators,
+  };
+}
+
+function parseValidator(entry: unknown, index: number, hybrid: boolean): GenesisValidator {
+  const at = `validators[${index}]`;
+  const fields = objectOf(entry, at, ["name", "node_id", "address", "ml_dsa_87", "ed25519"]);
+  const mlDsa = keyOf(fields["ml_dsa_87"], `${at}.ml_dsa_87`, ML_DSA_87_PUBLIC_KEY_BYTES);
+  const second = fields["ed25519"] ?? null;
+  if ((second !== null) !== hybrid) {
+    throw malformed(`${at}.ed25519`, hybrid ? "a key, because the network is hybrid" : "null, because the network is not hybrid");
+  }
+  const ed25519 = second === null ? null : keyOf(second, `${at}.ed25519`, ED25519_PUBLIC_KEY_BYTES);
+  const publicKeys = { mlDsa, ed25519 };
+  const claimed = fields["node_id"];
+  const nodeId = nodeIdOf(publicKeys);
+  if (typeof claimed !== "string" || !isHash(claimed)) throw malformed(`${at}.node_id`, "64 lower-case hexadecimal digits");
+  if (claimed !== nodeId) {
+    throw new GenesisError("wrong-key", `${at}.node_id is ${claimed}, but its keys make ${nodeId}: one of them was changed`);
+  }
+  return { name: textOf(fields["name"], `${at}.name`, 256), nodeId, publicKeys, address: addressOf(fields["address"], at) };
+}
+
+function addressOf(value: unknown, at: string): string {
+  const text = textOf(value, `${at}.address`, 256);
+  if (!/^.+:\d{1,5}$/.test(text)) throw malformed(`${at}.address`, "host:port");
+  return text;
+}
+
+function keyOf(value: unknown, at: string, size: number): Uint8Array {
+  if (typeof value !== "string") throw malformed(at, `${size} bytes in base64`);
+  let bytes: Uint8Array;
+  try {
+    bytes = Uint8Array.fromBase64(value);
+  } catch {
+    throw malformed(at, `${size} bytes in base64`);
+  }
+  if (bytes.length !== size) throw malformed(at, `${size} bytes in base64, not ${bytes.length}`);
+  return bytes;
+}
+
+function objectOf(value: unknown, at: string, keys: readonly string[]): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(at, "an object");
+  const unknown = Object.keys(value).find((key) => !keys.includes(key));
+  if (unknown !== undefined) throw new GenesisError("malformed", `${at} has an unknown field ${JSON.stringify(unknown)}`);
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function textOf(value: unknown, at: string, lengthMax: number): string {
+  if (typeof value !== "string" || value.length === 0 || value.length > lengthMax) {
+    throw malformed(at, `a text of 1 to ${lengthMax} characters`);
+  }
+  return value;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new GenesisError("not-json", `the genesis file is not JSON: ${String(error)}`);
+  }
+}
+
+function malformed(at: string, wanted: string): GenesisError {
+  return new GenesisError("malformed", `${at} must be ${wanted}`);
+}
+
+function unsupported(what: string): GenesisError {
+  return new GenesisError("unsupported", what);
+}

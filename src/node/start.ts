@@ -1,0 +1,241 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { createApiServer } from "../api/server.ts";
+import { readKeyFile } from "../crypto/key-file.ts";
+import type { NodeKeyPair } from "../crypto/key-pair.ts";
+import { KeyRing } from "../crypto/key-ring.ts";
+import { importPublicKeys } from "../crypto/public-keys.ts";
+import { createVerifier } from "../crypto/verifier.ts";
+import { ALPN, createQuicTransport } from "../network/quic-transport.ts";
+import { createMetricsServer } from "../observability/metrics-server.ts";
+import { createNodeMetrics, type NodeMetrics } from "../observability/node-metrics.ts";
+import { openRocksDatabase } from "../storage/open-rocks-database.ts";
+import type { NodeConfig } from "./config.ts";
+import { ConsensusNode } from "./consensus-node.ts";
+import { type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
+import type { Log, LoopObserver } from "./observer.ts";
+import { peerAddresses } from "./peer-addresses.ts";
+import type { NodeService } from "./service.ts";
+import { systemClock } from "./system-clock.ts";
+
+/** Name of the key file inside a `key_path` that is a folder. */
+export const KEY_FILE_NAME = "node.key.json";
+
+/** Payloads of one submission: what the batch route of the API takes. */
+const SUBMISSION_VERTICES_MAX = 10_000;
+
+/** The least patience with a leader, in units of the expected finality. */
+const FINALITY_TIMEOUTS_OF_PATIENCE = 4;
+
+/** Opaque to the user: a start that cannot succeed as configured, with what to change. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+export interface RunningNode {
+  readonly service: NodeService;
+  readonly apiUrl: string | null;
+  readonly metricsUrl: string | null;
+  readonly quicAddress: string;
+  /** Ends everything in the reverse order of the start. */
+  stop(): Promise<void>;
+  /** Rejects when the node must stop by itself: its disk failed, or its state diverged from the quorum's. */
+  readonly failed: Promise<never>;
+}
+
+/**
+ * The only place where adapters meet the loop. The order is document 3's: configuration, keys, storage, network, consensus,
+ * API. What was started is ended again when a later step fails.
+ */
+export async function startNode(config: NodeConfig, log: Log): Promise<RunningNode> {
+  for (const warning of config.warnings) log("warn", "config.ignored", { warning });
+  const genesis = readGenesis(config);
+  const network = networkContextOf(genesis);
+  const keys = await readKeys(config);
+  checkAgainstGenesis(config, genesis);
+  const isValidator = network.set.indexOf(keys.nodeId) !== null;
+  const stack = new AsyncDisposableStack();
+  try {
+    const metrics = createNodeMetrics();
+    const database = await openDatabase(config, network.genesis, log, metrics);
+    stack.defer(() => database.close());
+    const verifier = createVerifier({ hybrid: genesis.hybrid });
+    const ring = new KeyRing(verifier);
+    for (const { nodeId, publicKeys } of network.set.validators) ring.add(nodeId, publicKeys);
+    const transport = createQuicTransport({
+      nodeId: keys.nodeId,
+      publicKeys: keys.publicKeys,
+      sign: (message) => keys.sign(message),
+      verify: (publicKeys, message, signature) => verifier.verify(importPublicKeys(publicKeys), message, signature),
+      hybrid: genesis.hybrid,
+      genesis: network.genesis,
+      listen: { host: listenHost(config), port: config.network.quic_port },
+      peers: peerAddresses(genesis, config.network.bootstrap_peers, (warning) => log("warn", "config.peer", { warning })),
+      admit: (peer) => {
+        if (network.set.indexOf(peer) !== null) return "validator";
+        return config.network.accept_observers ? "observer" : null;
+      },
+      maxPeers: config.network.max_peers,
+      clock: systemClock,
+      entropy: { bytes: (count) => Uint8Array.from(randomBytes(count)) },
+      metrics: metrics.network,
+      log,
+    });
+    const fatal = Promise.withResolvers<never>();
+    fatal.promise.catch(() => undefined);
+    const node = await ConsensusNode.open({
+      network,
+      nodeId: keys.nodeId,
+      database,
+      transport,
+      signer: keys,
+      verifier: ring,
+      clock: systemClock,
+      observer: observerOf(metrics, log),
+      timeouts: {
+        floorMs: config.consensus.finality_timeout_ms * FINALITY_TIMEOUTS_OF_PATIENCE,
+        initialMs: Math.max(config.consensus.view_change_timeout_ms, config.consensus.finality_timeout_ms * FINALITY_TIMEOUTS_OF_PATIENCE),
+        capMs: Math.max(config.consensus.view_change_timeout_max_ms, config.consensus.view_change_timeout_ms),
+      },
+      limits: {
+        payloadBytesMax: config.consensus.max_payload_bytes,
+        pendingVerticesMax: config.consensus.max_pending_vertices,
+        submissionVerticesMax: SUBMISSION_VERTICES_MAX,
+      },
+      alpn: ALPN,
+      onFatal: (error) => {
+        log("error", "node.failed", { error: String(error), cause: error instanceof Error ? String(error.cause ?? "") : "" });
+        fatal.reject(error);
+      },
+    });
+    await node.start();
+    stack.defer(() => node.stop());
+    metrics.onCollect(async () => ({
+      status: node.status(),
+      participation: node.participation(),
+      peers: node.peers(),
+      storage: database.gauges(),
+      diskBytes: await database.diskBytes(),
+    }));
+    const metricsServer = config.metrics.enabled
+      ? createMetricsServer({
+          host: config.metrics.host,
+          port: config.metrics.port,
+          path: config.metrics.endpoint,
+          text: () => metrics.text(),
+        })
+      : null;
+    if (metricsServer !== null) stack.defer(() => metricsServer.close());
+    const api = config.api.http_enabled ? await startApi(config, node, log, metrics) : null;
+    if (api !== null) stack.defer(() => api.close());
+    const address = transport.address;
+    const quicAddress = address === null ? "" : `${address.host}:${address.port}`;
+    log("info", "node.started", {
+      nodeId: keys.nodeId,
+      role: isValidator ? "validator" : "observer",
+      validators: network.set.size,
+      faultTolerance: network.set.faultTolerance,
+      quorum: network.set.quorum,
+      quic: quicAddress,
+      api: api?.url ?? null,
+    });
+    if (network.set.faultTolerance === 0) {
+      log("warn", "node.no-fault-tolerance", {
+        warning: `${network.set.size} validators tolerate no lying one (n >= 3f + 1): use at least 4`,
+      });
+    }
+    return {
+      service: node,
+      apiUrl: api?.url ?? null,
+      metricsUrl: metricsServer?.url ?? null,
+      quicAddress,
+      stop: () => stack.disposeAsync(),
+      failed: fatal.promise,
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+function startApi(config: NodeConfig, service: NodeService, log: Log, metrics: NodeMetrics): ReturnType<typeof createApiServer> {
+  const { http_host: host, http_port: port, cors_enabled: enabled, cors_origins: origins } = config.api;
+  return createApiServer({ service, host, port, cors: { enabled, origins }, log, metrics: metrics.api });
+}
+
+async function openDatabase(
+  config: NodeConfig,
+  identity: ReturnType<typeof networkContextOf>["genesis"],
+  log: Log,
+  metrics: NodeMetrics,
+): ReturnType<typeof openRocksDatabase> {
+  const { storage } = config;
+  await mkdir(config.node.data_dir, { recursive: true, mode: 0o700 });
+  return await openRocksDatabase({
+    path: storage.path,
+    identity,
+    create: "if-missing",
+    cacheSizeMb: storage.cache_size_mb,
+    writeBufferMb: storage.write_buffer_mb,
+    compression: storage.compression,
+    bloomFilters: storage.enable_bloom_filters,
+    log,
+    metrics: metrics.storage,
+  });
+}
+
+function readGenesis(config: NodeConfig): Genesis {
+  const file = config.node.genesis;
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new StartError(`the genesis file ${file} cannot be read (${String(error)}): set node.genesis in ${config.file}`);
+  }
+  return parseGenesis(text);
+}
+
+async function readKeys(config: NodeConfig): Promise<NodeKeyPair> {
+  const given = config.crypto.key_path;
+  const file = existsSync(given) && statSync(given).isDirectory() ? join(given, KEY_FILE_NAME) : given;
+  const passphrase = process.env[config.crypto.passphrase_env];
+  return await readKeyFile(file, passphrase === undefined ? {} : { passphrase });
+}
+
+function checkAgainstGenesis(config: NodeConfig, genesis: Genesis): void {
+  if (config.crypto.hybrid_mode !== genesis.hybrid) {
+    throw new StartError(`crypto.hybrid_mode is ${config.crypto.hybrid_mode}, the network's genesis file says ${genesis.hybrid}`);
+  }
+}
+
+function listenHost(config: NodeConfig): string {
+  return config.network.listen_addr.replace(/:\d+$/, "").replaceAll(/[[\]]/g, "");
+}
+
+function observerOf(metrics: NodeMetrics, log: Log): LoopObserver {
+  return {
+    log,
+    onTrace: (trace) => {
+      metrics.observer.onTrace(trace);
+      if (trace.phase === "view-change" || trace.phase === "new-view") {
+        log("info", `consensus.${trace.phase}`, { view: trace.view, sequence: trace.sequence });
+      } else log("debug", `consensus.${trace.phase}`, { view: trace.view, sequence: trace.sequence, detail: trace.detail });
+    },
+    onTurn: (turn) => metrics.observer.onTurn(turn),
+    onProposed: (vertices) => metrics.observer.onProposed(vertices),
+    onFinalized: (vertices, bundles) => metrics.observer.onFinalized(vertices, bundles),
+    onFinality: (vertices, finalityMs) => metrics.observer.onFinality(vertices, finalityMs),
+    onIgnored: (reason) => metrics.observer.onIgnored(reason),
+    onRejected: (peer, reason) => {
+      metrics.observer.onRejected(peer, reason);
+      log("warn", "peer.rejected", { peer, reason });
+    },
+    onEquivocation: (equivocation) => {
+      metrics.observer.onEquivocation(equivocation);
+      const { statement, proof } = equivocation.first;
+      log("error", "consensus.equivocation", { signer: proof.seal.signer, phase: statement.phase, view: statement.view, sequence: statement.sequence });
+    },
+  };
+}
