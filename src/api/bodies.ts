@@ -1,0 +1,95 @@
+import { BATCH_PAYLOADS_MAX, BODY_BYTES_MAX } from "./limits.ts";
+import { ApiProblem } from "./problem.ts";
+
+const LENGTH_BYTES = 4;
+
+/** RFC 4648 §4 with padding, and nothing else. */
+export function base64Bytes(text: unknown, where: string): Uint8Array {
+  if (typeof text !== "string") throw new ApiProblem("malformed", `${where} must be a text in base64`);
+  try {
+    return Uint8Array.fromBase64(text, { lastChunkHandling: "strict" });
+  } catch {
+    throw new ApiProblem("malformed", `${where} is not base64 (RFC 4648 §4, with padding)`);
+  }
+}
+
+/** The body, refused as soon as it is known to be too large. */
+export async function readBody(request: Request): Promise<Uint8Array> {
+  const announced = Number(request.headers.get("content-length") ?? 0);
+  if (announced > BODY_BYTES_MAX) throw tooLarge();
+  if (request.body === null) return new Uint8Array(0);
+  if (announced > 0) return await request.bytes();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body) {
+    size += chunk.length;
+    if (size > BODY_BYTES_MAX) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** One payload: the body itself, or `{"payload": "<base64>"}`. */
+export async function readPayload(request: Request): Promise<Uint8Array> {
+  const body = await readBody(request);
+  if (mediaType(request) !== "application/json") return body;
+  return base64Bytes(objectWith(parseJson(body), "payload"), "payload");
+}
+
+/** Many payloads: `{"payloads": ["<base64>", ...]}`, or each behind its u32 little-endian length. */
+export async function readPayloads(request: Request): Promise<readonly Uint8Array[]> {
+  const type = mediaType(request);
+  const body = await readBody(request);
+  if (type === "application/octet-stream") return splitPayloads(body);
+  if (type !== "application/json") {
+    throw new ApiProblem("unsupported-media-type", "a batch is application/json or application/octet-stream");
+  }
+  const payloads = objectWith(parseJson(body), "payloads");
+  if (!Array.isArray(payloads)) throw new ApiProblem("malformed", "payloads must be a list of texts in base64");
+  if (payloads.length > BATCH_PAYLOADS_MAX) throw tooMany(payloads.length);
+  return payloads.map((payload, index) => base64Bytes(payload, `payloads[${index}]`));
+}
+
+export function splitPayloads(body: Uint8Array): readonly Uint8Array[] {
+  const payloads: Uint8Array[] = [];
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  let at = 0;
+  while (at < body.length) {
+    const size = body.length - at >= LENGTH_BYTES ? view.getUint32(at, true) : -1;
+    if (size < 0 || size > body.length - at - LENGTH_BYTES) {
+      throw new ApiProblem("malformed", `payload ${payloads.length} runs past the end of the body at byte ${at}`);
+    }
+    if (payloads.length >= BATCH_PAYLOADS_MAX) throw tooMany(BATCH_PAYLOADS_MAX + 1);
+    payloads.push(body.subarray(at + LENGTH_BYTES, at + LENGTH_BYTES + size));
+    at += LENGTH_BYTES + size;
+  }
+  return payloads;
+}
+
+function mediaType(request: Request): string {
+  const header = request.headers.get("content-type") ?? "application/octet-stream";
+  return header.split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+export function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (error) {
+    throw new ApiProblem("malformed", `the body is not JSON: ${error instanceof Error ? error.message : ""}`);
+  }
+}
+
+function objectWith(value: unknown, key: string): unknown {
+  if (typeof value !== "object" || value === null || !(key in value)) {
+    throw new ApiProblem("malformed", `the body must be an object with "${key}"`);
+  }
+  return Reflect.get(value, key);
+}
+
+function tooLarge(): ApiProblem {
+  return new ApiProblem("payload-too-large", `the body is larger than ${BODY_BYTES_MAX} bytes: send less at a time`);
+}
+
+function tooMany(count: number): ApiProblem {
+  return new ApiProblem("batch-too-large", `${count} payloads, at most ${BATCH_PAYLOADS_MAX} in one batch: send several`);
+}

@@ -1,0 +1,149 @@
+import { PROBLEMS, type ProblemKind } from "./problem.ts";
+import { ROUTES, type Route } from "./routes.ts";
+
+const HASH = { type: "string", pattern: "^[0-9a-f]{64}$" };
+const COUNT = { type: "integer", minimum: 0 };
+const TIME = { type: "integer", description: "milliseconds since 1970" };
+const BASE64 = { type: "string", contentEncoding: "base64" };
+const text = { type: "string" };
+const flag = { type: "boolean" };
+const nullable = (type: string): object => ({ type: [type, "null"] });
+
+function object(properties: Readonly<Record<string, object>>): object {
+  return { type: "object", required: Object.keys(properties), properties };
+}
+
+function list(name: string): object {
+  return object({ items: { type: "array", items: { $ref: `#/components/schemas/${name}` } } });
+}
+
+const SCHEMAS: Readonly<Record<string, object>> = {
+  Receipt: object({ hash: HASH, sequence: nullable("integer"), finalized: flag, finalityMs: nullable("number") }),
+  Receipts: list("Receipt"),
+  Vertex: object({
+    hash: HASH,
+    creator: HASH,
+    nonce: COUNT,
+    timestamp: TIME,
+    parents: { type: "array", items: HASH },
+    payload: BASE64,
+    finalized: flag,
+    sequence: nullable("integer"),
+    height: nullable("integer"),
+  }),
+  FinalizedItem: object({ sequence: COUNT, hash: HASH, creator: HASH, payload: BASE64, timestamp: TIME }),
+  FinalizedPage: object({
+    items: { type: "array", items: { $ref: "#/components/schemas/FinalizedItem" } },
+    next: { ...COUNT, description: "`from` of the next page" },
+  }),
+  Status: object({
+    nodeId: HASH,
+    engine: text,
+    alpn: text,
+    genesis: HASH,
+    role: { type: "string", enum: ["validator", "observer"] },
+    view: COUNT,
+    viewActive: flag,
+    leader: HASH,
+    validators: COUNT,
+    faultTolerance: COUNT,
+    quorum: COUNT,
+    lastSequence: COUNT,
+    lastBatch: COUNT,
+    stableCheckpoint: COUNT,
+    pending: COUNT,
+    peers: COUNT,
+    uptimeMs: COUNT,
+  }),
+  Peer: object({
+    nodeId: HASH,
+    role: { type: "string", enum: ["validator", "observer"] },
+    address: text,
+    direction: { type: "string", enum: ["inbound", "outbound"] },
+    connectedSinceMs: TIME,
+    roundTripMs: nullable("number"),
+    bytesSent: COUNT,
+    bytesReceived: COUNT,
+    queuedBytes: COUNT,
+  }),
+  Peers: list("Peer"),
+  Validator: object({ index: COUNT, nodeId: HASH, name: text, isLeader: flag, isSelf: flag, connected: flag }),
+  Validators: list("Validator"),
+  Health: object({ status: { type: "string", enum: ["alive"] } }),
+  Readiness: object({ ready: flag, reasons: { type: "array", items: text } }),
+  Problem: {
+    type: "object",
+    required: ["type", "title", "status", "detail"],
+    properties: { type: text, title: text, status: COUNT, detail: text, instance: text },
+  },
+};
+
+/** The OpenAPI 3.1 document of every route. */
+export function openApiDocument(): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const route of ROUTES) {
+    const item = paths[route.path] ?? {};
+    item[route.method.toLowerCase()] = operation(route);
+    paths[route.path] = item;
+  }
+  paths["/v1/stream"] = { get: STREAM };
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "cretoai node",
+      version: "1",
+      description: "Submit payloads, read the total order that the validators agreed on. Errors are RFC 9457 problem documents.",
+    },
+    paths,
+    components: { schemas: SCHEMAS },
+  };
+}
+
+const STREAM: object = {
+  summary: "WebSocket: subscriptions and submissions",
+  description:
+    'Send `{"subscribe":["finalized","proposed"],"from":1}` (`from` replays the total order first, without gap or repetition), ' +
+    '`{"submit":"<base64>","id":1,"wait":"finalized"}` or `{"submitBatch":["<base64>"],"id":2,"wait":"accepted"}`. ' +
+    "Messages have a `type`: `finalized`, `proposed`, `result`, `error`. A client that falls too far behind is closed with 1013.",
+  responses: { 101: { description: "Switching to WebSocket" } },
+};
+
+function operation(route: Route): object {
+  const parameters = (route.query ?? []).map(({ name, description, schema }) => ({ name, in: "query", description, schema }));
+  const inPath = /\{(\w+)\}/.exec(route.path)?.[1];
+  const all = inPath === undefined ? parameters : [{ name: inPath, in: "path", required: true, schema: HASH }, ...parameters];
+  const responses: Record<string, object> = {};
+  for (const [status, schema] of Object.entries(route.answers)) {
+    responses[status] = {
+      description: schema,
+      content: { "application/json": { schema: { $ref: `#/components/schemas/${schema}` } } },
+    };
+  }
+  for (const [status, kinds] of byStatus(route.problems)) responses[status] = problemAnswer(kinds);
+  return {
+    summary: route.summary,
+    ...(all.length === 0 ? {} : { parameters: all }),
+    ...(route.body === undefined ? {} : { requestBody: { required: true, content: contentOf(route.body) } }),
+    responses,
+  };
+}
+
+function byStatus(kinds: readonly ProblemKind[]): ReadonlyMap<string, readonly ProblemKind[]> {
+  const map = new Map<string, ProblemKind[]>();
+  for (const kind of kinds) {
+    const status = String(PROBLEMS[kind].status);
+    map.set(status, [...(map.get(status) ?? []), kind]);
+  }
+  return map;
+}
+
+function problemAnswer(kinds: readonly ProblemKind[]): object {
+  return {
+    description: kinds.map((kind) => `${PROBLEMS[kind].title} (/problems/${kind})`).join("; "),
+    content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+  };
+}
+
+function contentOf(body: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(body).map(([type, schema]) => [type, { schema }]));
+}

@@ -1,0 +1,135 @@
+import {
+  type Call,
+  getFinalized,
+  getHealth,
+  getPeers,
+  getReady,
+  getStatus,
+  getValidators,
+  getVertex,
+  postBatch,
+  postVertex,
+} from "./handlers.ts";
+import { BATCH_PAYLOADS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from "./limits.ts";
+import type { ProblemKind } from "./problem.ts";
+
+export interface QueryParameter {
+  readonly name: string;
+  readonly description: string;
+  readonly schema: Readonly<Record<string, unknown>>;
+}
+
+/** A route with its documentation: what is served and what `/openapi.json` says come from here. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  /** With `{name}` for a last part that varies. */
+  readonly path: string;
+  readonly summary: string;
+  readonly query?: readonly QueryParameter[];
+  /** Media types of the body and their schemas. */
+  readonly body?: Readonly<Record<string, unknown>>;
+  /** The name of the answer's schema, for each status of success. */
+  readonly answers: Readonly<Record<number, string>>;
+  readonly problems: readonly ProblemKind[];
+  readonly handle: (call: Call) => Response | Promise<Response>;
+}
+
+const WAIT: readonly QueryParameter[] = [
+  { name: "wait", description: "`finalized`: answer when final", schema: { type: "string", enum: ["finalized"] } },
+  {
+    name: "timeoutMs",
+    description: "how long to wait, in milliseconds",
+    schema: { type: "integer", minimum: 1, maximum: WAIT_MS_MAX, default: WAIT_MS_DEFAULT },
+  },
+];
+
+const SUBMIT_PROBLEMS: readonly ProblemKind[] = [
+  "malformed",
+  "payload-empty",
+  "payload-too-large",
+  "overloaded",
+  "not-ready",
+  "observer",
+  "stopping",
+  "storage-failed",
+  "timeout",
+];
+
+const BASE64 = { type: "string", contentEncoding: "base64" };
+
+export const ROUTES: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/v1/vertices",
+    summary: "Submit one payload: the body's bytes, or JSON with base64. Answered when it is durable at this node, or final",
+    query: WAIT,
+    body: {
+      "application/octet-stream": {},
+      "application/json": { type: "object", required: ["payload"], properties: { payload: BASE64 } },
+    },
+    answers: { 200: "Receipt", 202: "Receipt" },
+    problems: SUBMIT_PROBLEMS,
+    handle: postVertex,
+  },
+  {
+    method: "POST",
+    path: "/v1/vertices/batch",
+    summary: `Submit up to ${BATCH_PAYLOADS_MAX} payloads, all or none: JSON, or each payload behind its u32 little-endian length`,
+    query: WAIT,
+    body: {
+      "application/octet-stream": {},
+      "application/json": {
+        type: "object",
+        required: ["payloads"],
+        properties: { payloads: { type: "array", items: BASE64, maxItems: BATCH_PAYLOADS_MAX } },
+      },
+    },
+    answers: { 200: "Receipts", 202: "Receipts" },
+    problems: [...SUBMIT_PROBLEMS, "batch-too-large", "unsupported-media-type"],
+    handle: postBatch,
+  },
+  {
+    method: "GET",
+    path: "/v1/vertices/{hash}",
+    summary: "One vertex, final or waiting",
+    query: WAIT,
+    answers: { 200: "Vertex" },
+    problems: ["malformed", "unknown-vertex", "timeout"],
+    handle: getVertex,
+  },
+  {
+    method: "GET",
+    path: "/v1/finalized",
+    summary: "The total order, ascending, from a sequence on (inclusive)",
+    query: [
+      { name: "from", description: "the first sequence", schema: { type: "integer", minimum: 1, default: 1 } },
+      {
+        name: "limit",
+        description: "the most items",
+        schema: { type: "integer", minimum: 1, maximum: PAGE_ITEMS_MAX, default: PAGE_ITEMS_DEFAULT },
+      },
+    ],
+    answers: { 200: "FinalizedPage" },
+    problems: ["malformed"],
+    handle: getFinalized,
+  },
+  { method: "GET", path: "/v1/status", summary: "Where this node stands", answers: { 200: "Status" }, problems: [], handle: getStatus },
+  { method: "GET", path: "/v1/peers", summary: "Authenticated peers", answers: { 200: "Peers" }, problems: [], handle: getPeers },
+  {
+    method: "GET",
+    path: "/v1/validators",
+    summary: "The validator set",
+    answers: { 200: "Validators" },
+    problems: [],
+    handle: getValidators,
+  },
+  { method: "GET", path: "/health", summary: "200 while the process lives", answers: { 200: "Health" }, problems: [], handle: getHealth },
+  {
+    method: "GET",
+    path: "/ready",
+    summary: "200 only while this node can finalize",
+    answers: { 200: "Readiness" },
+    problems: ["not-ready"],
+    handle: getReady,
+  },
+];

@@ -1,0 +1,162 @@
+import type { Server } from "bun";
+import type { Log } from "../node/observer.ts";
+import type { NodeService } from "../node/service.ts";
+import { DOCS_FILES, DOCS_PAGE, docsFile } from "./docs-page.ts";
+import { json } from "./handlers.ts";
+import { BODY_BYTES_MAX } from "./limits.ts";
+import { openApiDocument } from "./openapi.ts";
+import { ApiProblem, problemOf, problemResponse } from "./problem.ts";
+import { ROUTES, type Route } from "./routes.ts";
+import { newStream, onStreamClose, onStreamMessage, type StreamState } from "./stream.ts";
+
+export interface ApiOptions {
+  readonly service: NodeService;
+  readonly host: string;
+  /** 0 takes a free one; see `url`. */
+  readonly port: number;
+  readonly cors: { readonly enabled: boolean; readonly origins: readonly string[] };
+  readonly log: Log;
+  readonly metrics: { onRequest(route: string, status: number, seconds: number): void };
+}
+
+export interface ApiServer {
+  readonly url: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Requests may wait for finality this long without a byte (seconds; Bun allows 255 at most). */
+const IDLE_TIMEOUT_S = 180;
+
+/** How long requests under way may take to end when the node stops. */
+const CLOSE_MS = 500;
+
+/**
+ * The API over HTTP and WebSocket.
+ * @throws Error where the address cannot be listened on; the message says which key to change
+ */
+export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
+  const { host } = options;
+  let server: Server<StreamState>;
+  try {
+    server = serve(options);
+  } catch (error) {
+    throw new Error(
+      `the API cannot listen on ${host}:${options.port} (${String(error)}): choose another api.http_port`,
+      { cause: error },
+    );
+  }
+  return await Promise.resolve({
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`,
+    port: server.port ?? 0,
+    close: async () => {
+      await Promise.race([server.stop(false), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
+      await server.stop(true);
+    },
+  });
+}
+
+function serve(options: ApiOptions): Server<StreamState> {
+  const { service, host, log } = options;
+  const documents = JSON.stringify(openApiDocument());
+  return Bun.serve<StreamState>({
+    hostname: host,
+    port: options.port,
+    maxRequestBodySize: BODY_BYTES_MAX + 1024,
+    idleTimeout: IDLE_TIMEOUT_S,
+    development: false,
+    fetch: async (request, bun) => {
+      const startedMs = performance.now();
+      const at = pathOf(request.url);
+      if (at.path === "/v1/stream" && bun.upgrade(request, { data: newStream(service) })) return undefined;
+      const route = findRoute(at.path);
+      const response = await respond(options, request, { ...at, route, documents });
+      const name = route.match?.path ?? "other";
+      options.metrics.onRequest(name, response.status, (performance.now() - startedMs) / 1_000);
+      return withCors(options, request, response);
+    },
+    error: (error) => {
+      log("error", "api.failed", { error: String(error) });
+      return problemResponse(problemOf(error), "/");
+    },
+    websocket: {
+      maxPayloadLength: BODY_BYTES_MAX,
+      backpressureLimit: 64 * 1024 * 1024,
+      message: (socket, message) => {
+        void onStreamMessage(socket, message);
+      },
+      close: (socket) => onStreamClose(socket),
+    },
+  });
+}
+
+interface Found {
+  readonly match: Route | null;
+  /** Methods of the path's other routes. */
+  readonly methods: readonly string[];
+  readonly parameter: string;
+  readonly candidates: readonly Route[];
+}
+
+async function respond(
+  { service, log }: ApiOptions,
+  request: Request,
+  at: { readonly path: string; readonly query: string; readonly route: Found; readonly documents: string },
+): Promise<Response> {
+  try {
+    if (request.method === "OPTIONS") return new Response(null, { status: 204 });
+    const route = at.route.candidates.find((candidate) => candidate.method === request.method);
+    if (route !== undefined) {
+      return await route.handle({ service, request, query: new URLSearchParams(at.query), parameter: at.route.parameter });
+    }
+    const page = request.method === "GET" || request.method === "HEAD" ? staticPage(at.path, at.documents) : null;
+    if (page !== null) return page;
+    if (at.route.candidates.length > 0 || at.path === "/v1/stream") {
+      const allowed = at.path === "/v1/stream" ? "GET (as a WebSocket)" : at.route.methods.join(", ");
+      throw new ApiProblem("method-not-allowed", `${at.path} takes ${allowed}`);
+    }
+    throw new ApiProblem("not-found", `there is no ${at.path}; /openapi.json lists every route, /docs explains them`);
+  } catch (error) {
+    const problem = problemOf(error);
+    if (problem.status === 500) log("error", "api.failed", { path: at.path, error: String(error) });
+    return problemResponse(problem, at.path);
+  }
+}
+
+function staticPage(path: string, documents: string): Response | null {
+  if (path === "/openapi.json") return new Response(documents, { headers: { "content-type": "application/json" } });
+  if (path === "/docs") return new Response(DOCS_PAGE, { headers: { "content-type": "text/html; charset=utf-8" } });
+  const type = DOCS_FILES[path];
+  if (type !== undefined) return new Response(Bun.file(docsFile(path)), { headers: { "content-type": type } });
+  if (path !== "/") return null;
+  return json({ name: "cretoai", docs: "/docs", openapi: "/openapi.json", routes: ROUTES.map(({ method, path: at }) => `${method} ${at}`) });
+}
+
+const BY_PATH: ReadonlyMap<string, readonly Route[]> = Map.groupBy(ROUTES, ({ path }) => path);
+
+function findRoute(path: string): Found {
+  const exact = BY_PATH.get(path);
+  const slash = path.lastIndexOf("/");
+  const candidates = exact ?? ROUTES.filter((route) => route.path.startsWith(`${path.slice(0, slash)}/{`));
+  const parameter = exact === undefined ? path.slice(slash + 1) : "";
+  return { match: candidates[0] ?? null, methods: candidates.map(({ method }) => method), parameter, candidates };
+}
+
+/** By hand: `new URL` costs more than the rest of a small request. */
+function pathOf(url: string): { readonly path: string; readonly query: string } {
+  const start = url.indexOf("/", url.indexOf("//") + 2);
+  const question = url.indexOf("?", start);
+  if (question < 0) return { path: url.slice(start), query: "" };
+  return { path: url.slice(start, question), query: url.slice(question + 1) };
+}
+
+function withCors({ cors }: ApiOptions, request: Request, response: Response): Response {
+  const origin = request.headers.get("origin");
+  if (!cors.enabled || origin === null) return response;
+  if (!cors.origins.includes("*") && !cors.origins.includes(origin)) return response;
+  response.headers.set("access-control-allow-origin", cors.origins.includes("*") ? "*" : origin);
+  response.headers.set("access-control-allow-methods", "GET, POST, OPTIONS");
+  response.headers.set("access-control-allow-headers", "content-type");
+  response.headers.append("vary", "origin");
+  return response;
+}
