@@ -1,7 +1,7 @@
 import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import type { CheckpointCertificate, CommittedSlot, PeerStatus } from "../engine.ts";
 import { learnCheckpoint } from "./checkpoints.ts";
-import { CHECKPOINT_INTERVAL, RESEND_MS, RESEND_SLOTS_MAX } from "./limits.ts";
+import { RESEND_MS, RESEND_SLOTS_MAX } from "./limits.ts";
 import { type Instant, advanceAll, maybeFinalize } from "./normal-case.ts";
 import type { Replica } from "./replica.ts";
 
@@ -16,7 +16,7 @@ export function onPeerStatus(replica: Replica, from: ValidatorIndex, status: Pee
   sendMissing(replica, from, status);
   if (status.executed < replica.executed) replica.emit({ kind: "status", to: from, status: replica.status() });
   const gap = status.executed - replica.finalizing;
-  if (gap >= CHECKPOINT_INTERVAL || (gap > 0 && !replica.progressed)) maybeSync(replica);
+  if (gap >= replica.windows.checkpointInterval || (gap > 0 && !replica.progressed)) maybeSync(replica);
 }
 
 /** Asks the peer that is furthest ahead for committed places, one question at a time. */

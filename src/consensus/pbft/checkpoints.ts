@@ -5,7 +5,6 @@ import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { CheckpointCertificate, DurableWrite } from "../engine.ts";
 import { forgetSlot, writeStable } from "./durable.ts";
-import { CHECKPOINT_INTERVAL, RECEIVE_WINDOW } from "./limits.ts";
 import type { Checkpoint } from "./messages.ts";
 import { NULL_DIGEST } from "./new-view.ts";
 import type { CheckpointVote, Replica } from "./replica.ts";
@@ -34,7 +33,7 @@ export function onExecuted(
     replica.lanes.onExecuted(creator as ValidatorIndex, tip, event.nowMs);
   });
   replica.trace("execute", event.sequence);
-  if (event.sequence % CHECKPOINT_INTERVAL !== 0) return;
+  if (event.sequence % replica.windows.checkpointInterval !== 0) return;
   replica.ownStates.set(event.sequence, event.stateDigest);
   replica.say({ kind: "checkpoint", sequence: event.sequence, stateDigest: event.stateDigest });
   maybeStable(replica, event.sequence);
@@ -51,9 +50,8 @@ export function onCheckpoint(replica: Replica, { message, proof }: Signed<Checkp
 
 /** Whether a checkpoint vote is for a place that can still become stable here. */
 export function isCheckpointExpected(replica: Replica, sequence: Sequence): boolean {
-  return (
-    sequence % CHECKPOINT_INTERVAL === 0 && sequence > replica.low && sequence <= replica.low + 2 * RECEIVE_WINDOW
-  );
+  const { checkpointInterval, receiveWindow } = replica.windows;
+  return sequence % checkpointInterval === 0 && sequence > replica.low && sequence <= replica.low + 2 * receiveWindow;
 }
 
 /** Takes a proven checkpoint over: at once where this replica is there already, else when it gets there. */

@@ -11,7 +11,7 @@ import { armResend, continueSync, isBehind, onPeerStatus, onResendTimer, onSynce
 import { onCheckpoint, onExecuted } from "./checkpoints.ts";
 import { messageCodec } from "./codec.ts";
 import type { RestoredState } from "./durable.ts";
-import { EARLY_MESSAGES_MAX } from "./limits.ts";
+import { EARLY_MESSAGES_MAX, type Windows, WINDOWS } from "./limits.ts";
 import type { PbftMessage } from "./messages.ts";
 import { planNewView } from "./new-view.ts";
 import { advanceAll, type Instant, maybePropose, onCommit, onPrepare, onPrePrepare, sayPrePrepare } from "./normal-case.ts";
@@ -27,6 +27,8 @@ export interface PbftOptions {
   readonly self: ValidatorIndex | null;
   readonly lanes: Lanes;
   readonly timeouts: TimeoutLimits;
+  /** The same on all replicas of a network. Default: `WINDOWS`. */
+  readonly windows?: Windows;
   /** The last executed sequence of the ledger. */
   readonly executed: Sequence;
   readonly restored: RestoredState;
@@ -45,13 +47,14 @@ export class PbftEngine implements Engine<PbftMessage> {
 
   constructor(options: PbftOptions) {
     const timeout = new AdaptiveTimeout(options.timeouts);
-    this.#replica = new Replica({ ...options, timeout });
+    const windows = options.windows ?? WINDOWS;
+    this.#replica = new Replica({ ...options, timeout, windows });
     restoreInto(this.#replica, options.restored);
     this.wire = {
       encode: (message) => encode(messageCodec, message),
       decode: (bytes) => decode(messageCodec, bytes),
       statementOf,
-      obligationsOf: (message) => innerObligations(options.network, message),
+      obligationsOf: (message) => innerObligations(options.network, message, windows),
     };
   }
 

@@ -27,6 +27,19 @@ export const RESEND_SLOTS_MAX = 32;
 /** Placeholders for missing bodies that are asked for at a time. */
 export const FETCH_DIGESTS_MAX = 256;
 
+/** The windows of one network. All its replicas use the same; tests use small ones, so that every run meets their ends. */
+export interface Windows {
+  readonly checkpointInterval: number;
+  readonly sendWindow: number;
+  readonly receiveWindow: number;
+}
+
+export const WINDOWS: Windows = {
+  checkpointInterval: CHECKPOINT_INTERVAL,
+  sendWindow: SEND_WINDOW,
+  receiveWindow: RECEIVE_WINDOW,
+};
+
 assert(SEND_WINDOW >= 2 * CHECKPOINT_INTERVAL, "the window holds a checkpoint in the making and one to come");
 assert(RECEIVE_WINDOW >= SEND_WINDOW + CHECKPOINT_INTERVAL, "the receive window is wider than the send window");
 assert(PIPELINE_DEPTH <= SEND_WINDOW, "the pipeline fits into the window");

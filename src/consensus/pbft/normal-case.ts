@@ -7,7 +7,7 @@ import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { CommittedSlot } from "../engine.ts";
 import { writeAccepted, writePrepared } from "./durable.ts";
-import { CLOCK_SKEW_MS_MAX, FETCH_DIGESTS_MAX, PIPELINE_DEPTH, SEND_WINDOW } from "./limits.ts";
+import { CLOCK_SKEW_MS_MAX, FETCH_DIGESTS_MAX, PIPELINE_DEPTH } from "./limits.ts";
 import type { Commit, Prepare, PrePrepare } from "./messages.ts";
 import type { Replica } from "./replica.ts";
 import type { Slot, Vote } from "./slot.ts";
@@ -34,7 +34,7 @@ export function maybePropose(replica: Replica, at: Instant): void {
   for (;;) {
     const inFlight = replica.nextSequence - 1 - replica.finalizing;
     if (inFlight <= 0) replica.proposed.clear();
-    if (inFlight >= PIPELINE_DEPTH || replica.nextSequence > replica.low + SEND_WINDOW) return;
+    if (inFlight >= PIPELINE_DEPTH || replica.nextSequence > replica.low + replica.windows.sendWindow) return;
     const bundles = takeProposable(replica);
     if (bundles.length === 0) return;
     replica.timestampMs = Math.max(replica.timestampMs, at.wallMs);

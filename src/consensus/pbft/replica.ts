@@ -5,7 +5,7 @@ import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
 import type { CheckpointCertificate, Effect, PeerStatus, TimerName, Trace, Verified } from "../engine.ts";
-import { RECEIVE_WINDOW } from "./limits.ts";
+import type { Windows } from "./limits.ts";
 import type { NewView, PbftMessage, ViewChange } from "./messages.ts";
 import { NULL_DIGEST } from "./new-view.ts";
 import { Slot } from "./slot.ts";
@@ -26,6 +26,7 @@ export class Replica {
   readonly self: ValidatorIndex | null;
   readonly lanes: Lanes;
   readonly timeout: AdaptiveTimeout;
+  readonly windows: Windows;
 
   /** Invariant: never decreases. */
   view: View = 0 as View;
@@ -75,12 +76,14 @@ export class Replica {
     readonly self: ValidatorIndex | null;
     readonly lanes: Lanes;
     readonly timeout: AdaptiveTimeout;
+    readonly windows: Windows;
     readonly executed: Sequence;
   }) {
     this.network = options.network;
     this.self = options.self;
     this.lanes = options.lanes;
     this.timeout = options.timeout;
+    this.windows = options.windows;
     this.executed = options.executed;
     this.finalizing = options.executed;
     this.nextSequence = (options.executed + 1) as Sequence;
@@ -104,7 +107,7 @@ export class Replica {
   }
 
   inReceiveWindow(sequence: Sequence): boolean {
-    return sequence > this.low && sequence <= this.low + RECEIVE_WINDOW;
+    return sequence > this.low && sequence <= this.low + this.windows.receiveWindow;
   }
 
   slot(sequence: Sequence): Slot {

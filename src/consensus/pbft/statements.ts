@@ -6,7 +6,7 @@ import { hasDistinctSigners, type Obligation, obligationsOf } from "../../member
 import { type Statement, statementDigest } from "../../membership/statement.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import { checkpointCertificateOf } from "../engine.ts";
-import { RECEIVE_WINDOW } from "./limits.ts";
+import { type Windows, WINDOWS } from "./limits.ts";
 import type { NewView, PbftMessage, PreparedCertificate, ViewChange } from "./messages.ts";
 
 /** What the signer of a message says. */
@@ -31,9 +31,13 @@ export function statementOf(message: PbftMessage): Statement {
  * The signature checks for what a message carries inside; null where its shape alone shows that no correct replica sent
  * it. The shape is checked in full first, so that hostile nesting buys no signature check.
  */
-export function innerObligations(network: NetworkContext, message: PbftMessage): readonly Obligation[] | null {
-  if (message.kind === "view-change") return viewChangeObligations(network, message);
-  if (message.kind === "new-view") return newViewObligations(network, message);
+export function innerObligations(
+  network: NetworkContext,
+  message: PbftMessage,
+  windows: Windows = WINDOWS,
+): readonly Obligation[] | null {
+  if (message.kind === "view-change") return viewChangeObligations(network, windows, message);
+  if (message.kind === "new-view") return newViewObligations(network, windows, message);
   return [];
 }
 
@@ -62,19 +66,27 @@ function newViewDigest(message: NewView): Hash {
   return hashOf("new-view", writer.finish());
 }
 
-function newViewObligations(network: NetworkContext, message: NewView): readonly Obligation[] | null {
+function newViewObligations(
+  network: NetworkContext,
+  windows: Windows,
+  message: NewView,
+): readonly Obligation[] | null {
   const proofs = message.viewChanges.map(({ proof }) => proof);
   if (!hasDistinctSigners(network.set, proofs, network.set.quorum)) return null;
   const obligations: Obligation[] = [];
   for (const { message: viewChange, proof } of message.viewChanges) {
-    const inner = viewChange.view === message.view ? viewChangeObligations(network, viewChange) : null;
+    const inner = viewChange.view === message.view ? viewChangeObligations(network, windows, viewChange) : null;
     if (inner === null) return null;
     obligations.push({ leaf: statementDigest(network, statementOf(viewChange)), proof }, ...inner);
   }
   return obligations;
 }
 
-function viewChangeObligations(network: NetworkContext, message: ViewChange): readonly Obligation[] | null {
+function viewChangeObligations(
+  network: NetworkContext,
+  windows: Windows,
+  message: ViewChange,
+): readonly Obligation[] | null {
   const obligations: Obligation[] = [];
   const { stable } = message;
   if (stable !== null) {
@@ -84,7 +96,7 @@ function viewChangeObligations(network: NetworkContext, message: ViewChange): re
   const low = stable?.sequence ?? 0;
   let last = low;
   for (const certificate of message.prepared) {
-    if (certificate.sequence <= last || certificate.sequence > low + RECEIVE_WINDOW) return null;
+    if (certificate.sequence <= last || certificate.sequence > low + windows.receiveWindow) return null;
     if (certificate.view >= message.view) return null;
     last = certificate.sequence;
     const inner = preparedObligations(network, certificate);
