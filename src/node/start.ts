@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { createApiServer } from "../api/server.ts";
 import { readKeyFile } from "../crypto/key-file.ts";
 import type { NodeKeyPair } from "../crypto/key-pair.ts";
@@ -15,13 +14,11 @@ import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConsensusNode } from "./consensus-node.ts";
 import { type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
+import { keyFileAt } from "./key-location.ts";
 import type { Log, LoopObserver } from "./observer.ts";
 import { peerAddresses } from "./peer-addresses.ts";
 import type { NodeService } from "./service.ts";
 import { systemClock } from "./system-clock.ts";
-
-/** Name of the key file inside a `key_path` that is a folder. */
-export const KEY_FILE_NAME = "node.key.json";
 
 /** Payloads of one submission: what the batch route of the API takes. */
 const SUBMISSION_VERTICES_MAX = 10_000;
@@ -198,8 +195,7 @@ function readGenesis(config: NodeConfig): Genesis {
 }
 
 async function readKeys(config: NodeConfig): Promise<NodeKeyPair> {
-  const given = config.crypto.key_path;
-  const file = existsSync(given) && statSync(given).isDirectory() ? join(given, KEY_FILE_NAME) : given;
+  const file = keyFileAt(config.crypto.key_path);
   const passphrase = process.env[config.crypto.passphrase_env];
   return await readKeyFile(file, passphrase === undefined ? {} : { passphrase });
 }

@@ -1,0 +1,30 @@
+"use strict";
+const { spawn } = require("node:child_process");
+const { bunPath } = require("./bun-path.cjs");
+
+/** Runs Bun in place of this process, as nearly as Node allows: same input and output, signals, exit status. */
+function runBun(args) {
+  let binary;
+  try {
+    binary = bunPath();
+  } catch (error) {
+    console.error(`cretoai: ${error.message}`);
+    process.exit(1);
+  }
+  // node:quic says that it is experimental; a user can do nothing about it.
+  const child = spawn(binary, args, { stdio: "inherit", env: { ...process.env, NODE_NO_WARNINGS: "1" } });
+  // Ctrl-C reaches the child by itself (one process group); the parent only must not go before it.
+  process.on("SIGINT", () => {});
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => {
+    console.error(`cretoai: ${binary} cannot be run: ${error.message}`);
+    process.exit(1);
+  });
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+module.exports = { runBun };

@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { NodeConfig } from "../node/config.ts";
+import { CommandFailed } from "./exit-codes.ts";
+import { call } from "./node-client.ts";
+
+const MAIN = join(import.meta.dirname, "main.ts");
+
+/** Between two questions whether a node is ready: there is no event for that across processes. */
+const READY_POLL_MS = 100;
+
+const TERM_MS_MAX = 8_000;
+
+/** One validator as a process of its own; its log goes to a file beside its configuration. */
+export class NodeProcess {
+  readonly name: string;
+  readonly apiUrl: string;
+  readonly metricsUrl: string;
+  readonly logFile: string;
+  readonly #config: NodeConfig;
+  #child: ChildProcess | null = null;
+  #exited: Promise<string> = Promise.resolve("not started");
+  #alive = false;
+  #stopping = false;
+
+  constructor(config: NodeConfig) {
+    this.#config = config;
+    this.name = config.node.id;
+    this.apiUrl = `http://${config.api.http_host}:${config.api.http_port}`;
+    this.metricsUrl = `http://${config.metrics.host}:${config.metrics.port}${config.metrics.endpoint}`;
+    this.logFile = join(dirname(config.file), "node.log");
+  }
+
+  get isAlive(): boolean {
+    return this.#alive;
+  }
+
+  start(): void {
+    mkdirSync(dirname(this.logFile), { recursive: true });
+    const log = openSync(this.logFile, "a");
+    // A process group of its own: Ctrl-C reaches this command alone, which then stops the nodes in order.
+    const child = spawn(process.execPath, [MAIN, "start", "--config", this.#config.file], {
+      stdio: ["ignore", log, log],
+      detached: true,
+    });
+    closeSync(log);
+    this.#child = child;
+    this.#alive = true;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    child.once("exit", (code, signal) => resolve(signal ?? `exit status ${code}`));
+    child.once("error", (error) => resolve(String(error)));
+    this.#exited = promise.then((how) => {
+      this.#alive = false;
+      return how;
+    });
+  }
+
+  /** Calls back when the process ends without having been stopped. */
+  onExit(callback: (how: string) => void): void {
+    void this.#exited.then((how) => {
+      if (!this.#stopping) callback(how);
+    });
+  }
+
+  /** @throws CommandFailed with the end of its log where the node ends or takes too long */
+  async whenReady(timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    while (performance.now() < deadlineMs && !this.#stopping) {
+      if (!this.#alive) throw new CommandFailed(`${this.name} ended at its start:\n${this.#logTail()}`);
+      const ready = await call(this.apiUrl, "/ready").catch(() => null);
+      if (ready?.status === 200) return;
+      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
+    }
+    if (!this.#stopping) throw new CommandFailed(`${this.name} is not ready after ${timeoutMs} ms:\n${this.#logTail()}`);
+  }
+
+  async lastSequence(): Promise<number> {
+    if (!this.#alive) return 0;
+    const answer = await call(this.apiUrl, "/v1/status").catch(() => null);
+    const value: unknown = typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "lastSequence") : 0;
+    return typeof value === "number" ? value : 0;
+  }
+
+  /** Asks the process to stop, and ends it where it does not. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#child;
+    if (child === null || !this.#alive) return;
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), TERM_MS_MAX);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  #logTail(): string {
+    try {
+      return readFileSync(this.logFile, "utf8").trim().split("\n").slice(-8).join("\n");
+    } catch {
+      return `(no log at ${this.logFile})`;
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import { createServer } from "node:net";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { generateKeyPair, type NodeKeyPair } from "../crypto/key-pair.ts";
+import { writeKeyFile } from "../crypto/key-file.ts";
+import { faultTolerance, quorumSize } from "../membership/quorum.ts";
+import { formatGenesis, type Genesis } from "../node/genesis.ts";
+import { KEY_FILE_NAME } from "../node/key-location.ts";
+import { CommandFailed, EXIT } from "./exit-codes.ts";
+
+export interface TestnetOptions {
+  readonly validators: number;
+  readonly engine: string;
+  readonly output: string;
+  readonly basePort: number;
+  readonly host: string;
+  readonly hybrid: boolean;
+  readonly json?: boolean;
+}
+
+interface Ports {
+  readonly quic: number;
+  readonly http: number;
+  readonly metrics: number;
+}
+
+/** What one node of the testnet is and where. */
+export interface TestnetNode {
+  readonly name: string;
+  readonly nodeId: string;
+  readonly config: string;
+  readonly quicPort: number;
+  readonly httpPort: number;
+  readonly metricsPort: number;
+}
+
+/** More than this on one machine is a simulation, not a test. */
+const VALIDATORS_MAX = 64;
+
+/** Node i has the base port + 10 (i - 1), and the two above it. */
+const PORTS_PER_NODE = 10;
+
+/** A genesis, keys and a `node.toml` for each of n validators, ready to be started. */
+export async function testnet(options: TestnetOptions): Promise<void> {
+  const nodes = await createTestnet(options);
+  const { validators, output } = options;
+  const f = faultTolerance(validators);
+  if (options.json === true) {
+    console.log(JSON.stringify({ output: resolve(output), validators, faultTolerance: f, quorum: quorumSize(validators), nodes }));
+    return;
+  }
+  console.log(`${validators} validators in ${resolve(output)}: quorum ${quorumSize(validators)}, up to ${f} of them may lie`);
+  if (f === 0) console.log("With fewer than 4 validators no lie is tolerated (n >= 3f + 1).");
+  for (const { name, config, quicPort, httpPort, metricsPort } of nodes) {
+    console.log(`  ${name}  QUIC ${quicPort}  API ${httpPort}  metrics ${metricsPort}  ${config}`);
+  }
+  console.log(`Start each with: cretoai-node start --config ${nodes[0]?.config ?? ""}`);
+}
+
+export async function createTestnet(options: TestnetOptions): Promise<readonly TestnetNode[]> {
+  const { validators: count, output, host, hybrid } = options;
+  check(options);
+  const keys = Array.from({ length: count }, () => generateKeyPair({ hybrid }));
+  const ports = await portsFor(count, options.basePort);
+  const genesis: Genesis = {
+    network: `testnet-${keys[0]?.nodeId.slice(0, 8)}`,
+    createdAt: new Date().toISOString(),
+    engine: "pbft",
+    hybrid,
+    validators: keys.map(({ nodeId, publicKeys }, index) => ({
+      name: `node-${index + 1}`,
+      nodeId,
+      publicKeys,
+      address: `${host}:${ports[index]?.quic}`,
+    })),
+  };
+  mkdirSync(output, { recursive: true });
+  const nodes: TestnetNode[] = [];
+  for (const [index, pair] of keys.entries()) {
+    const own = ports[index];
+    if (own !== undefined) nodes.push(await writeNode(options, genesis, { index, pair, ports: own }));
+  }
+  writeFileSync(join(output, "genesis.json"), formatGenesis(genesis));
+  return nodes;
+}
+
+async function writeNode(
+  { output, host, hybrid }: TestnetOptions,
+  genesis: Genesis,
+  { index, pair, ports }: { readonly index: number; readonly pair: NodeKeyPair; readonly ports: Ports },
+): Promise<TestnetNode> {
+  const name = `node-${index + 1}`;
+  const folder = join(output, name);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  await writeKeyFile(join(folder, "keys", KEY_FILE_NAME), pair, {});
+  writeFileSync(join(folder, "genesis.json"), formatGenesis(genesis));
+  const config = join(folder, "node.toml");
+  const peers = genesis.validators
+    .filter(({ nodeId }) => nodeId !== pair.nodeId)
+    .map(({ nodeId, address }) => `    "${multiaddr(address)}/p2p/${nodeId}",`);
+  const toml = `# Node ${index + 1} of a testnet; docs/configuration.md explains every key.
+[node]
+id = "${name}"
+data_dir = "./data"
+genesis = "./genesis.json"
+
+[consensus]
+algorithm = "${genesis.engine}"
+
+[network]
+listen_addr = "${host}:${ports.quic}"
+quic_port = ${ports.quic}
+bootstrap_peers = [
+${peers.join("\n")}
+]
+
+[crypto]
+hybrid_mode = ${hybrid}
+key_path = "./keys"
+
+[metrics]
+port = ${ports.metrics}
+
+[api]
+http_port = ${ports.http}
+`;
+  writeFileSync(config, toml);
+  return {
+    name,
+    nodeId: pair.nodeId,
+    config: resolve(config),
+    quicPort: ports.quic,
+    httpPort: ports.http,
+    metricsPort: ports.metrics,
+  };
+}
+
+function multiaddr(address: string): string {
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon);
+  const kind = host.includes(":") ? "ip6" : /^[\d.]+$/.test(host) ? "ip4" : "dns";
+  return `/${kind}/${host}/udp/${address.slice(colon + 1)}/quic`;
+}
+
+function check({ validators, engine, output, basePort }: TestnetOptions): void {
+  if (!Number.isInteger(validators) || validators < 1 || validators > VALIDATORS_MAX) {
+    throw new CommandFailed(`--validators must be a whole number from 1 to ${VALIDATORS_MAX}`, EXIT.usage);
+  }
+  if (engine !== "pbft") throw new CommandFailed(`--engine ${engine} is not in this release; there is pbft`, EXIT.usage);
+  const last = basePort + PORTS_PER_NODE * validators;
+  if (!Number.isInteger(basePort) || basePort < 0 || last > 65_535) {
+    throw new CommandFailed(`--base-port must leave room for ${PORTS_PER_NODE * validators} ports below 65536`, EXIT.usage);
+  }
+  if (existsSync(output) && readdirSync(output).length > 0) {
+    throw new CommandFailed(`${resolve(output)} is not empty: name a new folder, so that no key or ledger is overwritten`);
+  }
+}
+
+async function portsFor(count: number, basePort: number): Promise<readonly Ports[]> {
+  if (basePort === 0) {
+    const free = await freePorts(3 * count);
+    return Array.from({ length: count }, (_, index) => ({
+      quic: free[3 * index] ?? 0,
+      http: free[3 * index + 1] ?? 0,
+      metrics: free[3 * index + 2] ?? 0,
+    }));
+  }
+  return Array.from({ length: count }, (_, index) => {
+    const quic = basePort + PORTS_PER_NODE * index;
+    return { quic, http: quic + 1, metrics: quic + 2 };
+  });
+}
+
+/** Ports that are free now, all held at once so that they differ. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map((server) => {
+      const { promise, resolve: done } = Promise.withResolvers<number>();
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address();
+        done(typeof address === "object" && address !== null ? address.port : 0);
+      });
+      return promise;
+    }),
+  );
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
