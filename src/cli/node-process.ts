@@ -36,6 +36,13 @@ export class NodeProcess {
     return this.#alive;
   }
 
+  /** The operating system's id of the process. @throws CommandFailed where it does not run */
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new CommandFailed(`${this.name} is not running`);
+    return pid;
+  }
+
   start(): void {
     mkdirSync(dirname(this.logFile), { recursive: true });
     const log = openSync(this.logFile, "a");
