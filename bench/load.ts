@@ -25,7 +25,8 @@ const end = measureFrom + options.durationMs;
 
 await Promise.all(options.urls.flatMap((url) => Array.from({ length: options.concurrency }, () => work(url))));
 latencies.sort((left, right) => left - right);
-const at = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;
+const at = (share: number): number =>
+  latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;
 const result = {
   finalized,
   refused,

@@ -62,13 +62,17 @@ try {
   await Promise.all(nodes.map((node) => node.whenReady(30_000)));
   console.log(`${nodes.length} nodes as processes, fsync and hybrid signatures on, ${values.seconds} s each\n`);
   console.log("scenario                  finalized/s     p50     p95     p99     max ms    CPU/node   RSS/node");
-  for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only))) results.push(await measure(scenario));
+  for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only)))
+    results.push(await measure(scenario));
 } finally {
   await Promise.all(nodes.map((node) => node.stop()));
   rmSync(folder, { recursive: true, force: true });
 }
 mkdirSync(join(values.out, ".."), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify({ at: new Date().toISOString(), machine: machine(), results }, null, 2)}\n`);
+writeFileSync(
+  values.out,
+  `${JSON.stringify({ at: new Date().toISOString(), machine: machine(), results }, null, 2)}\n`,
+);
 console.log(`\nwritten to ${values.out}`);
 process.exit(0);
 
@@ -88,8 +92,15 @@ async function measure(scenario: Scenario): Promise<Readonly<Record<string, unkn
   await Bun.sleep(durationMs);
   const cpu = pids.map((pid, index) => (cpuSecondsOf(pid) - (before[index] ?? 0)) / (durationMs / 1_000));
   const rss = pids.map(rssBytesOf);
-  const seen: { finalized: number; refused: number; seconds: number; p50: number; p95: number; p99: number; max: number } =
-    JSON.parse(await new Response(load.stdout).text());
+  const seen: {
+    finalized: number;
+    refused: number;
+    seconds: number;
+    p50: number;
+    p95: number;
+    p99: number;
+    max: number;
+  } = JSON.parse(await new Response(load.stdout).text());
   const rate = seen.finalized / seen.seconds;
   const ms = (value: number): string => value.toFixed(1).padStart(8);
   console.log(

@@ -91,5 +91,8 @@ function tooLarge(): ApiProblem {
 }
 
 function tooMany(count: number): ApiProblem {
-  return new ApiProblem("batch-too-large", `${count} payloads, at most ${BATCH_PAYLOADS_MAX} in one batch: send several`);
+  return new ApiProblem(
+    "batch-too-large",
+    `${count} payloads, at most ${BATCH_PAYLOADS_MAX} in one batch: send several`,
+  );
 }

@@ -1,5 +1,12 @@
 import { isHash } from "../lib/hash.ts";
-import type { FinalizedItem, FinalizedReceipt, NodeService, ProposedItem, Submission, VertexView } from "../node/service.ts";
+import type {
+  FinalizedItem,
+  FinalizedReceipt,
+  NodeService,
+  ProposedItem,
+  Submission,
+  VertexView,
+} from "../node/service.ts";
 import { readPayload, readPayloads } from "./bodies.ts";
 import { PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from "./limits.ts";
 import { ApiProblem } from "./problem.ts";
@@ -69,7 +76,10 @@ export function getHealth(): Response {
 export function getReady({ service }: Call): Response {
   const readiness = service.readiness();
   if (readiness.ready) return json(readiness);
-  throw new ApiProblem("not-ready", readiness.reasons.join("; "), { retryAfterMs: 1_000, extra: { reasons: readiness.reasons } });
+  throw new ApiProblem("not-ready", readiness.reasons.join("; "), {
+    retryAfterMs: 1_000,
+    extra: { reasons: readiness.reasons },
+  });
 }
 
 /** Waits for durability, and for finality where that is wanted. */
@@ -81,7 +91,12 @@ export async function settle(submission: Submission, waitMs: number | null): Pro
 }
 
 function receiptBody({ hash, sequence, finalityMs }: FinalizedReceipt): ReceiptView {
-  return { hash, sequence, finalized: true, finalityMs: finalityMs === null ? null : Math.round(finalityMs * 100) / 100 };
+  return {
+    hash,
+    sequence,
+    finalized: true,
+    finalityMs: finalityMs === null ? null : Math.round(finalityMs * 100) / 100,
+  };
 }
 
 export function finalizedBody(item: FinalizedItem): Readonly<Record<string, unknown>> {
@@ -95,7 +110,17 @@ export function proposedBody({ hash, creator, payload, timestampMs }: ProposedIt
 
 function vertexBody(vertex: VertexView): Readonly<Record<string, unknown>> {
   const { hash, creator, nonce, timestampMs, parents, payload, finalized, sequence, height } = vertex;
-  return { hash, creator, nonce, timestamp: timestampMs, parents, payload: payload.toBase64(), finalized, sequence, height };
+  return {
+    hash,
+    creator,
+    nonce,
+    timestamp: timestampMs,
+    parents,
+    payload: payload.toBase64(),
+    finalized,
+    sequence,
+    height,
+  };
 }
 
 /** How long the caller wants to wait for finality; null where it does not. */
@@ -140,4 +165,3 @@ async function within<T>(work: Promise<T>, timeoutMs: number, hashes: readonly s
 export function json(value: unknown, status = 200): Response {
   return new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json" } });
 }
-

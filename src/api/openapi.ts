@@ -92,7 +92,8 @@ export function openApiDocument(): object {
     info: {
       title: "cretoai node",
       version: "1",
-      description: "Submit payloads, read the total order that the validators agreed on. Errors are RFC 9457 problem documents.",
+      description:
+        "Submit payloads, read the total order that the validators agreed on. Errors are RFC 9457 problem documents.",
     },
     paths,
     components: { schemas: SCHEMAS },
@@ -109,9 +110,15 @@ const STREAM: object = {
 };
 
 function operation(route: Route): object {
-  const parameters = (route.query ?? []).map(({ name, description, schema }) => ({ name, in: "query", description, schema }));
+  const parameters = (route.query ?? []).map(({ name, description, schema }) => ({
+    name,
+    in: "query",
+    description,
+    schema,
+  }));
   const inPath = /\{(\w+)\}/.exec(route.path)?.[1];
-  const all = inPath === undefined ? parameters : [{ name: inPath, in: "path", required: true, schema: HASH }, ...parameters];
+  const all =
+    inPath === undefined ? parameters : [{ name: inPath, in: "path", required: true, schema: HASH }, ...parameters];
   const responses: Record<string, object> = {};
   for (const [status, schema] of Object.entries(route.answers)) {
     responses[status] = {

@@ -76,6 +76,7 @@ export function problemBody(problem: Problem, instance: string | null): Readonly
 export function problemResponse(problem: Problem, instance: string): Response {
   const headers = new Headers({ "content-type": "application/problem+json" });
   // Whole seconds (RFC 9110 §10.2.3), at least one.
-  if (problem.retryAfterMs !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(problem.retryAfterMs / 1_000))));
+  if (problem.retryAfterMs !== undefined)
+    headers.set("retry-after", String(Math.max(1, Math.ceil(problem.retryAfterMs / 1_000))));
   return new Response(JSON.stringify(problemBody(problem, instance)), { status: problem.status, headers });
 }

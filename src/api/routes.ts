@@ -61,7 +61,8 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/vertices",
-    summary: "Submit one payload: the body's bytes, or JSON with base64. Answered when it is durable at this node, or final",
+    summary:
+      "Submit one payload: the body's bytes, or JSON with base64. Answered when it is durable at this node, or final",
     query: WAIT,
     body: {
       "application/octet-stream": {},
@@ -113,8 +114,22 @@ export const ROUTES: readonly Route[] = [
     problems: ["malformed"],
     handle: getFinalized,
   },
-  { method: "GET", path: "/v1/status", summary: "Where this node stands", answers: { 200: "Status" }, problems: [], handle: getStatus },
-  { method: "GET", path: "/v1/peers", summary: "Authenticated peers", answers: { 200: "Peers" }, problems: [], handle: getPeers },
+  {
+    method: "GET",
+    path: "/v1/status",
+    summary: "Where this node stands",
+    answers: { 200: "Status" },
+    problems: [],
+    handle: getStatus,
+  },
+  {
+    method: "GET",
+    path: "/v1/peers",
+    summary: "Authenticated peers",
+    answers: { 200: "Peers" },
+    problems: [],
+    handle: getPeers,
+  },
   {
     method: "GET",
     path: "/v1/validators",
@@ -123,7 +138,14 @@ export const ROUTES: readonly Route[] = [
     problems: [],
     handle: getValidators,
   },
-  { method: "GET", path: "/health", summary: "200 while the process lives", answers: { 200: "Health" }, problems: [], handle: getHealth },
+  {
+    method: "GET",
+    path: "/health",
+    summary: "200 while the process lives",
+    answers: { 200: "Health" },
+    problems: [],
+    handle: getHealth,
+  },
   {
     method: "GET",
     path: "/ready",

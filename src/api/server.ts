@@ -107,7 +107,12 @@ async function respond(
     if (request.method === "OPTIONS") return new Response(null, { status: 204 });
     const route = at.route.candidates.find((candidate) => candidate.method === request.method);
     if (route !== undefined) {
-      return await route.handle({ service, request, query: new URLSearchParams(at.query), parameter: at.route.parameter });
+      return await route.handle({
+        service,
+        request,
+        query: new URLSearchParams(at.query),
+        parameter: at.route.parameter,
+      });
     }
     const page = request.method === "GET" || request.method === "HEAD" ? staticPage(at.path, at.documents) : null;
     if (page !== null) return page;
@@ -129,7 +134,12 @@ function staticPage(path: string, documents: string): Response | null {
   const type = DOCS_FILES[path];
   if (type !== undefined) return new Response(Bun.file(docsFile(path)), { headers: { "content-type": type } });
   if (path !== "/") return null;
-  return json({ name: "cretoai", docs: "/docs", openapi: "/openapi.json", routes: ROUTES.map(({ method, path: at }) => `${method} ${at}`) });
+  return json({
+    name: "cretoai",
+    docs: "/docs",
+    openapi: "/openapi.json",
+    routes: ROUTES.map(({ method, path: at }) => `${method} ${at}`),
+  });
 }
 
 const BY_PATH: ReadonlyMap<string, readonly Route[]> = Map.groupBy(ROUTES, ({ path }) => path);

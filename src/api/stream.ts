@@ -32,7 +32,8 @@ export async function onStreamMessage(socket: Socket, message: string | Uint8Arr
   try {
     const bytes = typeof message === "string" ? new TextEncoder().encode(message) : message;
     const command = parseJson(bytes);
-    if (typeof command !== "object" || command === null) throw new ApiProblem("malformed", "a message is a JSON object");
+    if (typeof command !== "object" || command === null)
+      throw new ApiProblem("malformed", "a message is a JSON object");
     id = Reflect.get(command, "id") ?? null;
     if ("subscribe" in command) await subscribe(socket, command);
     else if ("submit" in command || "submitBatch" in command) await submit(socket, command, id);
@@ -99,7 +100,8 @@ async function submit(socket: Socket, command: object, id: unknown): Promise<voi
   if (wait !== "accepted" && wait !== "finalized") {
     throw new ApiProblem("malformed", 'wait must be "accepted" or "finalized"');
   }
-  const batch: unknown = "submitBatch" in command ? Reflect.get(command, "submitBatch") : [Reflect.get(command, "submit")];
+  const batch: unknown =
+    "submitBatch" in command ? Reflect.get(command, "submitBatch") : [Reflect.get(command, "submit")];
   if (!Array.isArray(batch)) throw new ApiProblem("malformed", "submitBatch must be a list of texts in base64");
   if (batch.length > BATCH_PAYLOADS_MAX) {
     throw new ApiProblem("batch-too-large", `${batch.length} payloads, at most ${BATCH_PAYLOADS_MAX} in one batch`);

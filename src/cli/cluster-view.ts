@@ -71,7 +71,10 @@ export class ClusterView {
       return;
     }
     const line = this.#rows
-      .map((row) => `${row.node.name}${row.isLeader ? "*" : ""} ${row.reachable ? `${Math.max(0, row.last)} (${row.rate}/s)` : "away"}`)
+      .map(
+        (row) =>
+          `${row.node.name}${row.isLeader ? "*" : ""} ${row.reachable ? `${Math.max(0, row.last)} (${row.rate}/s)` : "away"}`,
+      )
       .join("  ");
     if (line !== this.#line) console.log(`finalized  ${line}`);
     this.#line = line;
@@ -120,7 +123,8 @@ async function read(row: Row): Promise<void> {
 
 async function lastHash(url: string, sequence: number): Promise<string> {
   const answer = await call(url, `/v1/finalized?from=${sequence}&limit=1`).catch(() => null);
-  const items: unknown = typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "items") : null;
+  const items: unknown =
+    typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "items") : null;
   const first: unknown = Array.isArray(items) ? items[0] : null;
   const hash: unknown = typeof first === "object" && first !== null ? Reflect.get(first, "hash") : "";
   return typeof hash === "string" ? hash : "";

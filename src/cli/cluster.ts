@@ -40,7 +40,10 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   try {
     for (const node of nodes) node.start();
     const ready = Promise.all(nodes.map((node) => node.whenReady(READY_MS_MAX)));
-    const outcome = await Promise.race([ready.then(() => "ready" as const), stopped.promise.then(() => "stopped" as const)]);
+    const outcome = await Promise.race([
+      ready.then(() => "ready" as const),
+      stopped.promise.then(() => "stopped" as const),
+    ]);
     if (outcome === "ready") await run(nodes, options, stopped.promise);
   } finally {
     console.log("\nStopping the nodes ...");

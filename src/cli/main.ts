@@ -35,7 +35,10 @@ program
   .option("-i, --input <file>", "transactions to submit first, one a line, instead of the sample")
   .option("--no-sample", "submit no sample transactions")
   .option("--exit-when-done", "stop when the input is final instead of at Ctrl-C")
-  .addHelpText("after", "\nWhat is piped in is submitted too, one line a transaction:\n  seq 1 10000 | cretoai-node cluster")
+  .addHelpText(
+    "after",
+    "\nWhat is piped in is submitted too, one line a transaction:\n  seq 1 10000 | cretoai-node cluster",
+  )
   .action(async (options) => (await import("./cluster.ts")).cluster(options));
 
 program
@@ -44,7 +47,12 @@ program
   .requiredOption("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", Number)
   .requiredOption("-o, --output <folder>", "a new or empty folder")
   .option("-e, --engine <name>", "the consensus engine", "pbft")
-  .option("-p, --base-port <port>", "node i gets this + 10 (i - 1) for QUIC, then API and metrics; 0 takes free ones", Number, 9000)
+  .option(
+    "-p, --base-port <port>",
+    "node i gets this + 10 (i - 1) for QUIC, then API and metrics; 0 takes free ones",
+    Number,
+    9000,
+  )
   .option("--host <address>", "the validators' address", "127.0.0.1")
   .option("--no-hybrid", "ML-DSA-87 alone, without Ed25519 beside it")
   .option("--json", "print JSON")
@@ -71,9 +79,9 @@ withTarget(program.command("submit").argument("[text]", "one transaction; withou
 withTarget(program.command("status").description("where a node stands")).action(async (options) =>
   (await import("./inspect.ts")).inspect("status", options),
 );
-withTarget(program.command("health").description("whether a node lives and can finalize (exit status 4 if not)")).action(
-  async (options) => (await import("./inspect.ts")).health(options),
-);
+withTarget(
+  program.command("health").description("whether a node lives and can finalize (exit status 4 if not)"),
+).action(async (options) => (await import("./inspect.ts")).health(options));
 withTarget(program.command("peers").description("a node's authenticated peers")).action(async (options) =>
   (await import("./inspect.ts")).inspect("peers", options),
 );

@@ -29,7 +29,10 @@ export async function call(url: string, path: string, init: RequestInit = {}): P
     response = await fetch(`${url}${path}`, init);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new CommandFailed(`no node answers at ${url} (${why}); is it running, and is the address right?`, EXIT.unreachable);
+    throw new CommandFailed(
+      `no node answers at ${url} (${why}); is it running, and is the address right?`,
+      EXIT.unreachable,
+    );
   }
   const text = await response.text();
   const retryAfter = response.headers.get("retry-after");
@@ -44,7 +47,10 @@ export async function call(url: string, path: string, init: RequestInit = {}): P
 export async function get(url: string, path: string): Promise<unknown> {
   const { status, body } = await call(url, path);
   if (status === 200) return body;
-  throw new CommandFailed(`${url}${path} answered ${status}: ${detailOf(body)}`, status === 503 ? EXIT.notReady : EXIT.failed);
+  throw new CommandFailed(
+    `${url}${path} answered ${status}: ${detailOf(body)}`,
+    status === 503 ? EXIT.notReady : EXIT.failed,
+  );
 }
 
 export function detailOf(body: unknown): string {

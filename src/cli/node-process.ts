@@ -79,13 +79,15 @@ export class NodeProcess {
       if (ready?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
     }
-    if (!this.#stopping) throw new CommandFailed(`${this.name} is not ready after ${timeoutMs} ms:\n${this.#logTail()}`);
+    if (!this.#stopping)
+      throw new CommandFailed(`${this.name} is not ready after ${timeoutMs} ms:\n${this.#logTail()}`);
   }
 
   async lastSequence(): Promise<number> {
     if (!this.#alive) return 0;
     const answer = await call(this.apiUrl, "/v1/status").catch(() => null);
-    const value: unknown = typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "lastSequence") : 0;
+    const value: unknown =
+      typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "lastSequence") : 0;
     return typeof value === "number" ? value : 0;
   }
 

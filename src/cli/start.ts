@@ -7,7 +7,13 @@ import { CommandFailed } from "./exit-codes.ts";
 const STOP_MS_MAX = 10_000;
 
 /** Runs one node until a signal or a fatal error. */
-export async function start({ config: file, pretty }: { readonly config: string; readonly pretty?: boolean }): Promise<void> {
+export async function start({
+  config: file,
+  pretty,
+}: {
+  readonly config: string;
+  readonly pretty?: boolean;
+}): Promise<void> {
   const config = loadConfig(file, process.env);
   const log = createLog({ level: config.node.log_level, name: config.node.id, pretty: pretty ?? process.stdout.isTTY });
   const signal = Promise.withResolvers<NodeJS.Signals>();
@@ -33,6 +39,7 @@ export async function start({ config: file, pretty }: { readonly config: string;
   }, STOP_MS_MAX);
   await node.stop();
   clearTimeout(timer);
-  if (failure !== null) throw new CommandFailed(`the node stopped: ${failure instanceof Error ? failure.message : String(failure)}`);
+  if (failure !== null)
+    throw new CommandFailed(`the node stopped: ${failure instanceof Error ? failure.message : String(failure)}`);
   log("info", "node.stopped");
 }

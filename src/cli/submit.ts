@@ -40,9 +40,12 @@ export async function submit(text: string | undefined, options: SubmitOptions): 
     console.log(JSON.stringify({ count: receipts.length, seconds, items: receipts }));
     return;
   }
-  if (receipts.length <= 10) for (const { hash, sequence } of receipts) console.log(`${sequence ?? "accepted"}\t${hash}`);
+  if (receipts.length <= 10)
+    for (const { hash, sequence } of receipts) console.log(`${sequence ?? "accepted"}\t${hash}`);
   const rate = Math.round(receipts.length / seconds);
-  console.log(`${receipts.length} ${options.wait ? "finalized" : "accepted"} in ${seconds.toFixed(2)} s (${rate}/s)${latencies(receipts)}`);
+  console.log(
+    `${receipts.length} ${options.wait ? "finalized" : "accepted"} in ${seconds.toFixed(2)} s (${rate}/s)${latencies(receipts)}`,
+  );
 }
 
 export async function submitAll(
@@ -141,6 +144,7 @@ function progress(done: number, total: number): void {
 function latencies(receipts: readonly Receipt[]): string {
   const sorted = receipts.flatMap(({ finalityMs }) => (finalityMs === null ? [] : [finalityMs])).sort((a, b) => a - b);
   if (sorted.length === 0) return "";
-  const at = (share: number): string => (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0).toFixed(0);
+  const at = (share: number): string =>
+    (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0).toFixed(0);
   return `, finality p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, slowest ${at(1)} ms`;
 }

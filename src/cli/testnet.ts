@@ -46,10 +46,14 @@ export async function testnet(options: TestnetOptions): Promise<void> {
   const { validators, output } = options;
   const f = faultTolerance(validators);
   if (options.json === true) {
-    console.log(JSON.stringify({ output: resolve(output), validators, faultTolerance: f, quorum: quorumSize(validators), nodes }));
+    console.log(
+      JSON.stringify({ output: resolve(output), validators, faultTolerance: f, quorum: quorumSize(validators), nodes }),
+    );
     return;
   }
-  console.log(`${validators} validators in ${resolve(output)}: quorum ${quorumSize(validators)}, up to ${f} of them may lie`);
+  console.log(
+    `${validators} validators in ${resolve(output)}: quorum ${quorumSize(validators)}, up to ${f} of them may lie`,
+  );
   if (f === 0) console.log("With fewer than 4 validators no lie is tolerated (n >= 3f + 1).");
   for (const { name, config, quicPort, httpPort, metricsPort } of nodes) {
     console.log(`  ${name}  QUIC ${quicPort}  API ${httpPort}  metrics ${metricsPort}  ${config}`);
@@ -146,13 +150,19 @@ function check({ validators, engine, output, basePort }: TestnetOptions): void {
   if (!Number.isInteger(validators) || validators < 1 || validators > VALIDATORS_MAX) {
     throw new CommandFailed(`--validators must be a whole number from 1 to ${VALIDATORS_MAX}`, EXIT.usage);
   }
-  if (engine !== "pbft") throw new CommandFailed(`--engine ${engine} is not in this release; there is pbft`, EXIT.usage);
+  if (engine !== "pbft")
+    throw new CommandFailed(`--engine ${engine} is not in this release; there is pbft`, EXIT.usage);
   const last = basePort + PORTS_PER_NODE * validators;
   if (!Number.isInteger(basePort) || basePort < 0 || last > 65_535) {
-    throw new CommandFailed(`--base-port must leave room for ${PORTS_PER_NODE * validators} ports below 65536`, EXIT.usage);
+    throw new CommandFailed(
+      `--base-port must leave room for ${PORTS_PER_NODE * validators} ports below 65536`,
+      EXIT.usage,
+    );
   }
   if (existsSync(output) && readdirSync(output).length > 0) {
-    throw new CommandFailed(`${resolve(output)} is not empty: name a new folder, so that no key or ledger is overwritten`);
+    throw new CommandFailed(
+      `${resolve(output)} is not empty: name a new folder, so that no key or ledger is overwritten`,
+    );
   }
 }
 

@@ -14,8 +14,6 @@ export interface Codec<T> {
   decode(reader: Reader): T;
 }
 
-export type Decoded<C> = C extends Codec<infer T> ? T : never;
-
 /** @param sizeHint about how many bytes are expected; spares copies of large values */
 export function encode<T>(codec: Codec<T>, value: T, sizeHint = 256): Uint8Array {
   const writer = new Writer(sizeHint);

@@ -1,4 +1,5 @@
 import { blake3 } from "@napi-rs/blake-hash";
+import { asciiBytes } from "../lib/ascii.ts";
 import { type Hash, toHash } from "../lib/hash.ts";
 
 /**
@@ -49,7 +50,7 @@ export function digestOf(domain: HashDomain, ...parts: readonly Uint8Array[]): U
 function prefixOf(domain: HashDomain): Uint8Array {
   const known = PREFIXES.get(domain);
   if (known !== undefined) return known;
-  const prefix = new TextEncoder().encode(`cretoai/v1/${domain}\0`);
+  const prefix = asciiBytes(`cretoai/v1/${domain}\0`);
   PREFIXES.set(domain, prefix);
   return prefix;
 }

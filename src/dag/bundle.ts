@@ -1,4 +1,4 @@
-import { type Codec } from "../codec/codec.ts";
+import type { Codec } from "../codec/codec.ts";
 import { mapped, struct, vec } from "../codec/composites.ts";
 import { bytes, hash, u64 } from "../codec/primitives.ts";
 import { Writer } from "../codec/writer.ts";
@@ -48,7 +48,11 @@ export interface HeldBundle {
 
 export const bundleCodec: Codec<Bundle> = struct<Bundle>({
   creator: validatorIndexCodec,
-  firstNonce: mapped(u64, (nonce) => nonce as Nonce, (nonce) => nonce),
+  firstNonce: mapped(
+    u64,
+    (nonce) => nonce as Nonce,
+    (nonce) => nonce,
+  ),
   timestampMs: u64,
   parents: vec(hash, PARENTS_MAX),
   payloads: vec(bytes(PAYLOAD_BYTES_MAX), BUNDLE_VERTICES_MAX),
@@ -60,7 +64,8 @@ export function bundleFault(network: NetworkContext, bundle: Bundle): string | n
   if (bundle.payloads.length === 0) return "a bundle without vertices";
   if (bundle.firstNonce < 1) return "nonces count from 1";
   if (!Number.isSafeInteger(bundle.firstNonce + bundle.payloads.length)) return "the nonces run past 2^53";
-  if (bundle.parents.length !== 1) return `${bundle.parents.length} parents: a lane's bundle names the vertex before it`;
+  if (bundle.parents.length !== 1)
+    return `${bundle.parents.length} parents: a lane's bundle names the vertex before it`;
   const total = bundle.payloads.reduce((sum, payload) => sum + payload.length, 0);
   if (total > BUNDLE_PAYLOAD_BYTES_MAX) return `${total} payload bytes, at most ${BUNDLE_PAYLOAD_BYTES_MAX}`;
   return null;

@@ -14,5 +14,8 @@ export function editDistance(left: string, right: string): number {
 
 /** The known name that is most like this one. */
 export function nearest(name: string, known: readonly string[]): string {
-  return known.reduce((best, candidate) => (editDistance(name, candidate) < editDistance(name, best) ? candidate : best), known[0] ?? "");
+  return known.reduce(
+    (best, candidate) => (editDistance(name, candidate) < editDistance(name, best) ? candidate : best),
+    known[0] ?? "",
+  );
 }

@@ -29,7 +29,8 @@ export function withSealTable<T>(inner: (proof: Codec<Proof>) => Codec<T>, seals
     decode: (reader) => {
       const number = u32.decode(reader);
       const seal = seals[number];
-      if (number > used || seal === undefined) return reader.fail("not-canonical", `seal number ${number} out of order`);
+      if (number > used || seal === undefined)
+        return reader.fail("not-canonical", `seal number ${number} out of order`);
       if (number === used) used += 1;
       return { seal, leafIndex: u32.decode(reader), path: pathCodec.decode(reader) };
     },
@@ -57,4 +58,3 @@ export function withSealTable<T>(inner: (proof: Codec<Proof>) => Codec<T>, seals
     },
   };
 }
-

@@ -59,7 +59,12 @@ export const proofCodec: Codec<Proof> = struct<Proof>({ seal: sealCodec, leafInd
 const SEAL_TAG = asciiBytes("cretoai/v1/seal\0");
 
 /** The bytes that a seal's signature covers. */
-export function sealedBytes(network: NetworkContext, signer: ValidatorIndex, leafCount: number, root: Hash): Uint8Array {
+export function sealedBytes(
+  network: NetworkContext,
+  signer: ValidatorIndex,
+  leafCount: number,
+  root: Hash,
+): Uint8Array {
   const writer = new Writer(128);
   writer.bytes(SEAL_TAG);
   writer.hash(network.genesis);

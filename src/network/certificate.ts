@@ -48,7 +48,10 @@ export function createTlsCredentials(nowMs: number): TlsCredentials {
 }
 
 function pem(content: Uint8Array): Uint8Array {
-  const lines = Buffer.from(content).toString("base64").match(/.{1,64}/g) ?? [];
+  const lines =
+    Buffer.from(content)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
   return ascii(`-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`);
 }
 
@@ -64,7 +67,8 @@ function sequence(...parts: readonly Uint8Array[]): Uint8Array {
 /** One value in DER: tag, definite length, content. */
 function der(tag: number, content: Uint8Array): Uint8Array {
   const { length } = content;
-  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
+  const header =
+    length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
   return concat([Uint8Array.from(header), content]);
 }
 

@@ -167,7 +167,8 @@ export class Connection {
   }
 
   #claimLane(byte: number | undefined): Lane {
-    const lane = byte === LANE_BYTES.consensus ? "consensus" : byte === LANE_BYTES.dissemination ? "dissemination" : null;
+    const lane =
+      byte === LANE_BYTES.consensus ? "consensus" : byte === LANE_BYTES.dissemination ? "dissemination" : null;
     if (lane === null) throw new Error(`a stream of unknown kind ${byte}`);
     if (this.#lanesIn.has(lane)) throw new Error(`a second ${lane} lane`);
     this.#lanesIn.add(lane);

@@ -52,7 +52,9 @@ export async function performHandshake(
           sending.catch((error: unknown) => outcome.reject(error));
           break;
         case "sign":
-          crypto.sign(effect.transcript).then((signature) => perform(machine.step({ kind: "signed", signature })), outcome.reject);
+          crypto
+            .sign(effect.transcript)
+            .then((signature) => perform(machine.step({ kind: "signed", signature })), outcome.reject);
           break;
         case "verify":
           crypto

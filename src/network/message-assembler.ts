@@ -42,7 +42,8 @@ export class MessageAssembler {
     if (this.#buffered < HEADER_BYTES) return null;
     let size = 0;
     for (let index = 0; index < HEADER_BYTES; index++) size += this.#byteAt(index) * 2 ** (8 * index);
-    if (size > this.#sizeMax) throw new OversizeMessage(`a message of ${size} bytes, at most ${this.#sizeMax} are allowed`);
+    if (size > this.#sizeMax)
+      throw new OversizeMessage(`a message of ${size} bytes, at most ${this.#sizeMax} are allowed`);
     return this.#buffered >= HEADER_BYTES + size ? size : null;
   }
 

@@ -3,7 +3,16 @@ import type { NodeId, PublicKeys } from "../crypto/identity.ts";
 import type { HybridSignature } from "../crypto/signature.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { PeerIdentity, RefusalCode, Role } from "../peering/handshake.ts";
-import type { Clock, Entropy, Lane, PeerInfo, PeerRole, SendOutcome, Transport, TransportHandler } from "../node/ports.ts";
+import type {
+  Clock,
+  Entropy,
+  Lane,
+  PeerInfo,
+  PeerRole,
+  SendOutcome,
+  Transport,
+  TransportHandler,
+} from "../node/ports.ts";
 import { createTlsCredentials, type TlsCredentials } from "./certificate.ts";
 import { closeSession, Connection } from "./connection.ts";
 import { Dialer, type PeerAddress } from "./dialer.ts";
@@ -311,7 +320,8 @@ class QuicTransportImpl implements QuicTransport {
   }
 
   #keepTicket(target: string, ticket: unknown): void {
-    if (ArrayBuffer.isView(ticket)) this.#tickets.set(target, new Uint8Array(ticket.buffer, ticket.byteOffset, ticket.byteLength));
+    if (ArrayBuffer.isView(ticket))
+      this.#tickets.set(target, new Uint8Array(ticket.buffer, ticket.byteOffset, ticket.byteLength));
   }
 
   #listenOptions(host: string, port: number): SessionOptions {

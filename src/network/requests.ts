@@ -12,7 +12,12 @@ const FAILED = 1;
  * Asks one question on a stream of its own.
  * @throws TransportError `timeout`, `refused-by-peer`, `too-large`, `connection-lost`
  */
-export async function ask(session: QuicSession, body: Uint8Array, timeoutMs: number, clock: Clock): Promise<Uint8Array> {
+export async function ask(
+  session: QuicSession,
+  body: Uint8Array,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<Uint8Array> {
   if (body.length > MESSAGE_BYTES_MAX) throw new TransportError("too-large", `a question of ${body.length} bytes`);
   let stream: QuicStream;
   try {

@@ -34,7 +34,8 @@ function whole(fallback: number, range: { min: number; max: number }, meaning: s
     default: fallback,
     allowed: `a whole number from ${min} to ${max}`,
     meaning,
-    read: (value) => (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max ? value : undefined),
+    read: (value) =>
+      typeof value === "number" && Number.isInteger(value) && value >= min && value <= max ? value : undefined,
   };
 }
 
@@ -75,13 +76,37 @@ export const CONFIG_KEYS = {
     genesis: text("./genesis.json", "the network's genesis file"),
   },
   consensus: {
-    algorithm: oneOf("pbft", ["pbft", "bft"], "the engine; must be the genesis file's. `bft` is the specification's name for `pbft`"),
+    algorithm: oneOf(
+      "pbft",
+      ["pbft", "bft"],
+      "the engine; must be the genesis file's. `bft` is the specification's name for `pbft`",
+    ),
     quorum_threshold: oneOf(0.67, [0.67], "documentation only: the quorum is floor((n + f) / 2) + 1, never a ratio"),
-    finality_timeout_ms: whole(500, { min: 50, max: 60_000 }, "the expected time to finality; four times this is the least patience with a leader"),
-    max_pending_vertices: whole(20_000, { min: 1, max: 60_000 }, "vertices of this node's clients that may wait for finality; more are refused with 429"),
-    view_change_timeout_ms: whole(5_000, { min: 200, max: 600_000 }, "the patience with a leader before finality was measured, and the most before the first failed view"),
-    view_change_timeout_max_ms: whole(30_000, { min: 1_000, max: 3_600_000 }, "the most patience, however many views failed"),
-    max_payload_bytes: whole(65_536, { min: 1, max: PAYLOAD_BYTES_MAX }, "the largest payload that this node takes from its clients"),
+    finality_timeout_ms: whole(
+      500,
+      { min: 50, max: 60_000 },
+      "the expected time to finality; four times this is the least patience with a leader",
+    ),
+    max_pending_vertices: whole(
+      20_000,
+      { min: 1, max: 60_000 },
+      "vertices of this node's clients that may wait for finality; more are refused with 429",
+    ),
+    view_change_timeout_ms: whole(
+      5_000,
+      { min: 200, max: 600_000 },
+      "the patience with a leader before finality was measured, and the most before the first failed view",
+    ),
+    view_change_timeout_max_ms: whole(
+      30_000,
+      { min: 1_000, max: 3_600_000 },
+      "the most patience, however many views failed",
+    ),
+    max_payload_bytes: whole(
+      65_536,
+      { min: 1, max: PAYLOAD_BYTES_MAX },
+      "the largest payload that this node takes from its clients",
+    ),
   },
   network: {
     listen_addr: text("0.0.0.0:9001", "the address of the QUIC socket; a port other than quic_port is refused"),
@@ -95,12 +120,18 @@ export const CONFIG_KEYS = {
     accept_observers: flag(false, "whether nodes outside the validator set may connect and follow"),
     mdns_enabled: flag(false, "local discovery; not in this release, true is only warned about"),
     enable_nat_traversal: flag(false, "STUN and relays; not in this release, true is only warned about"),
-    stun_servers: list("STUN servers; none is contacted unless it stands here", 'a list of "host:port"', (item) => /^.+:\d{1,5}$/.test(item)),
+    stun_servers: list("STUN servers; none is contacted unless it stands here", 'a list of "host:port"', (item) =>
+      /^.+:\d{1,5}$/.test(item),
+    ),
   },
   storage: {
     backend: oneOf("rocksdb", ["rocksdb"], "the storage engine"),
     path: text("", "the database folder; empty: `db` in data_dir"),
-    cache_size_mb: whole(64, { min: 8, max: 65_536 }, "block cache; the specification's 512 would break its own 500 MB target"),
+    cache_size_mb: whole(
+      64,
+      { min: 8, max: 65_536 },
+      "block cache; the specification's 512 would break its own 500 MB target",
+    ),
     write_buffer_mb: whole(32, { min: 4, max: 4_096 }, "write buffers of all columns together"),
     max_open_files: whole(1_000, { min: 64, max: 1_000_000 }, "accepted; the RocksDB package offers no such setting"),
     compression: flag(false, "compression of older data; payloads are often compressed or random already"),
@@ -108,11 +139,18 @@ export const CONFIG_KEYS = {
   },
   crypto: {
     signature_algorithm: oneOf("ml-dsa-87", ["ml-dsa-87"], "post-quantum signatures; there is no classical-only mode"),
-    kem_algorithm: oneOf("ml-kem-768", ["ml-kem-768"], "the post-quantum half of the key exchange X25519MLKEM768; nothing else is negotiated"),
+    kem_algorithm: oneOf(
+      "ml-kem-768",
+      ["ml-kem-768"],
+      "the post-quantum half of the key exchange X25519MLKEM768; nothing else is negotiated",
+    ),
     hash_algorithm: oneOf("blake3", ["blake3"], "hashes of vertices and statements"),
     hybrid_mode: flag(true, "Ed25519 beside ML-DSA-87, both must verify; must be the genesis file's"),
     key_path: text("./keys", "the key file, or the folder with `node.key.json`"),
-    passphrase_env: text("CRETOAI_PASSPHRASE", "the environment variable with the key file's passphrase, if it has one"),
+    passphrase_env: text(
+      "CRETOAI_PASSPHRASE",
+      "the environment variable with the key file's passphrase, if it has one",
+    ),
   },
   metrics: {
     enabled: flag(true, "Prometheus metrics over HTTP"),
@@ -125,7 +163,11 @@ export const CONFIG_KEYS = {
     http_host: text("127.0.0.1", "its address; on another than loopback put authentication in front"),
     http_port: whole(8080, PORT, "its port; 0 takes a free one"),
     cors_enabled: flag(false, "whether browsers of other origins may use it"),
-    cors_origins: list("those origins", 'a list of origins such as "https://example.org", or "*"', (item) => item === "*" || /^https?:\/\/[^/]+$/.test(item)),
+    cors_origins: list(
+      "those origins",
+      'a list of origins such as "https://example.org", or "*"',
+      (item) => item === "*" || /^https?:\/\/[^/]+$/.test(item),
+    ),
   },
   backup: {
     enabled: flag(false, "scheduled backups; not in this release, true is only warned about"),

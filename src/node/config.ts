@@ -113,7 +113,8 @@ function contradictions({ network, api, node }: NodeConfig): string[] {
     problems.push(`network.listen_addr has port ${port}, but quic_port is ${network.quic_port}: there is one socket`);
   }
   if (network.listen_addr.startsWith(":")) problems.push('network.listen_addr has no host: write "0.0.0.0" for all');
-  if (api.cors_origins.length > 0 && !api.cors_enabled) problems.push("api.cors_origins is given, but cors_enabled is false");
+  if (api.cors_origins.length > 0 && !api.cors_enabled)
+    problems.push("api.cors_origins is given, but cors_enabled is false");
   if (node.id.length > 128) problems.push("node.id is longer than 128 characters");
   return problems;
 }
@@ -170,7 +171,11 @@ function suggestion(name: string, known: readonly string[]): string {
 }
 
 /** Host, port and node id (if named) of a `bootstrap_peers` entry. */
-export function parsePeer(text: string): { readonly host: string; readonly port: number; readonly nodeId: string | null } {
+export function parsePeer(text: string): {
+  readonly host: string;
+  readonly port: number;
+  readonly nodeId: string | null;
+} {
   const groups = PEER_PATTERN.exec(text)?.groups ?? {};
   const host = (groups["maHost"] ?? groups["host"] ?? "").replaceAll(/[[\]]/g, "");
   return { host, port: Number(groups["maPort"] ?? groups["port"]), nodeId: groups["id"] ?? null };

@@ -211,7 +211,9 @@ export class ConsensusNode implements NodeService {
     if (this.#stopping) reasons.push("the node is stopping");
     const connected = this.#connectedValidators();
     if (connected < network.set.quorum) {
-      reasons.push(`${connected} of ${network.set.size} validators are connected (this node included), ${network.set.quorum} are needed`);
+      reasons.push(
+        `${connected} of ${network.set.size} validators are connected (this node included), ${network.set.quorum} are needed`,
+      );
     }
     if (this.#loop.silence !== null) reasons.push(this.#loop.silence);
     if (!this.#engine.status().active) reasons.push(`a view change to view ${this.#engine.status().view} is under way`);
@@ -249,7 +251,10 @@ export class ConsensusNode implements NodeService {
     }
     if (payloads.length > limits.submissionVerticesMax) {
       const most = limits.submissionVerticesMax;
-      return new NodeError("batch-too-large", `${payloads.length} payloads in one submission, at most ${most}: send several`);
+      return new NodeError(
+        "batch-too-large",
+        `${payloads.length} payloads in one submission, at most ${most}: send several`,
+      );
     }
     const large = payloads.find((payload) => payload.length > limits.payloadBytesMax);
     if (large !== undefined) {
@@ -269,7 +274,9 @@ export class ConsensusNode implements NodeService {
     }
     if (this.#connectedValidators() < network.set.quorum || this.#loop.silence !== null) {
       const reasons = this.readiness().reasons.join("; ");
-      return new NodeError("not-ready", `this node cannot finalize now: ${reasons}`, { retryAfterMs: NOT_READY_RETRY_MS });
+      return new NodeError("not-ready", `this node cannot finalize now: ${reasons}`, {
+        retryAfterMs: NOT_READY_RETRY_MS,
+      });
     }
     return null;
   }

@@ -65,7 +65,10 @@ export function genesisHash(genesis: Genesis): Hash {
   });
   const validators = genesis.validators.map(({ nodeId }) => nodeId).sort(compareHashes);
   const { network, createdAt, engine, hybrid } = genesis;
-  return hashOf("genesis", encode(codec, { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, validators }));
+  return hashOf(
+    "genesis",
+    encode(codec, { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, validators }),
+  );
 }
 
 export function networkContextOf(genesis: Genesis): NetworkContext {
@@ -96,14 +99,16 @@ export function parseGenesis(text: string): Genesis {
     "epoch",
     "validators",
   ]);
-  if (root["version"] !== GENESIS_VERSION) throw unsupported(`version ${String(root["version"])}; this release reads ${GENESIS_VERSION}`);
+  if (root["version"] !== GENESIS_VERSION)
+    throw unsupported(`version ${String(root["version"])}; this release reads ${GENESIS_VERSION}`);
   if (root["engine"] !== "pbft") throw unsupported(`engine ${JSON.stringify(root["engine"])}; this release has "pbft"`);
   if (root["epoch"] !== 0) throw unsupported(`epoch ${String(root["epoch"])}; a genesis is epoch 0`);
   const hybrid = root["hybrid"];
   if (typeof hybrid !== "boolean") throw malformed("hybrid", "true or false");
   const entries = root["validators"];
   if (!Array.isArray(entries)) throw malformed("validators", "a list");
-  if (entries.length === 0) throw new GenesisError("no-validators", "validators is empty: a network needs at least one");
+  if (entries.length === 0)
+    throw new GenesisError("no-validators", "validators is empty: a network needs at least one");
   if (entries.length > VALIDATORS_MAX) throw unsupported(`${entries.length} validators; at most ${VALIDATORS_MAX}`);
   const validators = entries.map((entry, index) => parseValidator(entry, index, hybrid));
   const ids = new Set(validators.map(({ nodeId }) => nodeId));
@@ -123,17 +128,29 @@ function parseValidator(entry: unknown, index: number, hybrid: boolean): Genesis
   const mlDsa = keyOf(fields["ml_dsa_87"], `${at}.ml_dsa_87`, ML_DSA_87_PUBLIC_KEY_BYTES);
   const second = fields["ed25519"] ?? null;
   if ((second !== null) !== hybrid) {
-    throw malformed(`${at}.ed25519`, hybrid ? "a key, because the network is hybrid" : "null, because the network is not hybrid");
+    throw malformed(
+      `${at}.ed25519`,
+      hybrid ? "a key, because the network is hybrid" : "null, because the network is not hybrid",
+    );
   }
   const ed25519 = second === null ? null : keyOf(second, `${at}.ed25519`, ED25519_PUBLIC_KEY_BYTES);
   const publicKeys = { mlDsa, ed25519 };
   const claimed = fields["node_id"];
   const nodeId = nodeIdOf(publicKeys);
-  if (typeof claimed !== "string" || !isHash(claimed)) throw malformed(`${at}.node_id`, "64 lower-case hexadecimal digits");
+  if (typeof claimed !== "string" || !isHash(claimed))
+    throw malformed(`${at}.node_id`, "64 lower-case hexadecimal digits");
   if (claimed !== nodeId) {
-    throw new GenesisError("wrong-key", `${at}.node_id is ${claimed}, but its keys make ${nodeId}: one of them was changed`);
+    throw new GenesisError(
+      "wrong-key",
+      `${at}.node_id is ${claimed}, but its keys make ${nodeId}: one of them was changed`,
+    );
   }
-  return { name: textOf(fields["name"], `${at}.name`, 256), nodeId, publicKeys, address: addressOf(fields["address"], at) };
+  return {
+    name: textOf(fields["name"], `${at}.name`, 256),
+    nodeId,
+    publicKeys,
+    address: addressOf(fields["address"], at),
+  };
 }
 
 function addressOf(value: unknown, at: string): string {
@@ -157,7 +174,8 @@ function keyOf(value: unknown, at: string, size: number): Uint8Array {
 function objectOf(value: unknown, at: string, keys: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(at, "an object");
   const unknown = Object.keys(value).find((key) => !keys.includes(key));
-  if (unknown !== undefined) throw new GenesisError("malformed", `${at} has an unknown field ${JSON.stringify(unknown)}`);
+  if (unknown !== undefined)
+    throw new GenesisError("malformed", `${at} has an unknown field ${JSON.stringify(unknown)}`);
   return value as Readonly<Record<string, unknown>>;
 }
 

@@ -11,7 +11,14 @@ import type { NetworkContext } from "../membership/validator-set.ts";
 import type { StoredBundle } from "./ledger.ts";
 import type { Lane } from "./ports.ts";
 import type { SealVerification } from "./verification.ts";
-import { type Frame, frameCodec, type ProvenBody, type RelayedFrame, type SealedFrame, type StatusFrame } from "./wire.ts";
+import {
+  type Frame,
+  frameCodec,
+  type ProvenBody,
+  type RelayedFrame,
+  type SealedFrame,
+  type StatusFrame,
+} from "./wire.ts";
 
 export interface InboundPorts<M> {
   readonly network: NetworkContext;

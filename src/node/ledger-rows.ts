@@ -45,7 +45,11 @@ export interface EdgeRow {
   readonly weight: number;
 }
 
-const nonce: Codec<Nonce> = mapped(u64, (value) => value as Nonce, (value) => value);
+const nonce: Codec<Nonce> = mapped(
+  u64,
+  (value) => value as Nonce,
+  (value) => value,
+);
 
 export const metadataCodec: Codec<MetadataRow> = union<MetadataRow>({
   bundle: variant<BundleLocation>("bundle", { creator: validatorIndexCodec, firstNonce: nonce }),
@@ -54,7 +58,11 @@ export const metadataCodec: Codec<MetadataRow> = union<MetadataRow>({
     firstNonce: nonce,
     bundle: hash,
     index: u32,
-    position: mapped(u64, (value) => value as Position, (value) => value),
+    position: mapped(
+      u64,
+      (value) => value as Position,
+      (value) => value,
+    ),
     height: u64,
   }),
 });
@@ -65,7 +73,11 @@ export const finalizedCodec: Codec<FinalizedRun> = struct<FinalizedRun>({
   firstNonce: nonce,
   count: u32,
   height: u64,
-  batch: mapped(u64, (value) => value as Sequence, (value) => value),
+  batch: mapped(
+    u64,
+    (value) => value as Sequence,
+    (value) => value,
+  ),
   timestampMs: u64,
 });
 

@@ -9,7 +9,12 @@ import type { Hash } from "../lib/hash.ts";
 import type { Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import type { Proof } from "../membership/seal.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
-import { type ExecutedBundle, type Execution, type ExecutionState, executionStateCodec } from "../replication/executor.ts";
+import {
+  type ExecutedBundle,
+  type Execution,
+  type ExecutionState,
+  executionStateCodec,
+} from "../replication/executor.ts";
 import { bundleKey, edgeKey, hashKey, indexKey, keyNumber, laneKey, numberKey } from "./ledger-keys.ts";
 import {
   edgeCodec,
@@ -90,7 +95,8 @@ export class Ledger {
     let gte = prefix;
     for (;;) {
       const page = await this.#database.scan("consensus", { gte, lt: end, limit: PAGE_ROWS });
-      for (const row of page) rows.push({ key: String.fromCharCode(...row.key.subarray(prefix.length)), value: row.value });
+      for (const row of page)
+        rows.push({ key: String.fromCharCode(...row.key.subarray(prefix.length)), value: row.value });
       const last = page.at(-1);
       if (last === undefined || page.length < PAGE_ROWS) return rows;
       gte = successor(last.key);
@@ -106,7 +112,12 @@ export class Ledger {
 
   /** The newest bundle of a lane; null where there is none. */
   async lastBundleOfLane(creator: ValidatorIndex): Promise<StoredBundle | null> {
-    const range = { gte: laneKey(creator, 0), lt: laneKey((creator + 1) as ValidatorIndex, 0), reverse: true, limit: 1 };
+    const range = {
+      gte: laneKey(creator, 0),
+      lt: laneKey((creator + 1) as ValidatorIndex, 0),
+      reverse: true,
+      limit: 1,
+    };
     const [row] = await this.#database.scan("vertices", range);
     return row === undefined ? null : this.#openBundle(row.value);
   }
@@ -189,4 +200,3 @@ function successor(key: Uint8Array): Uint8Array {
   next.set(key);
   return next;
 }
-

@@ -1,5 +1,12 @@
 import { encode } from "../codec/codec.ts";
-import type { CheckpointCertificate, CommittedSlot, Effect, Engine, EngineEvent, TimerName } from "../consensus/engine.ts";
+import type {
+  CheckpointCertificate,
+  CommittedSlot,
+  Effect,
+  Engine,
+  EngineEvent,
+  TimerName,
+} from "../consensus/engine.ts";
 import { type Bundle, bundleStatement } from "../dag/bundle.ts";
 import type { Lanes } from "../dag/lanes.ts";
 import { assert, present, unreachable } from "../lib/assert.ts";
@@ -10,7 +17,7 @@ import type { Proof } from "../membership/seal.ts";
 import { statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type Execution, type ExecutionState, execute, executionStateDigest } from "../replication/executor.ts";
-import { BundlePool } from "./bundle-pool.ts";
+import type { BundlePool } from "./bundle-pool.ts";
 import { answerQuestion } from "./answers.ts";
 import { openCommitted } from "./catch-up.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -186,7 +193,12 @@ export class NodeLoop<M> implements TransportHandler {
 
   async onRequest(_peer: NodeId, body: Uint8Array): Promise<Uint8Array> {
     const { ledger, pool, engine } = this.#options;
-    return await answerQuestion(body, { ledger, pool, checkpoint: this.#checkpoint, batchOf: (d) => engine.batchOf(d) });
+    return await answerQuestion(body, {
+      ledger,
+      pool,
+      checkpoint: this.#checkpoint,
+      batchOf: (d) => engine.batchOf(d),
+    });
   }
 
   #feed(event: EngineEvent<M>): void {

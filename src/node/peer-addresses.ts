@@ -29,7 +29,9 @@ export function peerAddresses(
     if (named !== undefined) addresses.set(named.nodeId, { nodeId: named.nodeId, host, port });
     else if (nodeId !== null) warn(`bootstrap_peers names ${nodeId}, which is no validator of this network`);
     else if (![...addresses.values()].some((known) => known.host === host && known.port === port)) {
-      warn(`bootstrap_peers entry ${entry} is no validator's address in the genesis file: add /p2p/<node id> to say whose it is`);
+      warn(
+        `bootstrap_peers entry ${entry} is no validator's address in the genesis file: add /p2p/<node id> to say whose it is`,
+      );
     }
   }
   return [...addresses.values()];

@@ -45,7 +45,8 @@ export async function restoreNode(
   for (const creator of network.set.indices()) waiting.push(...(await waitingOfLane(ledger, creator, execution)));
   const accepted = [...engine.accepted.keys()];
   const lastVote = Math.max(execution.sequence, ...accepted) as Sequence;
-  const ownTip = self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : await laneEnd(ledger, self, execution);
+  const ownTip =
+    self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : await laneEnd(ledger, self, execution);
   return { execution, engine, checkpoint: engine.stable, lastVote, waiting, ownTip };
 }
 
@@ -54,9 +55,11 @@ async function checkLog(ledger: Ledger, execution: ExecutionState): Promise<void
   for (let sequence = from; sequence <= execution.sequence; sequence++) {
     const slot = await ledger.committedSlot(sequence as Sequence);
     if (slot === null) throw damaged(`the log has no place ${sequence}, though ${execution.sequence} is executed`);
-    if (batchDigest(slot.batch) !== slot.certificate.digest) throw damaged(`place ${sequence} is not what was certified`);
+    if (batchDigest(slot.batch) !== slot.certificate.digest)
+      throw damaged(`place ${sequence} is not what was certified`);
     for (const digest of slot.batch.bundles) {
-      if ((await ledger.bundle(digest)) === null) throw damaged(`place ${sequence} names bundle ${digest}, which is gone`);
+      if ((await ledger.bundle(digest)) === null)
+        throw damaged(`place ${sequence} names bundle ${digest}, which is gone`);
     }
   }
   if ((await ledger.committedSlot((execution.sequence + 1) as Sequence)) !== null) {

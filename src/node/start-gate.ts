@@ -98,7 +98,11 @@ export class StartGate<M> {
       if (nonce > remembered.nonce || vote > remembered.vote) {
         const stable = Math.max(...heard.map(({ status }) => status.stable)) + AMNESIA_DISTANCE;
         this.#silentUntil = { stable, nonce };
-        log("error", "node.amnesia", { rememberedNonce: remembered.nonce, seenNonce: nonce, silentUntilCheckpoint: stable });
+        log("error", "node.amnesia", {
+          rememberedNonce: remembered.nonce,
+          seenNonce: nonce,
+          silentUntilCheckpoint: stable,
+        });
       }
     }
     const held = this.#held;

@@ -6,13 +6,14 @@ import { readKeyFile } from "../crypto/key-file.ts";
 import type { NodeKeyPair } from "../crypto/key-pair.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { importPublicKeys } from "../crypto/public-keys.ts";
-import { createVerifier } from "../crypto/verifier.ts";
-import { ALPN, createQuicTransport } from "../network/quic-transport.ts";
+import { createVerifier, type SignatureVerifier } from "../crypto/verifier.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import { ALPN, createQuicTransport, type QuicTransport } from "../network/quic-transport.ts";
 import { createMetricsServer } from "../observability/metrics-server.ts";
 import { createNodeMetrics, type NodeMetrics } from "../observability/node-metrics.ts";
 import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import type { NodeConfig } from "./config.ts";
-import { ConsensusNode } from "./consensus-node.ts";
+import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
 import { type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
 import { keyFileAt } from "./key-location.ts";
 import type { Log, LoopObserver } from "./observer.ts";
@@ -49,37 +50,16 @@ export interface RunningNode {
 export async function startNode(config: NodeConfig, log: Log): Promise<RunningNode> {
   for (const warning of config.warnings) log("warn", "config.ignored", { warning });
   const genesis = readGenesis(config);
+  checkAgainstGenesis(config, genesis);
   const network = networkContextOf(genesis);
   const keys = await readKeys(config);
-  checkAgainstGenesis(config, genesis);
-  const isValidator = network.set.indexOf(keys.nodeId) !== null;
   const stack = new AsyncDisposableStack();
   try {
     const metrics = createNodeMetrics();
     const database = await openDatabase(config, network.genesis, log, metrics);
     stack.defer(() => database.close());
     const verifier = createVerifier({ hybrid: genesis.hybrid });
-    const ring = new KeyRing(verifier);
-    for (const { nodeId, publicKeys } of network.set.validators) ring.add(nodeId, publicKeys);
-    const transport = createQuicTransport({
-      nodeId: keys.nodeId,
-      publicKeys: keys.publicKeys,
-      sign: (message) => keys.sign(message),
-      verify: (publicKeys, message, signature) => verifier.verify(importPublicKeys(publicKeys), message, signature),
-      hybrid: genesis.hybrid,
-      genesis: network.genesis,
-      listen: { host: listenHost(config), port: config.network.quic_port },
-      peers: peerAddresses(genesis, config.network.bootstrap_peers, (warning) => log("warn", "config.peer", { warning })),
-      admit: (peer) => {
-        if (network.set.indexOf(peer) !== null) return "validator";
-        return config.network.accept_observers ? "observer" : null;
-      },
-      maxPeers: config.network.max_peers,
-      clock: systemClock,
-      entropy: { bytes: (count) => Uint8Array.from(randomBytes(count)) },
-      metrics: metrics.network,
-      log,
-    });
+    const transport = openTransport({ config, genesis, network, keys, verifier, metrics, log });
     const fatal = Promise.withResolvers<never>();
     fatal.promise.catch(() => undefined);
     const node = await ConsensusNode.open({
@@ -88,22 +68,16 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       database,
       transport,
       signer: keys,
-      verifier: ring,
+      verifier: keyRing(network, verifier),
       clock: systemClock,
       observer: observerOf(metrics, log),
-      timeouts: {
-        floorMs: config.consensus.finality_timeout_ms * FINALITY_TIMEOUTS_OF_PATIENCE,
-        initialMs: Math.max(config.consensus.view_change_timeout_ms, config.consensus.finality_timeout_ms * FINALITY_TIMEOUTS_OF_PATIENCE),
-        capMs: Math.max(config.consensus.view_change_timeout_max_ms, config.consensus.view_change_timeout_ms),
-      },
-      limits: {
-        payloadBytesMax: config.consensus.max_payload_bytes,
-        pendingVerticesMax: config.consensus.max_pending_vertices,
-        submissionVerticesMax: SUBMISSION_VERTICES_MAX,
-      },
+      ...limitsOf(config),
       alpn: ALPN,
       onFatal: (error) => {
-        log("error", "node.failed", { error: String(error), cause: error instanceof Error ? String(error.cause ?? "") : "" });
+        log("error", "node.failed", {
+          error: String(error),
+          cause: error instanceof Error ? String(error.cause ?? "") : "",
+        });
         fatal.reject(error);
       },
     });
@@ -116,50 +90,112 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       storage: database.gauges(),
       diskBytes: await database.diskBytes(),
     }));
-    const metricsServer = config.metrics.enabled
-      ? createMetricsServer({
-          host: config.metrics.host,
-          port: config.metrics.port,
-          path: config.metrics.endpoint,
-          text: () => metrics.text(),
-        })
-      : null;
-    if (metricsServer !== null) stack.defer(() => metricsServer.close());
-    const api = config.api.http_enabled ? await startApi(config, node, log, metrics) : null;
-    if (api !== null) stack.defer(() => api.close());
-    const address = transport.address;
+    const metricsUrl = startMetrics(config, metrics, stack);
+    const apiUrl = await startApi({ config, service: node, log, metrics }, stack);
+    const { address } = transport;
     const quicAddress = address === null ? "" : `${address.host}:${address.port}`;
-    log("info", "node.started", {
-      nodeId: keys.nodeId,
-      role: isValidator ? "validator" : "observer",
-      validators: network.set.size,
-      faultTolerance: network.set.faultTolerance,
-      quorum: network.set.quorum,
-      quic: quicAddress,
-      api: api?.url ?? null,
-    });
-    if (network.set.faultTolerance === 0) {
-      log("warn", "node.no-fault-tolerance", {
-        warning: `${network.set.size} validators tolerate no lying one (n >= 3f + 1): use at least 4`,
-      });
-    }
-    return {
-      service: node,
-      apiUrl: api?.url ?? null,
-      metricsUrl: metricsServer?.url ?? null,
-      quicAddress,
-      stop: () => stack.disposeAsync(),
-      failed: fatal.promise,
-    };
+    announce(network, node, { log, quicAddress, apiUrl });
+    return { service: node, apiUrl, metricsUrl, quicAddress, stop: () => stack.disposeAsync(), failed: fatal.promise };
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
 }
 
-function startApi(config: NodeConfig, service: NodeService, log: Log, metrics: NodeMetrics): ReturnType<typeof createApiServer> {
-  const { http_host: host, http_port: port, cors_enabled: enabled, cors_origins: origins } = config.api;
-  return createApiServer({ service, host, port, cors: { enabled, origins }, log, metrics: metrics.api });
+function openTransport(parts: {
+  readonly config: NodeConfig;
+  readonly genesis: Genesis;
+  readonly network: NetworkContext;
+  readonly keys: NodeKeyPair;
+  readonly verifier: SignatureVerifier;
+  readonly metrics: NodeMetrics;
+  readonly log: Log;
+}): QuicTransport {
+  const { config, genesis, network, keys, verifier, metrics, log } = parts;
+  return createQuicTransport({
+    nodeId: keys.nodeId,
+    publicKeys: keys.publicKeys,
+    sign: (message) => keys.sign(message),
+    verify: (publicKeys, message, signature) => verifier.verify(importPublicKeys(publicKeys), message, signature),
+    hybrid: genesis.hybrid,
+    genesis: network.genesis,
+    listen: { host: listenHost(config), port: config.network.quic_port },
+    peers: peerAddresses(genesis, config.network.bootstrap_peers, (warning) => log("warn", "config.peer", { warning })),
+    admit: (peer) => {
+      if (network.set.indexOf(peer) !== null) return "validator";
+      return config.network.accept_observers ? "observer" : null;
+    },
+    maxPeers: config.network.max_peers,
+    clock: systemClock,
+    entropy: { bytes: (count) => Uint8Array.from(randomBytes(count)) },
+    metrics: metrics.network,
+    log,
+  });
+}
+
+function keyRing(network: NetworkContext, verifier: SignatureVerifier): KeyRing {
+  const ring = new KeyRing(verifier);
+  for (const { nodeId, publicKeys } of network.set.validators) ring.add(nodeId, publicKeys);
+  return ring;
+}
+
+function limitsOf({ consensus }: NodeConfig): Pick<NodeParts, "timeouts" | "limits"> {
+  const floorMs = consensus.finality_timeout_ms * FINALITY_TIMEOUTS_OF_PATIENCE;
+  return {
+    timeouts: {
+      floorMs,
+      initialMs: Math.max(consensus.view_change_timeout_ms, floorMs),
+      capMs: Math.max(consensus.view_change_timeout_max_ms, consensus.view_change_timeout_ms),
+    },
+    limits: {
+      payloadBytesMax: consensus.max_payload_bytes,
+      pendingVerticesMax: consensus.max_pending_vertices,
+      submissionVerticesMax: SUBMISSION_VERTICES_MAX,
+    },
+  };
+}
+
+function startMetrics(config: NodeConfig, metrics: NodeMetrics, stack: AsyncDisposableStack): string | null {
+  const { enabled, host, port, endpoint: path } = config.metrics;
+  if (!enabled) return null;
+  const server = createMetricsServer({ host, port, path, text: () => metrics.text() });
+  stack.defer(() => server.close());
+  return server.url;
+}
+
+async function startApi(
+  {
+    config,
+    service,
+    log,
+    metrics,
+  }: {
+    readonly config: NodeConfig;
+    readonly service: NodeService;
+    readonly log: Log;
+    readonly metrics: NodeMetrics;
+  },
+  stack: AsyncDisposableStack,
+): Promise<string | null> {
+  const { http_enabled, http_host: host, http_port: port, cors_enabled: enabled, cors_origins: origins } = config.api;
+  if (!http_enabled) return null;
+  const server = await createApiServer({ service, host, port, cors: { enabled, origins }, log, metrics: metrics.api });
+  stack.defer(() => server.close());
+  return server.url;
+}
+
+function announce(
+  { set }: NetworkContext,
+  service: NodeService,
+  { log, quicAddress, apiUrl }: { readonly log: Log; readonly quicAddress: string; readonly apiUrl: string | null },
+): void {
+  const { nodeId, role } = service.status();
+  const { size: validators, faultTolerance, quorum } = set;
+  log("info", "node.started", { nodeId, role, validators, faultTolerance, quorum, quic: quicAddress, api: apiUrl });
+  if (faultTolerance === 0) {
+    const warning = `${validators} validators tolerate no lying one (n >= 3f + 1): use at least 4`;
+    log("warn", "node.no-fault-tolerance", { warning });
+  }
 }
 
 async function openDatabase(
@@ -189,7 +225,9 @@ function readGenesis(config: NodeConfig): Genesis {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new StartError(`the genesis file ${file} cannot be read (${String(error)}): set node.genesis in ${config.file}`);
+    throw new StartError(
+      `the genesis file ${file} cannot be read (${String(error)}): set node.genesis in ${config.file}`,
+    );
   }
   return parseGenesis(text);
 }
@@ -202,7 +240,9 @@ async function readKeys(config: NodeConfig): Promise<NodeKeyPair> {
 
 function checkAgainstGenesis(config: NodeConfig, genesis: Genesis): void {
   if (config.crypto.hybrid_mode !== genesis.hybrid) {
-    throw new StartError(`crypto.hybrid_mode is ${config.crypto.hybrid_mode}, the network's genesis file says ${genesis.hybrid}`);
+    throw new StartError(
+      `crypto.hybrid_mode is ${config.crypto.hybrid_mode}, the network's genesis file says ${genesis.hybrid}`,
+    );
   }
 }
 
@@ -217,7 +257,8 @@ function observerOf(metrics: NodeMetrics, log: Log): LoopObserver {
       metrics.observer.onTrace(trace);
       if (trace.phase === "view-change" || trace.phase === "new-view") {
         log("info", `consensus.${trace.phase}`, { view: trace.view, sequence: trace.sequence });
-      } else log("debug", `consensus.${trace.phase}`, { view: trace.view, sequence: trace.sequence, detail: trace.detail });
+      } else
+        log("debug", `consensus.${trace.phase}`, { view: trace.view, sequence: trace.sequence, detail: trace.detail });
     },
     onTurn: (turn) => metrics.observer.onTurn(turn),
     onProposed: (vertices) => metrics.observer.onProposed(vertices),
@@ -231,7 +272,12 @@ function observerOf(metrics: NodeMetrics, log: Log): LoopObserver {
     onEquivocation: (equivocation) => {
       metrics.observer.onEquivocation(equivocation);
       const { statement, proof } = equivocation.first;
-      log("error", "consensus.equivocation", { signer: proof.seal.signer, phase: statement.phase, view: statement.view, sequence: statement.sequence });
+      log("error", "consensus.equivocation", {
+        signer: proof.seal.signer,
+        phase: statement.phase,
+        view: statement.view,
+        sequence: statement.sequence,
+      });
     },
   };
 }

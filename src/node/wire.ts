@@ -80,9 +80,21 @@ export interface CommittedAnswer {
   readonly checkpoint: Uint8Array | null;
 }
 
-const nonceCodec: Codec<Nonce> = mapped(u64, (value) => value as Nonce, (value) => value);
-const viewCodec: Codec<View> = mapped(u64, (value) => value as View, (value) => value);
-const sequenceCodec: Codec<Sequence> = mapped(u64, (value) => value as Sequence, (value) => value);
+const nonceCodec: Codec<Nonce> = mapped(
+  u64,
+  (value) => value as Nonce,
+  (value) => value,
+);
+const viewCodec: Codec<View> = mapped(
+  u64,
+  (value) => value as View,
+  (value) => value,
+);
+const sequenceCodec: Codec<Sequence> = mapped(
+  u64,
+  (value) => value as Sequence,
+  (value) => value,
+);
 const body: Codec<Uint8Array> = bytes(FRAME_BYTES_MAX);
 
 const statusCodec: Codec<PeerStatus> = struct<PeerStatus>({

@@ -16,7 +16,12 @@ export interface LogOptions {
 export function createLog({ level, name, pretty }: LogOptions): Log {
   if (pretty) return prettyLog(level);
   const logger = pino(
-    { level, base: { node: name }, redact: { paths: SECRETS, censor: "[secret]" }, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      level,
+      base: { node: name },
+      redact: { paths: SECRETS, censor: "[secret]" },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
     destination({ dest: 1, sync: true }),
   );
   return (severity, event, fields = {}) => logger[severity]({ event, ...fields });
@@ -29,7 +34,9 @@ function prettyLog(level: LogLevel): Log {
   return (severity, event, fields = {}) => {
     if (ORDER.indexOf(severity) < least) return;
     const time = new Date().toISOString().slice(11, 23);
-    const rest = Object.entries(fields).map(([key, value]) => `${key}=${SECRETS.includes(key) ? "[secret]" : short(value)}`);
+    const rest = Object.entries(fields).map(
+      ([key, value]) => `${key}=${SECRETS.includes(key) ? "[secret]" : short(value)}`,
+    );
     process.stdout.write(`${time} ${severity.padEnd(5)} ${event} ${rest.join(" ")}\n`);
   };
 }

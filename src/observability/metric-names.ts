@@ -20,12 +20,20 @@ export const METRICS = {
   },
   cretoai_quorum_participation_ratio: { kind: "gauge", help: "Validators that committed to the newest batch, over n" },
   cretoai_view_changes_total: { kind: "counter", help: "Views that this node asked for" },
-  cretoai_byzantine_violations_total: { kind: "counter", help: "What no correct peer does, by reason", labels: ["reason"] },
+  cretoai_byzantine_violations_total: {
+    kind: "counter",
+    help: "What no correct peer does, by reason",
+    labels: ["reason"],
+  },
   cretoai_view: { kind: "gauge", help: "The present view" },
   cretoai_last_sequence: { kind: "gauge", help: "The last finalized vertex's place in the total order" },
   cretoai_stable_checkpoint: { kind: "gauge", help: "PBFT sequence number of the last stable checkpoint" },
   cretoai_pending_vertices: { kind: "gauge", help: "Vertices that wait for finality" },
-  cretoai_consensus_phases_total: { kind: "counter", help: "Consensus phases that this node went through", labels: ["phase"] },
+  cretoai_consensus_phases_total: {
+    kind: "counter",
+    help: "Consensus phases that this node went through",
+    labels: ["phase"],
+  },
   cretoai_consensus_latency_seconds: {
     kind: "histogram",
     help: "From a batch's pre-prepare to its execution",
@@ -33,7 +41,11 @@ export const METRICS = {
     buckets: SECONDS,
   },
   cretoai_state_commit_total: { kind: "counter", help: "Batches executed; its rate is the state commit rate" },
-  cretoai_turn_seconds: { kind: "histogram", help: "Signing and writing of one turn, fsync included", buckets: SECONDS },
+  cretoai_turn_seconds: {
+    kind: "histogram",
+    help: "Signing and writing of one turn, fsync included",
+    buckets: SECONDS,
+  },
   cretoai_turn_statements: {
     kind: "histogram",
     help: "Statements that share one signature",
@@ -43,16 +55,36 @@ export const METRICS = {
   cretoai_quic_connections_active: { kind: "gauge", help: "Open QUIC connections of authenticated peers" },
   cretoai_network_bytes_sent: { kind: "counter", help: "Payload bytes handed to the transport", labels: ["lane"] },
   cretoai_network_bytes_received: { kind: "counter", help: "Payload bytes received", labels: ["lane"] },
-  cretoai_network_frames_dropped_total: { kind: "counter", help: "Frames that were not sent", labels: ["lane", "reason"] },
-  cretoai_quic_handshake_failures_total: { kind: "counter", help: "Connections that were not authenticated", labels: ["code"] },
-  cretoai_quic_latency_seconds: { kind: "histogram", help: "Smoothed round trip, sampled every second for each peer", buckets: SECONDS },
+  cretoai_network_frames_dropped_total: {
+    kind: "counter",
+    help: "Frames that were not sent",
+    labels: ["lane", "reason"],
+  },
+  cretoai_quic_handshake_failures_total: {
+    kind: "counter",
+    help: "Connections that were not authenticated",
+    labels: ["code"],
+  },
+  cretoai_quic_latency_seconds: {
+    kind: "histogram",
+    help: "Smoothed round trip, sampled every second for each peer",
+    buckets: SECONDS,
+  },
   cretoai_message_queue_length: { kind: "gauge", help: "Bytes that wait to be sent, over all peers" },
-  cretoai_messages_ignored_total: { kind: "counter", help: "Late, early and repeated messages, by reason", labels: ["reason"] },
+  cretoai_messages_ignored_total: {
+    kind: "counter",
+    help: "Late, early and repeated messages, by reason",
+    labels: ["reason"],
+  },
   cretoai_dag_vertices_total: { kind: "gauge", help: "Vertices in the DAG: finalized and waiting" },
   cretoai_dag_edges_total: { kind: "gauge", help: "Edges in the DAG: one to the parent for each vertex" },
   cretoai_rocksdb_disk_bytes: { kind: "gauge", help: "Bytes of the database folder" },
   cretoai_rocksdb_read_latency_seconds: { kind: "histogram", help: "Reads", labels: ["operation"], buckets: SECONDS },
-  cretoai_rocksdb_write_latency_seconds: { kind: "histogram", help: "From a write's call to its durability", buckets: SECONDS },
+  cretoai_rocksdb_write_latency_seconds: {
+    kind: "histogram",
+    help: "From a write's call to its durability",
+    buckets: SECONDS,
+  },
   cretoai_rocksdb_compaction_duration: {
     kind: "histogram",
     help: "Seconds in which compactions were seen running, as sampled at scrapes",
@@ -60,14 +92,25 @@ export const METRICS = {
   },
   cretoai_rocksdb_pending_writes: { kind: "gauge", help: "Batches that wait for the disk" },
   cretoai_equivocations_detected: { kind: "counter", help: "Pairs of contradictory signed statements" },
-  cretoai_invalid_signatures_detected: { kind: "counter", help: "Frames and certificates whose signature did not verify" },
+  cretoai_invalid_signatures_detected: {
+    kind: "counter",
+    help: "Frames and certificates whose signature did not verify",
+  },
   cretoai_node_reputation_score: { kind: "gauge", help: "This node's score of a peer, from 0 to 1", labels: ["peer"] },
   cretoai_banned_nodes: { kind: "gauge", help: "Peers that are banned here" },
   cretoai_api_requests_total: { kind: "counter", help: "API requests", labels: ["route", "status"] },
-  cretoai_api_request_seconds: { kind: "histogram", help: "API requests without waiting for finality", labels: ["route"], buckets: SECONDS },
+  cretoai_api_request_seconds: {
+    kind: "histogram",
+    help: "API requests without waiting for finality",
+    labels: ["route"],
+    buckets: SECONDS,
+  },
   cretoai_process_cpu_seconds_total: { kind: "gauge", help: "CPU time of the process, all threads" },
   cretoai_process_resident_bytes: { kind: "gauge", help: "Resident memory of the process" },
-  cretoai_process_loop_delay_seconds: { kind: "gauge", help: "The longest delay of the event loop since the last scrape" },
+  cretoai_process_loop_delay_seconds: {
+    kind: "gauge",
+    help: "The longest delay of the event loop since the last scrape",
+  },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 export type MetricName = keyof typeof METRICS;

@@ -78,7 +78,8 @@ export class NodeMetrics {
 
   readonly network = {
     onSent: (lane: string, bytes: number): void => this.#counter("cretoai_network_bytes_sent").inc({ lane }, bytes),
-    onReceived: (lane: string, bytes: number): void => this.#counter("cretoai_network_bytes_received").inc({ lane }, bytes),
+    onReceived: (lane: string, bytes: number): void =>
+      this.#counter("cretoai_network_bytes_received").inc({ lane }, bytes),
     onDropped: (lane: string, reason: string): void =>
       this.#counter("cretoai_network_frames_dropped_total").inc({ lane, reason }),
     onConnection: (change: "opened" | "closed"): void =>

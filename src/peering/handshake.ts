@@ -127,7 +127,12 @@ export type HandshakeEvent =
 export type HandshakeEffect =
   | { readonly kind: "send"; readonly bytes: Uint8Array }
   | { readonly kind: "sign"; readonly transcript: Uint8Array }
-  | { readonly kind: "verify"; readonly keys: PublicKeys; readonly transcript: Uint8Array; readonly signature: HybridSignature }
+  | {
+      readonly kind: "verify";
+      readonly keys: PublicKeys;
+      readonly transcript: Uint8Array;
+      readonly signature: HybridSignature;
+    }
   | { readonly kind: "established"; readonly peer: PeerIdentity }
   | { readonly kind: "failed"; readonly code: RefusalCode; readonly by: "us" | "peer" };
 
@@ -313,4 +318,3 @@ const REFUSAL_CODES: readonly RefusalCode[] = [
 function refusalCode(text: string): RefusalCode {
   return REFUSAL_CODES.find((code) => code === text) ?? "protocol";
 }
-

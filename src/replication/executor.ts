@@ -42,12 +42,28 @@ export interface Execution {
 }
 
 export const executionStateCodec: Codec<ExecutionState> = struct<ExecutionState>({
-  sequence: mapped(u64, (value) => value as Sequence, (value) => value),
-  position: mapped(u64, (value) => value as Position, (value) => value),
+  sequence: mapped(
+    u64,
+    (value) => value as Sequence,
+    (value) => value,
+  ),
+  position: mapped(
+    u64,
+    (value) => value as Position,
+    (value) => value,
+  ),
   timestampMs: u64,
   history: hash,
   lanes: vec(
-    struct<ExecutedLane>({ nonce: mapped(u64, (value) => value as Nonce, (value) => value), tip: hash, height: u64 }),
+    struct<ExecutedLane>({
+      nonce: mapped(
+        u64,
+        (value) => value as Nonce,
+        (value) => value,
+      ),
+      tip: hash,
+      height: u64,
+    }),
     VALIDATORS_MAX,
   ),
 });
