@@ -7,16 +7,15 @@ import type {
   EngineEvent,
   TimerName,
 } from "../consensus/engine.ts";
-import { type Bundle, bundleStatement } from "../dag/bundle.ts";
 import type { Lanes } from "../dag/lanes.ts";
 import { assert, present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
-import type { Hash } from "../lib/hash.ts";
 import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import type { Proof } from "../membership/seal.ts";
 import { statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type Execution, type ExecutionState, execute, executionStateDigest } from "../replication/executor.ts";
+import { BundleExchange } from "./bundle-exchange.ts";
 import type { BundlePool } from "./bundle-pool.ts";
 import { answerQuestion } from "./answers.ts";
 import { openCommitted } from "./catch-up.ts";
@@ -31,15 +30,6 @@ import type { Clock, Database, Lane, PeerInfo, Signer, Transport, TransportHandl
 import { StartGate } from "./start-gate.ts";
 import { SealVerification } from "./verification.ts";
 import { frameCodec, frameSizeHint } from "./wire.ts";
-
-/** Waiting vertices of one creator that a node holds; beyond, its bundles are left until a proposal names them. */
-const CREATOR_PENDING_MAX = 65_536;
-
-/** Bundles formed in one turn: 8 MiB of payload at the most. */
-const BUNDLES_PER_TURN_MAX = 8;
-
-/** Waiting bundles pushed to a peer that lacks them, at a time. */
-const PUSHED_BUNDLES_MAX = 64;
 
 export interface LoopOptions<M> {
   readonly network: NetworkContext;
@@ -79,11 +69,11 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #outbox: Outbox;
   readonly #inbound: Inbound<M>;
   readonly #fetcher: Fetcher;
+  readonly #exchange: BundleExchange;
   readonly #verification: SealVerification;
   readonly #gate: StartGate<M>;
   readonly #timers = new Map<TimerName, () => void>();
   readonly #events: EngineEvent<M>[] = [];
-  readonly #requested = new Set<Hash>();
   #execution: ExecutionState;
   #checkpoint: CheckpointCertificate | null;
   #stepping = false;
@@ -101,17 +91,24 @@ export class NodeLoop<M> implements TransportHandler {
       database,
       signer,
       send: (addressed) => this.#send(addressed),
-      beforeClose: () => this.#formBundles(),
+      beforeClose: () => this.#exchange.formOwn(),
       onTurn: (turn) => options.observer.onTurn(turn),
       onFailure: (error) => this.#fail(error),
       monotonicMs: () => options.clock.monotonicMs(),
       defer: (callback) => options.clock.defer(callback),
     });
+    this.#exchange = new BundleExchange({
+      ...options,
+      outbox: this.#outbox,
+      wallMs: () => options.clock.nowMs(),
+      isSilent: () => this.#gate.isSilent,
+      feedBundles: (refs) => this.#feed({ kind: "bundles", ...this.#now(), refs }),
+    });
     this.#inbound = new Inbound<M>({
       network,
       engine,
       verification: this.#verification,
-      isBundleWanted: (bundle) => this.#isBundleWanted(bundle),
+      isBundleWanted: (bundle) => this.#exchange.isWanted(bundle),
       onMessage: (signed) => {
         const { phase, sequence } = engine.wire.statementOf(signed.message);
         if (phase === "prepare" || phase === "commit" || phase === "pre-prepare") {
@@ -119,11 +116,11 @@ export class NodeLoop<M> implements TransportHandler {
         }
         this.#feed({ kind: "message", ...this.#now(), signed });
       },
-      onBundles: (bundles) => this.#takeBundles(bundles),
+      onBundles: (bundles) => this.#exchange.take(bundles),
       onStatus: (from, frame) => {
         this.#gate.onStatus(from, frame);
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: frame.status });
-        this.#pushBundles(from, frame.lanes);
+        this.#exchange.push(from, frame.lanes);
       },
       onIgnored: (reason) => options.observer.onIgnored(reason),
       onRejected: (peer, reason) => options.observer.onRejected(peer, reason),
@@ -135,7 +132,7 @@ export class NodeLoop<M> implements TransportHandler {
       delay: (ms) => this.#delay(ms),
       findLocally: (digest) => options.pool.find(digest),
       open: (body) => this.#inbound.openBundle(body),
-      onBundles: (bundles, source) => this.#takeFetched(bundles, source),
+      onBundles: (bundles, source) => this.#exchange.takeFetched(bundles, source),
       onBatches: (batches) => this.#feed({ kind: "batches", ...this.#now(), batches }),
       onAnswerFault: (peer, reason) => options.observer.onRejected(this.#nodeId(peer), `malformed-answer: ${reason}`),
     });
@@ -238,7 +235,7 @@ export class NodeLoop<M> implements TransportHandler {
         return this.#outbox.tell("consensus", effect.to, {
           kind: "status",
           status: effect.status,
-          lanes: this.#heldLanes(),
+          lanes: this.#exchange.heldNonces(),
           votes: this.#gate.votes(),
         });
       case "set-timer":
@@ -253,12 +250,11 @@ export class NodeLoop<M> implements TransportHandler {
         this.#checkpoint = effect.certificate;
         return;
       case "fetch-bundles":
-        for (const digest of effect.digests) this.#requested.add(digest);
         return this.#background(this.#fetcher.fetchBundles(effect.digests, effect.from));
       case "fetch-batches":
         return this.#background(this.#fetcher.fetchBatches(effect.digests, effect.from));
       case "offer-bundles":
-        return this.#offer(effect.digests, effect.to);
+        return this.#exchange.offer(effect.digests, effect.to);
       case "sync":
         return this.#background(this.#sync(effect.from, effect.fromSequence));
       case "evidence":
@@ -296,84 +292,6 @@ export class NodeLoop<M> implements TransportHandler {
     this.#feed({ kind: "executed", ...this.#now(), sequence: slot.sequence, stateDigest, lanes: state.lanes });
   }
 
-  #formBundles(): void {
-    const { ownLane, network, clock } = this.#options;
-    if (ownLane === null || this.#gate.isSilent) return;
-    for (let count = 0; count < BUNDLES_PER_TURN_MAX; count++) {
-      const formed = ownLane.form(clock.nowMs());
-      if (formed === null) return;
-      const leaf = statementDigest(network, bundleStatement(formed.held.ref));
-      let stored: StoredBundle | null = null;
-      this.#outbox.say({
-        lane: "dissemination",
-        leaf,
-        body: formed.body,
-        to: "all",
-        onSealed: (proof, writes) => {
-          stored = { ...formed, proof };
-          this.#options.ledger.storeBundle(writes, stored);
-        },
-        onSent: () => this.#onOwnBundle(present(stored, "a stored bundle")),
-      });
-    }
-    if (ownLane.queued > 0) this.#outbox.wake();
-  }
-
-  #onOwnBundle(stored: StoredBundle): void {
-    this.#options.pool.add(stored);
-    this.#options.onProposed(stored);
-    this.#feed({ kind: "bundles", ...this.#now(), refs: [stored.held.ref] });
-  }
-
-  #isBundleWanted(bundle: Bundle): boolean {
-    const { lanes, pool, self } = this.#options;
-    if (bundle.creator === self || bundle.firstNonce <= lanes.executed(bundle.creator).nonce) return false;
-    return pool.pendingOf(bundle.creator) < CREATOR_PENDING_MAX;
-  }
-
-  #takeBundles(bundles: readonly StoredBundle[]): void {
-    const { pool, ledger } = this.#options;
-    const fresh = bundles.filter(({ held }) => !pool.has(held.ref.digest));
-    if (fresh.length === 0) return;
-    for (const stored of fresh) {
-      // In the same or an earlier turn than any vote that relies on it, so it is durable before the vote leaves.
-      ledger.storeBundle(this.#outbox.writes(), stored);
-      pool.add(stored);
-    }
-    this.#feed({ kind: "bundles", ...this.#now(), refs: fresh.map(({ held }) => held.ref) });
-  }
-
-  #takeFetched(bundles: readonly StoredBundle[], source: "disk" | "peer"): void {
-    const { pool, lanes, ledger } = this.#options;
-    for (const stored of bundles) {
-      const { ref } = stored.held;
-      this.#requested.delete(ref.digest);
-      if (source === "peer" && !pool.has(ref.digest)) ledger.storeBundle(this.#outbox.writes(), stored);
-      if (ref.firstNonce > lanes.executed(ref.creator).nonce) pool.add(stored);
-      else pool.keepExecuted(stored);
-    }
-    this.#feed({ kind: "bundles", ...this.#now(), refs: bundles.map(({ held }) => held.ref) });
-  }
-
-  #offer(digests: readonly Hash[], to: ValidatorIndex): void {
-    const found = digests.map((digest) => this.#options.pool.get(digest)).filter((stored) => stored !== undefined);
-    this.#relayBundles(found, to);
-  }
-
-  /** A peer said which of this node's bundles it holds: it gets the next ones. */
-  #pushBundles(to: ValidatorIndex, lanes: readonly Nonce[]): void {
-    const { self, pool } = this.#options;
-    if (self === null) return;
-    const missing = pool.waitingOf(self, (lanes[self] ?? 0) + 1);
-    this.#relayBundles(missing.slice(0, PUSHED_BUNDLES_MAX), to);
-  }
-
-  #relayBundles(bundles: readonly StoredBundle[], to: ValidatorIndex): void {
-    for (const { body, proof } of bundles) {
-      this.#outbox.tell("dissemination", to, { kind: "relayed", messages: [{ body, proof }] });
-    }
-  }
-
   async #sync(from: ValidatorIndex, fromSequence: Sequence): Promise<void> {
     const { network, observer } = this.#options;
     const answer = await this.#fetcher.fetchCommitted(from, fromSequence);
@@ -383,19 +301,6 @@ export class NodeLoop<M> implements TransportHandler {
       return this.#feed({ kind: "sync-failed", ...this.#now(), from });
     }
     this.#feed({ kind: "synced", ...this.#now(), from, slots: opened.slots, checkpoint: opened.checkpoint });
-  }
-
-  /** Up to which nonce each lane is held without a gap. */
-  #heldLanes(): readonly Nonce[] {
-    const { lanes, network, ownLane, self } = this.#options;
-    return network.set.indices().map((creator) => {
-      if (creator === self && ownLane !== null) return ownLane.tip.nonce;
-      let tip = lanes.executed(creator);
-      for (let next = lanes.next(creator, tip); next !== undefined; next = lanes.next(creator, tip)) {
-        tip = { nonce: (next.firstNonce + next.count - 1) as Nonce, tip: next.tip };
-      }
-      return tip.nonce;
-    });
   }
 
   #setTimer(name: TimerName, atMs: number): void {

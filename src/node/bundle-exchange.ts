@@ -1,0 +1,144 @@
+import type { EngineEvent } from "../consensus/engine.ts";
+import { type Bundle, bundleStatement } from "../dag/bundle.ts";
+import type { Lanes } from "../dag/lanes.ts";
+import { present } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import { statementDigest } from "../membership/statement.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import type { BundlePool } from "./bundle-pool.ts";
+import type { Ledger, StoredBundle } from "./ledger.ts";
+import type { Outbox } from "./outbox.ts";
+import type { OwnLane } from "./own-lane.ts";
+
+/** Waiting vertices of one creator that a node holds; beyond, its bundles are left until a proposal names them. */
+const CREATOR_PENDING_MAX = 65_536;
+
+/** Bundles formed in one turn: 8 MiB of payload at the most. */
+const BUNDLES_PER_TURN_MAX = 8;
+
+/** Waiting bundles pushed to a peer that lacks them, at a time. */
+const PUSHED_BUNDLES_MAX = 64;
+
+export interface BundleExchangePorts {
+  readonly network: NetworkContext;
+  readonly self: ValidatorIndex | null;
+  readonly lanes: Lanes;
+  readonly pool: BundlePool;
+  readonly ledger: Ledger;
+  readonly ownLane: OwnLane | null;
+  readonly outbox: Outbox;
+  wallMs(): number;
+  isSilent(): boolean;
+  /** Tells the engine of bundles that are held. */
+  feedBundles(refs: Extract<EngineEvent<never>, { readonly kind: "bundles" }>["refs"]): void;
+  /** Own bundles that became durable. */
+  onProposed(stored: StoredBundle): void;
+}
+
+/**
+ * How bundles come in and go out: the own ones out of the own lane, peers' into pool and ledger, and to peers what they
+ * lack ("bodies spread first, order comes second").
+ */
+export class BundleExchange {
+  readonly #ports: BundleExchangePorts;
+
+  constructor(ports: BundleExchangePorts) {
+    this.#ports = ports;
+  }
+
+  /** Puts what clients gave this node into the turn that is about to close. */
+  formOwn(): void {
+    const { ownLane, outbox } = this.#ports;
+    if (ownLane === null || this.#ports.isSilent()) return;
+    for (let count = 0; count < BUNDLES_PER_TURN_MAX; count++) {
+      const formed = ownLane.form(this.#ports.wallMs());
+      if (formed === null) return;
+      const leaf = statementDigest(this.#ports.network, bundleStatement(formed.held.ref));
+      let stored: StoredBundle | null = null;
+      outbox.say({
+        lane: "dissemination",
+        leaf,
+        body: formed.body,
+        to: "all",
+        onSealed: (proof, writes) => {
+          stored = { ...formed, proof };
+          this.#ports.ledger.storeBundle(writes, stored);
+        },
+        onSent: () => this.#onOwnSent(present(stored, "a stored bundle")),
+      });
+    }
+    if (ownLane.queued > 0) outbox.wake();
+  }
+
+  /** Whether a peer's bundle is of use: neither executed nor this node's own, and its creator has not too many waiting. */
+  isWanted(bundle: Bundle): boolean {
+    const { lanes, pool, self } = this.#ports;
+    if (bundle.creator === self || bundle.firstNonce <= lanes.executed(bundle.creator).nonce) return false;
+    return pool.pendingOf(bundle.creator) < CREATOR_PENDING_MAX;
+  }
+
+  /** Verified bundles that peers sent. */
+  take(bundles: readonly StoredBundle[]): void {
+    const { pool, ledger, outbox } = this.#ports;
+    const fresh = bundles.filter(({ held }) => !pool.has(held.ref.digest));
+    if (fresh.length === 0) return;
+    for (const stored of fresh) {
+      // In the same or an earlier turn than any vote that relies on it, so it is durable before the vote leaves.
+      ledger.storeBundle(outbox.writes(), stored);
+      pool.add(stored);
+    }
+    this.#ports.feedBundles(fresh.map(({ held }) => held.ref));
+  }
+
+  /** Bundles that were asked for, executed ones among them. */
+  takeFetched(bundles: readonly StoredBundle[], source: "disk" | "peer"): void {
+    const { pool, lanes, ledger, outbox } = this.#ports;
+    for (const stored of bundles) {
+      const { ref } = stored.held;
+      if (source === "peer" && !pool.has(ref.digest)) ledger.storeBundle(outbox.writes(), stored);
+      if (ref.firstNonce > lanes.executed(ref.creator).nonce) pool.add(stored);
+      else pool.keepExecuted(stored);
+    }
+    this.#ports.feedBundles(bundles.map(({ held }) => held.ref));
+  }
+
+  /** Sends held bundles to a leader who seems not to have them. */
+  offer(digests: readonly Hash[], to: ValidatorIndex): void {
+    const found = digests.map((digest) => this.#ports.pool.get(digest)).filter((stored) => stored !== undefined);
+    this.#relay(found, to);
+  }
+
+  /** A peer said which of this node's bundles it holds: it gets the next ones. */
+  push(to: ValidatorIndex, lanes: readonly Nonce[]): void {
+    const { self, pool } = this.#ports;
+    if (self === null) return;
+    const missing = pool.waitingOf(self, (lanes[self] ?? 0) + 1);
+    this.#relay(missing.slice(0, PUSHED_BUNDLES_MAX), to);
+  }
+
+  /** Up to which nonce each lane is held without a gap. */
+  heldNonces(): readonly Nonce[] {
+    const { lanes, network, ownLane, self } = this.#ports;
+    return network.set.indices().map((creator) => {
+      if (creator === self && ownLane !== null) return ownLane.tip.nonce;
+      let tip = lanes.executed(creator);
+      for (let next = lanes.next(creator, tip); next !== undefined; next = lanes.next(creator, tip)) {
+        tip = { nonce: (next.firstNonce + next.count - 1) as Nonce, tip: next.tip };
+      }
+      return tip.nonce;
+    });
+  }
+
+  #onOwnSent(stored: StoredBundle): void {
+    this.#ports.pool.add(stored);
+    this.#ports.onProposed(stored);
+    this.#ports.feedBundles([stored.held.ref]);
+  }
+
+  #relay(bundles: readonly StoredBundle[], to: ValidatorIndex): void {
+    for (const { body, proof } of bundles) {
+      this.#ports.outbox.tell("dissemination", to, { kind: "relayed", messages: [{ body, proof }] });
+    }
+  }
+}
