@@ -44,6 +44,7 @@ export class NodeProcess {
   }
 
   start(): void {
+    this.#stopping = false;
     mkdirSync(dirname(this.logFile), { recursive: true });
     const log = openSync(this.logFile, "a");
     // A process group of its own: Ctrl-C reaches this command alone, which then stops the nodes in order.
@@ -89,6 +90,13 @@ export class NodeProcess {
     const value: unknown =
       typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "lastSequence") : 0;
     return typeof value === "number" ? value : 0;
+  }
+
+  /** Ends the process at once, as a crash does (SIGKILL); resolves when it is gone. */
+  async crash(): Promise<void> {
+    this.#stopping = true;
+    this.#child?.kill("SIGKILL");
+    await this.#exited;
   }
 
   /** Asks the process to stop, and ends it where it does not. */
