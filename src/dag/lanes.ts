@@ -54,16 +54,17 @@ export class Lanes {
 
   /**
    * Takes note of a held bundle. One that is executed already is remembered as held only (a later proposal may name
-   * it again). Answers false when the lane is full: the bundle can be fetched again when a proposal names it.
+   * it again). Answers false when the lane is full: the bundle can be fetched again when a proposal names it, and is then
+   * `named`: what must be held to vote is taken although the lane is full, or a creator could stop its replicas with forks.
    */
-  add(ref: BundleRef, nowMs: number): boolean {
+  add(ref: BundleRef, nowMs: number, named = false): boolean {
     if (this.#held.has(ref.digest)) return true;
     const lane = this.#lane(ref.creator);
     if (ref.firstNonce <= lane.executed.nonce) {
       this.#held.set(ref.digest, ref);
       return true;
     }
-    if (lane.count >= LANE_WAITING_MAX) return false;
+    if (lane.count >= LANE_WAITING_MAX && !named) return false;
     this.#held.set(ref.digest, ref);
     const siblings = lane.children.get(ref.previous) ?? [];
     siblings.push(ref);
@@ -96,11 +97,10 @@ export class Lanes {
     lane.waitingSinceMs = this.next(creator, tip) === undefined ? null : nowMs;
   }
 
-  /** Lets go of held bundles that no open slot names any more and that are executed. */
-  forget(digests: Iterable<Hash>): void {
-    for (const digest of digests) {
-      const ref = this.#held.get(digest);
-      if (ref !== undefined && ref.firstNonce <= this.#lane(ref.creator).executed.nonce) this.#held.delete(digest);
+  /** Lets go of held bundles whose turn is over (executed, or the losing branch of a fork), except those that are named. */
+  forgetExecuted(named: ReadonlySet<Hash>): void {
+    for (const [digest, ref] of this.#held) {
+      if (ref.firstNonce <= this.#lane(ref.creator).executed.nonce && !named.has(digest)) this.#held.delete(digest);
     }
   }
 
@@ -111,6 +111,11 @@ export class Lanes {
       if (waitingSinceMs !== null && (oldest === null || waitingSinceMs < oldest)) oldest = waitingSinceMs;
     }
     return oldest;
+  }
+
+  /** Since when a lane's next bundle has waited; null where it has none. */
+  waitingSinceMsOf(creator: ValidatorIndex): number | null {
+    return this.#lane(creator).waitingSinceMs;
   }
 
   #isNext(lane: Lane, ref: BundleRef): boolean {

@@ -12,7 +12,8 @@ import { hasDistinctSigners, obligationsOf } from "../../src/membership/certific
 import type { Sequence, ValidatorIndex } from "../../src/membership/ids.ts";
 import { proofCodec } from "../../src/membership/seal.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
-import { type Host, minted } from "./host.ts";
+import type { Host } from "./host.ts";
+import { minted } from "./packet.ts";
 import { allHold } from "./signing.ts";
 
 export type Question =
@@ -37,7 +38,9 @@ export function answerTo(host: Host, question: Question): Answer {
       return { kind: "bundles", bundles: found.map(({ body, proof }) => ({ body, proof: encode(proofCodec, proof) })) };
     }
     case "batches": {
-      const found = question.digests.map((digest) => host.engine?.batchOf(digest)).filter((batch) => batch !== undefined);
+      const found = question.digests
+        .map((digest) => host.engine?.batchOf(digest))
+        .filter((batch) => batch !== undefined);
       return { kind: "batches", batches: found };
     }
     case "committed": {
@@ -67,13 +70,22 @@ export function fetchBundles(host: Host, digests: readonly Hash[], from: readonl
     const local = claimed.map((digest) => host.disk.bundles.get(digest)).filter((stored) => stored !== undefined);
     for (const { held } of local) wanted.delete(held.ref.digest);
     if (local.length > 0) host.takeBundles(local);
-    askInTurn(host, candidates(host, from), () => ({ kind: "bundles", digests: [...wanted] }), (answer) => {
-      if (answer.kind !== "bundles") return false;
-      const opened = answer.bundles.map(({ body, proof }) => host.openBundle(body, proof)).filter((stored) => stored !== null);
-      const found = opened.filter(({ held }) => wanted.delete(held.ref.digest));
-      if (found.length > 0) host.takeBundles(found);
-      return wanted.size === 0;
-    }, release, wanted.size === 0);
+    askInTurn(
+      host,
+      candidates(host, from),
+      () => ({ kind: "bundles", digests: [...wanted] }),
+      (answer) => {
+        if (answer.kind !== "bundles") return false;
+        const opened = answer.bundles
+          .map(({ body, proof }) => host.openBundle(body, proof))
+          .filter((stored) => stored !== null);
+        const found = opened.filter(({ held }) => wanted.delete(held.ref.digest));
+        if (found.length > 0) host.takeBundles(found);
+        return wanted.size === 0;
+      },
+      release,
+      wanted.size === 0,
+    );
   });
 }
 
@@ -85,12 +97,19 @@ export function fetchBatches(host: Host, digests: readonly Hash[], from: readonl
   const release = (): void => {
     for (const digest of claimed) host.asked.delete(digest);
   };
-  askInTurn(host, candidates(host, from), () => ({ kind: "batches", digests: [...wanted] }), (answer) => {
-    if (answer.kind !== "batches") return false;
-    const found = answer.batches.filter((batch) => wanted.delete(batchDigest(batch)));
-    if (found.length > 0) host.feed({ kind: "batches", ...host.now(), batches: found });
-    return wanted.size === 0;
-  }, release, false);
+  askInTurn(
+    host,
+    candidates(host, from),
+    () => ({ kind: "batches", digests: [...wanted] }),
+    (answer) => {
+      if (answer.kind !== "batches") return false;
+      const found = answer.batches.filter((batch) => wanted.delete(batchDigest(batch)));
+      if (found.length > 0) host.feed({ kind: "batches", ...host.now(), batches: found });
+      return wanted.size === 0;
+    },
+    release,
+    false,
+  );
 }
 
 /** Asks one peer for committed places; what it hands over is believed for its certificates only. */

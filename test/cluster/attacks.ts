@@ -36,6 +36,9 @@ const NAMES: readonly AttackName[] = [
   "crawl",
 ];
 
+/** Attackers that answer each other go on for ever; they stop when this many packets are on their way. */
+const SENT_MAX = 40_000;
+
 type PbftEffect = Effect<PbftMessage>;
 type Edit = (effect: PbftEffect, event: EngineEvent<PbftMessage>) => readonly PbftEffect[];
 
@@ -51,7 +54,8 @@ export function attackOf(random: Random, network: NetworkContext, only?: readonl
   const names = only ?? random.shuffled(NAMES).slice(0, random.between(1, 3));
   return {
     name: names.join("+"),
-    wrap: (engine, host) => names.reduce((inner, name) => edited(inner, EDITORS[name]({ random, network, host })), engine),
+    wrap: (engine, host) =>
+      names.reduce((inner, name) => edited(inner, EDITORS[name]({ random, network, host })), engine),
     answer: (honest) => (names.includes("lie") ? lyingAnswer(random, honest) : honest),
   };
 }
@@ -68,7 +72,13 @@ export function edited(engine: Engine<PbftMessage>, edit: Edit): Engine<PbftMess
     wire: engine.wire,
     step: (event) => {
       const effects = engine.step(event).flatMap((effect) => edit(effect, event));
-      return [...effects, ...edit({ kind: "trace", trace: { phase: "discard", view: 0 as View, sequence: 0 as Sequence, detail: "end" } }, event)];
+      return [
+        ...effects,
+        ...edit(
+          { kind: "trace", trace: { phase: "discard", view: 0 as View, sequence: 0 as Sequence, detail: "end" } },
+          event,
+        ),
+      ];
     },
     screen: (from, message) => engine.screen(from, message),
     status: () => engine.status(),
@@ -82,19 +92,21 @@ export function isEnd(effect: PbftEffect): boolean {
 }
 
 const EDITORS: Readonly<Record<AttackName, (scene: Scene) => Edit>> = {
-  equivocate: ({ random, host }) => (effect) => {
-    if (effect.kind !== "broadcast") return [effect];
-    const { message } = effect;
-    if (message.kind === "pre-prepare" && message.batch !== null) {
-      const others = [otherProposal(message), otherProposal(message, 2)];
-      return everybody(host).map((to) => ({ kind: "send", to, message: random.pick([message, ...others]) }));
-    }
-    if (message.kind === "prepare" || message.kind === "commit") {
-      const lie = { ...message, digest: batchDigest({ timestampMs: 5, bundles: [] }) };
-      return everybody(host).map((to) => ({ kind: "send", to, message: random.chance(0.5) ? message : lie }));
-    }
-    return [effect];
-  },
+  equivocate:
+    ({ random, host }) =>
+    (effect) => {
+      if (effect.kind !== "broadcast") return [effect];
+      const { message } = effect;
+      if (message.kind === "pre-prepare" && message.batch !== null) {
+        const others = [otherProposal(message), otherProposal(message, 2)];
+        return everybody(host).map((to) => ({ kind: "send", to, message: random.pick([message, ...others]) }));
+      }
+      if (message.kind === "prepare" || message.kind === "commit") {
+        const lie = { ...message, digest: batchDigest({ timestampMs: 5, bundles: [] }) };
+        return everybody(host).map((to) => ({ kind: "send", to, message: random.chance(0.5) ? message : lie }));
+      }
+      return [effect];
+    },
   withhold: ({ random, host }) => {
     const victims = host.cluster.others(host.self).filter(() => random.chance(0.5));
     return (effect) => {
@@ -105,38 +117,46 @@ const EDITORS: Readonly<Record<AttackName, (scene: Scene) => Edit>> = {
       return reached.map((to) => ({ kind: "send", to, message }));
     };
   },
-  "vote-for-everything": ({ random }) => (effect, event) => {
-    if (!isEnd(effect) || event.kind !== "message" || random.chance(0.3)) return [effect];
-    const { message } = event.signed;
-    if (message.kind !== "pre-prepare" && message.kind !== "prepare") return [effect];
-    const { view, sequence, digest } = message;
-    return [
-      effect,
-      { kind: "broadcast", message: { kind: "prepare", view, sequence, digest } },
-      { kind: "broadcast", message: { kind: "commit", view, sequence, digest } },
-    ];
-  },
-  "forget-certificates": ({ random, host }) => (effect) => {
-    if (effect.kind !== "broadcast" || effect.message.kind !== "view-change") return [effect];
-    const { message } = effect;
-    const forgetful: ViewChange = { ...message, prepared: random.chance(0.5) ? [] : message.prepared.slice(1) };
-    const further: ViewChange = { ...message, view: (message.view + random.between(1, 3)) as View };
-    const versions = [message, forgetful, { ...forgetful, stable: null, prepared: [] }, further];
-    return everybody(host).map((to) => ({ kind: "send", to, message: random.pick(versions) }));
-  },
+  "vote-for-everything":
+    ({ random, host }) =>
+    (effect, event) => {
+      if (!isEnd(effect) || event.kind !== "message" || random.chance(0.3)) return [effect];
+      const { message, proof } = event.signed;
+      // What it says itself is no reason to say it again; nor what another of its kind answers.
+      if (proof.seal.signer === host.self || host.cluster.sent > SENT_MAX) return [effect];
+      if (message.kind !== "pre-prepare" && message.kind !== "prepare") return [effect];
+      const { view, sequence, digest } = message;
+      return [
+        effect,
+        { kind: "broadcast", message: { kind: "prepare", view, sequence, digest } },
+        { kind: "broadcast", message: { kind: "commit", view, sequence, digest } },
+      ];
+    },
+  "forget-certificates":
+    ({ random, host }) =>
+    (effect) => {
+      if (effect.kind !== "broadcast" || effect.message.kind !== "view-change") return [effect];
+      const { message } = effect;
+      const forgetful: ViewChange = { ...message, prepared: random.chance(0.5) ? [] : message.prepared.slice(1) };
+      const further: ViewChange = { ...message, view: (message.view + random.between(1, 3)) as View };
+      const versions = [message, forgetful, { ...forgetful, stable: null, prepared: [] }, further];
+      return everybody(host).map((to) => ({ kind: "send", to, message: random.pick(versions) }));
+    },
   "two-new-views": (scene) => twoNewViews(scene, false),
   "forge-new-view": (scene) => twoNewViews(scene, true),
-  lie: ({ random }) => (effect) => {
-    if (effect.kind !== "status") return [effect];
-    const { status } = effect;
-    const executed = random.pick([0, status.executed, status.executed + 1, status.executed + 1_000]) as Sequence;
-    const view = random.pick([0, status.view, status.view + 1, status.view + 9]) as View;
-    return [{ ...effect, status: { ...status, view, executed, active: random.chance(0.5) } }];
-  },
+  lie:
+    ({ random }) =>
+    (effect) => {
+      if (effect.kind !== "status") return [effect];
+      const { status } = effect;
+      const executed = random.pick([0, status.executed, status.executed + 1, status.executed + 1_000]) as Sequence;
+      const view = random.pick([0, status.view, status.view + 1, status.view + 9]) as View;
+      return [{ ...effect, status: { ...status, view, executed, active: random.chance(0.5) } }];
+    },
   replay: ({ random, host }) => {
     const kept: Signed<PbftMessage>[] = [];
     return (effect, event) => {
-      if (!isEnd(effect) || event.kind !== "message") return [effect];
+      if (!isEnd(effect) || event.kind !== "message" || host.cluster.sent > SENT_MAX) return [effect];
       if (kept.length < 400) kept.push(event.signed);
       else kept[random.below(kept.length)] = event.signed;
       if (random.chance(0.7)) return [effect];
@@ -155,11 +175,14 @@ const EDITORS: Readonly<Record<AttackName, (scene: Scene) => Edit>> = {
     };
   },
   /** Leads just fast enough to look alive: proposals with nothing in them. */
-  crawl: ({ host }) => (effect) => {
-    if (effect.kind !== "broadcast" || effect.message.kind !== "pre-prepare" || effect.message.batch === null) return [effect];
-    const empty = { timestampMs: host.now().wallMs, bundles: [] };
-    return [{ kind: "broadcast", message: { ...effect.message, batch: empty, digest: batchDigest(empty) } }];
-  },
+  crawl:
+    ({ host }) =>
+    (effect) => {
+      if (effect.kind !== "broadcast" || effect.message.kind !== "pre-prepare" || effect.message.batch === null)
+        return [effect];
+      const empty = { timestampMs: host.now().wallMs, bundles: [] };
+      return [{ kind: "broadcast", message: { ...effect.message, batch: empty, digest: batchDigest(empty) } }];
+    },
 };
 
 /** A leader-to-be that shows different halves different quorums of view changes, its own part rewritten or all forged. */
@@ -172,10 +195,26 @@ function twoNewViews({ random, network, host }: Scene, forged: boolean): Edit {
     if (effect.kind !== "broadcast" || effect.message.kind !== "new-view") return [effect];
     const { message } = effect;
     const versions: NewView[] = [message];
-    if (forged) versions.push({ ...message, viewChanges: message.viewChanges.map(({ proof, message: inner }) => ({ proof, message: { ...inner, prepared: [], stable: null } })) });
+    if (forged)
+      versions.push({
+        ...message,
+        viewChanges: message.viewChanges.map(({ proof, message: inner }) => ({
+          proof,
+          message: { ...inner, prepared: [], stable: null },
+        })),
+      });
     const own: ViewChange = { kind: "view-change", view: message.view, stable: null, prepared: [] };
-    const [proof] = prove(network, host.self, [statementDigest(network, { phase: "view-change", view: message.view, sequence: 0, digest: digestOfViewChange(host, own) })]);
-    const others = [...seen.values()].filter((signed) => signed.message.view === message.view && signed.proof.seal.signer !== host.self);
+    const [proof] = prove(network, host.self, [
+      statementDigest(network, {
+        phase: "view-change",
+        view: message.view,
+        sequence: 0,
+        digest: digestOfViewChange(host, own),
+      }),
+    ]);
+    const others = [...seen.values()].filter(
+      (signed) => signed.message.view === message.view && signed.proof.seal.signer !== host.self,
+    );
     if (proof !== undefined && others.length >= network.set.quorum - 1) {
       const picked = random.shuffled(others).slice(0, network.set.quorum - 1);
       versions.push({ ...message, viewChanges: [...picked, { message: own, proof }] });
@@ -193,7 +232,11 @@ function digestOfViewChange(host: Host, message: ViewChange): Hash {
 function otherProposal(message: PrePrepare, later = 1): PrePrepare {
   const { batch } = message;
   if (batch === null) return message;
-  const other = { ...batch, timestampMs: batch.timestampMs + later, bundles: later === 1 ? batch.bundles : [...batch.bundles].reverse() };
+  const other = {
+    ...batch,
+    timestampMs: batch.timestampMs + later,
+    bundles: later === 1 ? batch.bundles : [...batch.bundles].reverse(),
+  };
   return { ...message, batch: other, digest: batchDigest(other) };
 }
 

@@ -78,11 +78,20 @@ export function runSeed(options: RunOptions): RunResult {
     if (verdict !== "pass") detail += ` ${describe(cluster)}`;
   } catch (error) {
     verdict = "violation";
-    detail += error instanceof Violation ? ` ${error.message}` : ` ${error instanceof Error ? error.stack : String(error)}`;
+    detail +=
+      error instanceof Violation ? ` ${error.message}` : ` ${error instanceof Error ? error.stack : String(error)}`;
   }
   const places = Math.max(...cluster.correct().map((host) => host.disk.execution.sequence));
   const view = Math.max(...cluster.correct().map((host) => host.engine?.status().view ?? 0));
-  return { seed, verdict, detail: `n=${count} ${detail}`, events: cluster.events, virtualMs: cluster.schedule.nowMs, places, view };
+  return {
+    seed,
+    verdict,
+    detail: `n=${count} ${detail}`,
+    events: cluster.events,
+    virtualMs: cluster.schedule.nowMs,
+    places,
+    view,
+  };
 }
 
 interface Plan {

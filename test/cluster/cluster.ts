@@ -7,7 +7,7 @@ import type { NetworkContext } from "../../src/membership/validator-set.ts";
 import type { Answer, Question } from "./asking.ts";
 import type { Stored } from "./disk.ts";
 import { Host, type HostOptions } from "./host.ts";
-import { Invariants } from "./invariants.ts";
+import { Invariants, Violation } from "./invariants.ts";
 import type { Packet } from "./packet.ts";
 import { Random } from "./random.ts";
 import { Schedule } from "./schedule.ts";
@@ -24,6 +24,9 @@ export const CALM: Weather = { delayMin: 1, delayMax: 10, loss: 0, duplication: 
 
 /** How long a question waits for a peer that does not answer. */
 const ASK_TIMEOUT_MS = 400;
+
+/** Steps of all engines in one run; a run that needs more goes round in circles. */
+const EVENTS_MAX = 250_000;
 
 /** A connection that lost something breaks, and is back within this time. */
 const RECONNECT_MS_MAX = 400;
@@ -98,7 +101,10 @@ export class Cluster {
   /** Both sides learn that they are connected again. */
   connect(left: ValidatorIndex, right: ValidatorIndex): void {
     this.#broken.delete(pairOf(left, right));
-    for (const [from, to] of [[left, right], [right, left]] as const) {
+    for (const [from, to] of [
+      [left, right],
+      [right, left],
+    ] as const) {
       this.#carry(from, to, { kind: "connected" });
     }
   }
@@ -175,7 +181,7 @@ export class Cluster {
 
   run(untilMs: number): void {
     for (let next = this.schedule.nextAtMs(); next !== null && next <= untilMs; next = this.schedule.nextAtMs()) {
-      this.schedule.runNext();
+      this.#runNext();
     }
     this.schedule.nowMs = Math.max(this.schedule.nowMs, untilMs);
   }
@@ -184,9 +190,14 @@ export class Cluster {
   runUntilQuiet(untilMs: number): boolean {
     for (let next = this.schedule.nextAtMs(); next !== null; next = this.schedule.nextAtMs()) {
       if (next > untilMs) return false;
-      this.schedule.runNext();
+      this.#runNext();
     }
     return true;
+  }
+
+  #runNext(): void {
+    this.schedule.runNext();
+    if (this.events > EVENTS_MAX) throw new Violation(`more than ${EVENTS_MAX} steps`);
   }
 
   #carry(from: ValidatorIndex, to: ValidatorIndex, packet: Packet): void {
@@ -208,7 +219,9 @@ export class Cluster {
   #delay(): number {
     const { delayMin, delayMax } = this.weather;
     // Mostly short, sometimes long: what reorders is the tail.
-    return this.random.chance(0.8) ? delayMin + this.random.below(1 + (delayMax - delayMin) / 4) : this.random.between(delayMin, delayMax);
+    return this.random.chance(0.8)
+      ? delayMin + this.random.below(1 + (delayMax - delayMin) / 4)
+      : this.random.between(delayMin, delayMax);
   }
 }
 

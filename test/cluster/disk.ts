@@ -39,7 +39,9 @@ export class Disk {
   }
 
   engineRows(): readonly { readonly key: string; readonly value: Uint8Array }[] {
-    return [...this.rows].map(([key, value]) => ({ key, value })).sort((left, right) => (left.key < right.key ? -1 : 1));
+    return [...this.rows]
+      .map(([key, value]) => ({ key, value }))
+      .sort((left, right) => (left.key < right.key ? -1 : 1));
   }
 
   /** Bundles that wait to be ordered, in the order of their lanes. */
@@ -48,7 +50,9 @@ export class Disk {
       .filter(({ held: { ref } }) => creator === undefined || ref.creator === creator)
       .filter(({ held: { ref } }) => ref.firstNonce > (this.execution.lanes[ref.creator]?.nonce ?? 0))
       .sort(({ held: { ref: left } }, { held: { ref: right } }) => {
-        return left.creator - right.creator || left.firstNonce - right.firstNonce || (left.digest < right.digest ? -1 : 1);
+        return (
+          left.creator - right.creator || left.firstNonce - right.firstNonce || (left.digest < right.digest ? -1 : 1)
+        );
       });
   }
 

@@ -1,5 +1,5 @@
 import { decode, encode } from "../../src/codec/codec.ts";
-import type { Effect, Engine, EngineEvent, TimerName, Verified } from "../../src/consensus/engine.ts";
+import type { Effect, Engine, EngineEvent, TimerName } from "../../src/consensus/engine.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import { bundleCodec, bundleFault, bundleStatement, holdBundle } from "../../src/dag/bundle.ts";
 import { Lanes } from "../../src/dag/lanes.ts";
@@ -13,7 +13,7 @@ import { type Answer, answerTo, fetchBatches, fetchBundles, type Question, sync 
 import type { Cluster } from "./cluster.ts";
 import { Disk, type Stored } from "./disk.ts";
 import { Violation } from "./invariants.ts";
-import type { Packet } from "./packet.ts";
+import { minted, type Packet } from "./packet.ts";
 import { allHold, prove } from "./signing.ts";
 
 export interface HostOptions {
@@ -95,7 +95,7 @@ export class Host {
 
   now(): { readonly nowMs: number; readonly wallMs: number } {
     const { nowMs } = this.cluster.schedule;
-    return { nowMs, wallMs: 1_700_000_000_000 + nowMs + this.options.skewMs };
+    return { nowMs, wallMs: 1_700_000_000_000 + Math.floor(nowMs) + this.options.skewMs };
   }
 
   /** Takes payloads of clients into the next bundle of this node's lane. */
@@ -225,7 +225,10 @@ export class Host {
       case "set-timer": {
         this.#timers.get(effect.name)?.();
         const { name, atMs } = effect;
-        this.#timers.set(name, cluster.schedule.at(atMs, () => this.#fire(name)));
+        this.#timers.set(
+          name,
+          cluster.schedule.at(atMs, () => this.#fire(name)),
+        );
         return;
       }
       case "cancel-timer":
@@ -311,10 +314,6 @@ export class Host {
   }
 }
 
-export function minted<T>(value: T): Verified<T> {
-  return value as Verified<T>;
-}
-
 export function bundlePacket({ body, proof }: Stored): Packet {
   return { kind: "bundle", body, proof: encode(proofCodec, proof) };
 }
@@ -322,4 +321,3 @@ export function bundlePacket({ body, proof }: Stored): Packet {
 function messagePacket(engine: Engine<PbftMessage>, { message, proof }: Signed<PbftMessage>): Packet {
   return { kind: "message", body: engine.wire.encode(message), proof: encode(proofCodec, proof) };
 }
-

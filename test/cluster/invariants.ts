@@ -70,7 +70,8 @@ export class Invariants {
 
   onStep(replica: ValidatorIndex, status: EngineStatus): void {
     const witness = this.#of(replica);
-    if (status.view < witness.view) throw new Violation(`replica ${replica} went from view ${witness.view} to ${status.view}`);
+    if (status.view < witness.view)
+      throw new Violation(`replica ${replica} went from view ${witness.view} to ${status.view}`);
     witness.view = status.view;
   }
 
@@ -78,12 +79,16 @@ export class Invariants {
     const witness = this.#of(replica);
     const { sequence } = slot;
     const digest = batchDigest(slot.batch);
-    if (digest !== slot.certificate.digest) throw new Violation(`replica ${replica}: place ${sequence} is not what was certified`);
-    if (sequence !== witness.executed + 1) throw new Violation(`replica ${replica} executed ${sequence} after ${witness.executed}`);
+    if (digest !== slot.certificate.digest)
+      throw new Violation(`replica ${replica}: place ${sequence} is not what was certified`);
+    if (sequence !== witness.executed + 1)
+      throw new Violation(`replica ${replica} executed ${sequence} after ${witness.executed}`);
     witness.executed = sequence;
     const agreed = this.#ordered.get(sequence);
     if (agreed !== undefined && agreed !== digest) {
-      throw new Violation(`place ${sequence} is ${digest.slice(0, 8)} at replica ${replica}, ${agreed.slice(0, 8)} elsewhere`);
+      throw new Violation(
+        `place ${sequence} is ${digest.slice(0, 8)} at replica ${replica}, ${agreed.slice(0, 8)} elsewhere`,
+      );
     }
     this.#ordered.set(sequence, digest);
     for (const { ref, vertexIds } of executed) {

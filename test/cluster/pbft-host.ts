@@ -13,7 +13,10 @@ export const SMALL_WINDOWS: Windows = { checkpointInterval: 4, sendWindow: 12, r
 export const TIMEOUTS: TimeoutLimits = { floorMs: 150, initialMs: 300, capMs: 3_000 };
 
 /** The engine of one life, from what the disk of the host holds. */
-export function pbftOf(host: Host, options: { readonly network?: NetworkContext; readonly windows?: Windows } = {}): Engine<PbftMessage> {
+export function pbftOf(
+  host: Host,
+  options: { readonly network?: NetworkContext; readonly windows?: Windows } = {},
+): Engine<PbftMessage> {
   const { network = host.cluster.network, windows = SMALL_WINDOWS } = options;
   return new PbftEngine({
     network,

@@ -4,7 +4,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { CheckpointCertificate, DurableWrite } from "../engine.ts";
-import { forgetSlot, writeStable } from "./durable.ts";
+import { forgetOwnState, forgetSlot, writeOwnState, writeStable } from "./durable.ts";
 import type { Checkpoint } from "./messages.ts";
 import { NULL_DIGEST } from "./new-view.ts";
 import type { CheckpointVote, Replica } from "./replica.ts";
@@ -34,10 +34,13 @@ export function onExecuted(
   });
   replica.trace("execute", event.sequence);
   if (event.sequence % replica.windows.checkpointInterval !== 0) return;
+  const { ahead } = replica;
+  // On the way to a proven checkpoint the ones before it are of no use to anybody.
+  if (ahead !== null && event.sequence < ahead.sequence) return;
+  replica.emit({ kind: "persist", writes: [writeOwnState(event.sequence, event.stateDigest)] });
   replica.ownStates.set(event.sequence, event.stateDigest);
   replica.say({ kind: "checkpoint", sequence: event.sequence, stateDigest: event.stateDigest });
   maybeStable(replica, event.sequence);
-  const { ahead } = replica;
   if (ahead !== null && ahead.sequence === event.sequence) becomeStable(replica, ahead);
 }
 
@@ -60,7 +63,11 @@ export function learnCheckpoint(replica: Replica, certificate: CheckpointCertifi
   if (certificate.sequence <= replica.executed) {
     // Own states are kept for every checkpoint above the stable one.
     if (replica.ownStates.has(certificate.sequence)) becomeStable(replica, certificate);
-  } else if (replica.ahead === null || certificate.sequence < replica.ahead.sequence || replica.ahead.sequence <= replica.executed) {
+  } else if (
+    replica.ahead === null ||
+    certificate.sequence < replica.ahead.sequence ||
+    replica.ahead.sequence <= replica.executed
+  ) {
     replica.ahead = certificate;
   }
 }
@@ -96,30 +103,50 @@ function becomeStable(replica: Replica, certificate: CheckpointCertificate): voi
   replica.stable = certificate;
   if (replica.ahead !== null && replica.ahead.sequence <= sequence) replica.ahead = null;
   const writes: DurableWrite[] = [writeStable(certificate)];
-  const kept = new Set<Hash>([NULL_DIGEST]);
-  const dropped = new Set<Hash>();
+  replica.committers = replica.slots.get(replica.executed)?.commits.size ?? replica.committers;
   for (const slot of replica.sortedSlots()) {
-    if (slot.sequence <= sequence) {
-      writes.push(...forgetSlot(slot.sequence));
-      replica.slots.delete(slot.sequence);
-    } else {
-      for (const digest of [slot.accepted?.digest, slot.prepared?.digest, slot.committed?.digest]) {
-        if (digest !== undefined) kept.add(digest);
-      }
-    }
+    if (slot.sequence > sequence) continue;
+    writes.push(...forgetSlot(slot.sequence));
+    replica.slots.delete(slot.sequence);
   }
-  for (const digest of replica.assigned.values()) kept.add(digest);
-  for (const [digest, batch] of replica.batches) {
-    if (kept.has(digest)) continue;
-    replica.batches.delete(digest);
-    for (const bundle of batch.bundles) dropped.add(bundle);
-  }
-  replica.lanes.forget(dropped);
+  for (const checkpoint of replica.ownStates.keys())
+    if (checkpoint <= sequence) writes.push(forgetOwnState(checkpoint));
   forgetUpTo(replica.checkpointVotes, sequence);
   forgetUpTo(replica.ownStates, sequence);
+  forgetContent(replica);
   replica.emit({ kind: "persist", writes });
   replica.emit({ kind: "checkpoint", certificate });
   replica.trace("checkpoint-stable", sequence);
+}
+
+/**
+ * While catching up: executed places below a proven checkpoint, for which nothing was ever said here, are not needed any
+ * more. What was said is kept until the checkpoint is reached: a view change must show it.
+ */
+export function forgetProven(replica: Replica): void {
+  const { ahead } = replica;
+  if (ahead === null) return;
+  for (const slot of replica.sortedSlots()) {
+    if (slot.sequence > replica.executed || slot.sequence >= ahead.sequence) break;
+    if (slot.accepted === null && slot.proposed === null && slot.prepared === null) replica.slots.delete(slot.sequence);
+  }
+  forgetContent(replica);
+}
+
+/** Lets go of the content that no open place names. */
+function forgetContent(replica: Replica): void {
+  const kept = new Set<Hash>([NULL_DIGEST, ...replica.assigned.values()]);
+  for (const { accepted, proposed, prepared, committed } of replica.slots.values()) {
+    for (const digest of [accepted?.digest, proposed, prepared?.digest, committed?.digest]) {
+      if (digest !== undefined && digest !== null) kept.add(digest);
+    }
+  }
+  const named = new Set<Hash>();
+  for (const [digest, batch] of replica.batches) {
+    if (!kept.has(digest)) replica.batches.delete(digest);
+    else for (const bundle of batch.bundles) named.add(bundle);
+  }
+  replica.lanes.forgetExecuted(named);
 }
 
 function forgetUpTo<V>(map: Map<Sequence, V>, sequence: Sequence): void {

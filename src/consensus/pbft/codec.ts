@@ -22,8 +22,16 @@ import type {
 /** Distinct signatures inside one message: bounded by the frame long before. */
 const SEALS_MAX = 65_536;
 
-export const viewCodec: Codec<View> = mapped(u64, (value) => value as View, (value) => value);
-export const sequenceCodec: Codec<Sequence> = mapped(u64, (value) => value as Sequence, (value) => value);
+export const viewCodec: Codec<View> = mapped(
+  u64,
+  (value) => value as View,
+  (value) => value,
+);
+export const sequenceCodec: Codec<Sequence> = mapped(
+  u64,
+  (value) => value as Sequence,
+  (value) => value,
+);
 
 function checkpointBody(proof: Codec<Proof>): Codec<CheckpointCertificate> {
   return struct<CheckpointCertificate>({
@@ -54,10 +62,7 @@ function viewChangeBody(proof: Codec<Proof>): Codec<ViewChange> {
 function newViewBody(proof: Codec<Proof>): Codec<NewView> {
   return variant<NewView>("new-view", {
     view: viewCodec,
-    viewChanges: vec(
-      struct<Signed<ViewChange>>({ message: viewChangeBody(proof), proof }),
-      VALIDATORS_MAX,
-    ),
+    viewChanges: vec(struct<Signed<ViewChange>>({ message: viewChangeBody(proof), proof }), VALIDATORS_MAX),
   });
 }
 
@@ -99,4 +104,3 @@ export const committedSlotCodec: Codec<CommittedSlot> = withSealTable(
     }),
   SEALS_MAX,
 );
-

@@ -29,6 +29,12 @@ export interface AcceptedRecord {
   readonly proof: Proof | null;
 }
 
+/** What prepared here, with its content: a later view may oblige a leader to propose it again. */
+export interface PreparedRecord {
+  readonly certificate: PreparedCertificate;
+  readonly batch: Batch | null;
+}
+
 export interface ViewRecord {
   readonly view: View;
   readonly active: boolean;
@@ -41,7 +47,9 @@ export interface RestoredState {
   readonly newView: Signed<NewView> | null;
   readonly stable: CheckpointCertificate | null;
   readonly accepted: ReadonlyMap<Sequence, AcceptedRecord>;
-  readonly prepared: ReadonlyMap<Sequence, PreparedCertificate>;
+  readonly prepared: ReadonlyMap<Sequence, PreparedRecord>;
+  /** This replica's state digests at checkpoints that are not stable yet. */
+  readonly ownStates: ReadonlyMap<Sequence, Hash>;
 }
 
 const acceptedCodec: Codec<AcceptedRecord> = struct<AcceptedRecord>({
@@ -49,6 +57,11 @@ const acceptedCodec: Codec<AcceptedRecord> = struct<AcceptedRecord>({
   digest: hash,
   batch: option(batchCodec),
   proof: option(proofCodec),
+});
+
+const preparedRecordCodec: Codec<PreparedRecord> = struct<PreparedRecord>({
+  certificate: preparedCertificateCodec,
+  batch: option(batchCodec),
 });
 
 const viewRecordCodec: Codec<ViewRecord> = struct<ViewRecord>({ view: viewCodec, active: bool });
@@ -60,6 +73,7 @@ const NEW_VIEW = "new-view";
 const STABLE = "stable";
 const ACCEPTED = "accepted/";
 const PREPARED = "prepared/";
+const OWN_STATE = "own-state/";
 
 export const writeView = (record: ViewRecord): DurableWrite => row(VIEW, viewRecordCodec, record);
 export const writeOwnViewChange = (message: ViewChange): DurableWrite => row(OWN_VIEW_CHANGE, messageCodec, message);
@@ -69,8 +83,14 @@ export const writeStable = (stable: CheckpointCertificate): DurableWrite =>
   row(STABLE, checkpointCertificateCodec, stable);
 export const writeAccepted = (sequence: Sequence, record: AcceptedRecord): DurableWrite =>
   row(ACCEPTED + sequenceKey(sequence), acceptedCodec, record);
-export const writePrepared = (certificate: PreparedCertificate): DurableWrite =>
-  row(PREPARED + sequenceKey(certificate.sequence), preparedCertificateCodec, certificate);
+export const writePrepared = (record: PreparedRecord): DurableWrite =>
+  row(PREPARED + sequenceKey(record.certificate.sequence), preparedRecordCodec, record);
+export const writeOwnState = (sequence: Sequence, stateDigest: Hash): DurableWrite =>
+  row(OWN_STATE + sequenceKey(sequence), hash, stateDigest);
+
+export function forgetOwnState(sequence: Sequence): DurableWrite {
+  return { key: OWN_STATE + sequenceKey(sequence), value: null };
+}
 
 export function forgetSlot(sequence: Sequence): readonly DurableWrite[] {
   return [
@@ -92,7 +112,8 @@ export function restore(rows: readonly { readonly key: string; readonly value: U
     newView: read(byKey, NEW_VIEW, signedNewViewCodec),
     stable: read(byKey, STABLE, checkpointCertificateCodec),
     accepted: readSlots(rows, ACCEPTED, acceptedCodec),
-    prepared: readSlots(rows, PREPARED, preparedCertificateCodec),
+    prepared: readSlots(rows, PREPARED, preparedRecordCodec),
+    ownStates: readSlots(rows, OWN_STATE, hash),
   };
 }
 
@@ -123,7 +144,8 @@ function readSlots<T>(
 ): ReadonlyMap<Sequence, T> {
   const slots = new Map<Sequence, T>();
   for (const { key, value } of rows) {
-    if (key.startsWith(prefix)) slots.set(Number.parseInt(key.slice(prefix.length), 16) as Sequence, decode(codec, value));
+    if (key.startsWith(prefix))
+      slots.set(Number.parseInt(key.slice(prefix.length), 16) as Sequence, decode(codec, value));
   }
   return slots;
 }

@@ -7,14 +7,31 @@ import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import type { Effect, Engine, EngineEvent, EngineStatus, EngineWire, Verdict, Verified } from "../engine.ts";
-import { armResend, continueSync, isBehind, onPeerStatus, onResendTimer, onSynced, onSyncFailed } from "./catch-up.ts";
+import {
+  armResend,
+  continueSync,
+  isBehind,
+  isIdle,
+  onPeerStatus,
+  onResendTimer,
+  onSynced,
+  onSyncFailed,
+} from "./catch-up.ts";
 import { onCheckpoint, onExecuted } from "./checkpoints.ts";
 import { messageCodec } from "./codec.ts";
 import type { RestoredState } from "./durable.ts";
 import { EARLY_MESSAGES_MAX, type Windows, WINDOWS } from "./limits.ts";
 import type { PbftMessage } from "./messages.ts";
 import { planNewView } from "./new-view.ts";
-import { advanceAll, type Instant, maybePropose, onCommit, onPrepare, onPrePrepare, sayPrePrepare } from "./normal-case.ts";
+import {
+  advanceAll,
+  type Instant,
+  maybePropose,
+  onCommit,
+  onPrepare,
+  onPrePrepare,
+  sayPrePrepare,
+} from "./normal-case.ts";
 import { Replica } from "./replica.ts";
 import { screen } from "./screen.ts";
 import { innerObligations, statementOf } from "./statements.ts";
@@ -77,7 +94,7 @@ export class PbftEngine implements Engine<PbftMessage> {
       leader: replica.leader,
       executed: replica.executed,
       stable: replica.low,
-      participation: (newest?.commits.size ?? 0) / replica.set.size,
+      participation: (newest?.commits.size ?? replica.committers) / replica.set.size,
       timeoutMs: replica.timeout.currentMs(),
     };
   }
@@ -94,7 +111,10 @@ export class PbftEngine implements Engine<PbftMessage> {
       case "message":
         return this.#onMessage(event.signed, event);
       case "bundles":
-        for (const ref of event.refs) replica.lanes.add(ref, event.nowMs);
+        for (const ref of event.refs) {
+          if (!replica.lanes.add(ref, event.nowMs) && isNamed(replica, ref.digest))
+            replica.lanes.add(ref, event.nowMs, true);
+        }
         return advanceAll(replica, event);
       case "batches":
         for (const batch of event.batches) replica.learnBatch(batch);
@@ -192,8 +212,14 @@ export class PbftEngine implements Engine<PbftMessage> {
   }
 
   #unfinishedSinceMs(): number | null {
-    const next = this.#replica.slots.get((this.#replica.finalizing + 1) as Sequence);
-    return next?.accepted?.atMs ?? null;
+    const { slots, finalizing } = this.#replica;
+    let oldest: number | null = null;
+    for (const { sequence, accepted, committed } of slots.values()) {
+      // What is committed and not executed waits for content: not the leader's doing.
+      if (sequence <= finalizing || accepted === null || committed !== null) continue;
+      if (oldest === null || accepted.atMs < oldest) oldest = accepted.atMs;
+    }
+    return oldest;
   }
 
   #updateTimers(nowMs: number): void {
@@ -202,8 +228,7 @@ export class PbftEngine implements Engine<PbftMessage> {
     const due = this.#progressDueMs();
     if (due === null) replica.cancelTimer("progress");
     else replica.setTimer("progress", due);
-    const idle = due === null && replica.active && replica.syncing === null && replica.ahead === null;
-    if (!idle || replica.self === null) armResend(replica, nowMs);
+    if (due !== null || !isIdle(replica)) armResend(replica, nowMs);
   }
 }
 
@@ -219,18 +244,31 @@ function restoreInto(replica: Replica, restored: RestoredState): void {
   if (newView !== null && newView.message.view === replica.view) {
     const plan = planNewView(newView.message.viewChanges);
     replica.assigned = plan.assigned;
+    replica.floor = plan.stable?.sequence ?? (0 as Sequence);
     replica.nextSequence = Math.max(replica.nextSequence, plan.last + 1) as Sequence;
   }
   for (const [sequence, record] of restored.accepted) {
     if (sequence <= replica.low) continue;
     if (record.batch !== null) replica.learnBatch(record.batch);
     if (record.view !== replica.view || !replica.active) continue;
-    replica.slot(sequence).accepted = { view: record.view, digest: record.digest, proof: record.proof, atMs: 0 };
+    const { view, digest, proof } = record;
+    replica.slot(sequence).accepted = { view, digest, proof, atMs: 0, accused: false };
     replica.nextSequence = Math.max(replica.nextSequence, sequence + 1) as Sequence;
   }
-  for (const [sequence, certificate] of restored.prepared) {
-    if (sequence > replica.low) replica.slot(sequence).prepared = certificate;
+  for (const [sequence, { certificate, batch }] of restored.prepared) {
+    if (sequence <= replica.low) continue;
+    if (batch !== null) replica.learnBatch(batch);
+    replica.slot(sequence).prepared = certificate;
   }
+  for (const [sequence, stateDigest] of restored.ownStates) {
+    if (sequence > replica.low && sequence <= replica.executed) replica.ownStates.set(sequence, stateDigest);
+  }
+}
+
+/** Whether an open place's content names this bundle. */
+function isNamed(replica: Replica, digest: Hash): boolean {
+  for (const batch of replica.batches.values()) if (batch.bundles.includes(digest)) return true;
+  return false;
 }
 
 function start(replica: Replica, nowMs: number): void {
@@ -240,7 +278,17 @@ function start(replica: Replica, nowMs: number): void {
     if (replica.ownViewChange !== null) replica.say(replica.ownViewChange);
     if (replica.ownNewView?.view === replica.view) replica.say(replica.ownNewView);
   }
-  for (const slot of replica.sortedSlots()) sayAgain(replica, slot.sequence);
+  for (const slot of replica.sortedSlots()) {
+    if (slot.accepted !== null) slot.accepted = { ...slot.accepted, atMs: nowMs };
+    sayAgain(replica, slot.sequence);
+  }
+  if (replica.leads && replica.active) {
+    // The crash may have come between the view's row and those of its proposals.
+    for (const [sequence, digest] of replica.assigned) {
+      if (sequence > replica.low && replica.slot(sequence).accepted === null) sayPrePrepare(replica, sequence, digest);
+    }
+  }
+  for (const [sequence, stateDigest] of replica.ownStates) replica.say({ kind: "checkpoint", sequence, stateDigest });
   replica.emit({ kind: "status", to: "all", status: replica.status() });
 }
 
@@ -254,4 +302,3 @@ function sayAgain(replica: Replica, sequence: Sequence): void {
     replica.say({ kind: "commit", view, sequence, digest });
   }
 }
-

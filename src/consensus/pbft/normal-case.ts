@@ -1,10 +1,11 @@
 import { type Batch, batchDigest } from "../../dag/batch.ts";
 import type { BundleRef } from "../../dag/bundle.ts";
+import type { LaneTip } from "../../dag/lanes.ts";
 import { BATCH_BUNDLES_MAX } from "../../dag/limits.ts";
 import { assert, present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
-import type { Signed } from "../../membership/seal.ts";
+import type { Proof, Signed } from "../../membership/seal.ts";
 import type { CommittedSlot } from "../engine.ts";
 import { writeAccepted, writePrepared } from "./durable.ts";
 import { CLOCK_SKEW_MS_MAX, FETCH_DIGESTS_MAX, PIPELINE_DEPTH } from "./limits.ts";
@@ -33,7 +34,6 @@ export function maybePropose(replica: Replica, at: Instant): void {
   if (!replica.leads || !replica.active || !replica.started) return;
   for (;;) {
     const inFlight = replica.nextSequence - 1 - replica.finalizing;
-    if (inFlight <= 0) replica.proposed.clear();
     if (inFlight >= PIPELINE_DEPTH || replica.nextSequence > replica.low + replica.windows.sendWindow) return;
     const bundles = takeProposable(replica);
     if (bundles.length === 0) return;
@@ -56,6 +56,7 @@ export function sayPrePrepare(replica: Replica, sequence: Sequence, digest: Hash
   const { view } = replica;
   const batch = replica.batches.get(digest) ?? null;
   const record = { view, digest, batch, proof: null };
+  replica.slot(sequence).proposed = digest;
   replica.emit({ kind: "persist", writes: [writeAccepted(sequence, record)] });
   replica.say({ kind: "pre-prepare", view, sequence, digest, batch });
 }
@@ -63,10 +64,15 @@ export function sayPrePrepare(replica: Replica, sequence: Sequence, digest: Hash
 export function onPrePrepare(replica: Replica, signed: Signed<PrePrepare>, at: Instant): void {
   const { message, proof } = signed;
   const { view, sequence, digest, batch } = message;
+  // §4.4: what the new view's checkpoint covers is settled. A replica that has not executed it must not vote on it anew.
+  if (sequence <= replica.floor) return replica.trace("discard", sequence, "a proposal below the view's checkpoint");
   const slot = replica.slot(sequence);
   if (slot.accepted !== null && slot.accepted.digest !== digest) {
-    reportConflict(replica, signed, slot.accepted.digest, slot.accepted.proof);
+    reportConflict(replica, signed, slot.accepted);
     return;
+  }
+  if (slot.committed !== null && slot.committed.digest !== digest) {
+    return replica.trace("discard", sequence, "a proposal for a place that is committed otherwise");
   }
   const assigned = replica.assigned.get(sequence);
   if (assigned !== undefined && assigned !== digest) {
@@ -78,7 +84,7 @@ export function onPrePrepare(replica: Replica, signed: Signed<PrePrepare>, at: I
   if (slot.accepted !== null) {
     slot.accepted.proof ??= proof;
   } else {
-    slot.accepted = { view, digest, proof, atMs: at.nowMs };
+    slot.accepted = { view, digest, proof, atMs: at.nowMs, accused: false };
     replica.trace("pre-prepare", sequence);
   }
   advance(replica, slot, at);
@@ -160,7 +166,10 @@ function maybeCommit(replica: Replica, slot: Slot): void {
   slot.commitSaid = true;
   const { view, sequence, digest } = certificate;
   replica.trace("prepared", sequence);
-  replica.emit({ kind: "persist", writes: [writePrepared(certificate)] });
+  replica.emit({
+    kind: "persist",
+    writes: [writePrepared({ certificate, batch: replica.batches.get(digest) ?? null })],
+  });
   replica.say({ kind: "commit", view, sequence, digest });
   replica.trace("commit", sequence);
 }
@@ -206,24 +215,24 @@ function recordVote(replica: Replica, signed: Signed<Prepare | Commit>, votes: M
   const known = votes.get(proof.seal.signer);
   if (known !== undefined && known.view > message.view) return;
   if (known !== undefined && known.view === message.view) {
-    if (known.digest !== message.digest) reportConflict(replica, signed, known.digest, known.proof);
+    if (known.digest !== message.digest) reportConflict(replica, signed, known);
     return;
   }
-  votes.set(proof.seal.signer, { view: message.view, digest: message.digest, proof });
+  votes.set(proof.seal.signer, { view: message.view, digest: message.digest, proof, accused: false });
 }
 
 function reportConflict(
   replica: Replica,
   second: Signed<PrePrepare | Prepare | Commit>,
-  firstDigest: Hash,
-  firstProof: Signed<PrePrepare>["proof"] | null,
+  first: { readonly digest: Hash; readonly proof: Proof | null; accused: boolean },
 ): void {
-  if (firstProof === null) return;
+  if (first.proof === null || first.accused) return;
+  first.accused = true;
   const statement = statementOf(second.message);
   replica.emit({
     kind: "evidence",
     equivocation: {
-      first: { statement: { ...statement, digest: firstDigest }, proof: firstProof },
+      first: { statement: { ...statement, digest: first.digest }, proof: first.proof },
       second: { statement, proof: second.proof },
     },
   });
@@ -231,6 +240,7 @@ function reportConflict(
 
 /** Takes bundles in turn from every lane, each following what is executed or already proposed. */
 function takeProposable(replica: Replica): readonly Hash[] {
+  const tips = openTips(replica);
   const digests: Hash[] = [];
   let vertices = 0;
   let took = true;
@@ -238,9 +248,9 @@ function takeProposable(replica: Replica): readonly Hash[] {
     took = false;
     for (const creator of replica.set.indices()) {
       if (digests.length >= BATCH_BUNDLES_MAX || vertices >= PROPOSAL_VERTICES_MAX) return digests;
-      const next = nextOf(replica, creator);
+      const next = replica.lanes.next(creator, present(tips[creator], `lane ${creator}`));
       if (next === undefined) continue;
-      replica.proposed.set(creator, { nonce: (next.firstNonce + next.count - 1) as typeof next.firstNonce, tip: next.tip });
+      tips[creator] = tipAfter(next);
       digests.push(next.digest);
       vertices += next.count;
       took = true;
@@ -249,8 +259,24 @@ function takeProposable(replica: Replica): readonly Hash[] {
   return digests;
 }
 
-function nextOf(replica: Replica, creator: ValidatorIndex): BundleRef | undefined {
-  const executed = replica.lanes.executed(creator);
-  const proposed = replica.proposed.get(creator);
-  return replica.lanes.next(creator, proposed === undefined || proposed.nonce < executed.nonce ? executed : proposed);
+/** Where each lane will stand when every open place has been executed: the rule is execution's own. */
+function openTips(replica: Replica): LaneTip[] {
+  const tips = [...replica.lanes.executedTips()];
+  for (let sequence = (replica.executed + 1) as Sequence; sequence < replica.nextSequence; sequence++) {
+    const slot = replica.slots.get(sequence);
+    const digest =
+      slot?.committed?.digest ?? slot?.proposed ?? slot?.accepted?.digest ?? replica.assigned.get(sequence);
+    const batch = digest === undefined ? undefined : replica.batches.get(digest);
+    for (const bundle of batch?.bundles ?? []) {
+      const ref = replica.lanes.get(bundle);
+      if (ref === undefined) continue;
+      const tip = present(tips[ref.creator], `lane ${ref.creator}`);
+      if (ref.firstNonce === tip.nonce + 1 && ref.previous === tip.tip) tips[ref.creator] = tipAfter(ref);
+    }
+  }
+  return tips;
+}
+
+function tipAfter(ref: BundleRef): LaneTip {
+  return { nonce: (ref.firstNonce + ref.count - 1) as LaneTip["nonce"], tip: ref.tip };
 }

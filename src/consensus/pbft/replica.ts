@@ -1,5 +1,5 @@
 import { type Batch, batchDigest, NULL_BATCH } from "../../dag/batch.ts";
-import type { Lanes, LaneTip } from "../../dag/lanes.ts";
+import type { Lanes } from "../../dag/lanes.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
@@ -46,8 +46,8 @@ export class Replica {
   readonly batches: Map<Hash, Batch> = new Map([[NULL_DIGEST, NULL_BATCH]]);
   /** What this view's new-view message obliges the leader to propose. */
   assigned: ReadonlyMap<Sequence, Hash> = new Map();
-  /** How far each lane is proposed by this leader. */
-  readonly proposed: Map<ValidatorIndex, LaneTip> = new Map();
+  /** min-s of this view's new-view message: what is not above it is settled, and nothing for it is voted on here. */
+  floor: Sequence = 0 as Sequence;
 
   readonly checkpointVotes: Map<Sequence, Map<ValidatorIndex, CheckpointVote>> = new Map();
   readonly ownStates: Map<Sequence, Hash> = new Map();
@@ -62,10 +62,14 @@ export class Replica {
 
   readonly peers: Map<ValidatorIndex, PeerStatus> = new Map();
   syncing: { readonly from: ValidatorIndex; readonly until: Sequence | null } | null = null;
+  /** Peers that did not deliver what they claimed to have; asked again only when nobody else is ahead. */
+  readonly syncFailed: Set<ValidatorIndex> = new Set();
   /** A leader's time never counts from before this: a new view, this node's start, or its own lag. */
   patientSinceMs = 0;
   /** Whether anything was executed since the last look of the resend timer. */
   progressed = false;
+  /** How many validators committed to the newest executed place, kept while that place itself is forgotten. */
+  committers = 0;
   started = false;
   readonly timers: Map<TimerName, number> = new Map();
 

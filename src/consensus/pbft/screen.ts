@@ -49,9 +49,12 @@ function screenPhase(replica: Replica, from: ValidatorIndex, message: PrePrepare
   }
   if (message.view < replica.view) return ignore("old-view");
   if (message.view > replica.view) return ACCEPT;
-  if (message.kind === "prepare") return slot?.prepares.get(from)?.digest === message.digest ? ignore("duplicate") : ACCEPT;
+  if (message.kind === "prepare")
+    return slot?.prepares.get(from)?.digest === message.digest ? ignore("duplicate") : ACCEPT;
   const accepted = slot?.accepted ?? null;
-  return accepted !== null && accepted.digest === message.digest && accepted.proof !== null ? ignore("duplicate") : ACCEPT;
+  return accepted !== null && accepted.digest === message.digest && accepted.proof !== null
+    ? ignore("duplicate")
+    : ACCEPT;
 }
 
 function ignore(reason: string): Verdict {

@@ -10,6 +10,8 @@ export interface Vote {
   readonly view: View;
   readonly digest: Hash;
   readonly proof: Proof;
+  /** Whether the contradiction of this vote was reported: once is enough. */
+  accused: boolean;
 }
 
 /** The leader's proposal that this replica accepted. Invariant: at most one for each view, for ever (it is durable). */
@@ -19,12 +21,15 @@ export interface Accepted {
   /** Null at the leader until its own signed message came back, and after a restart of the leader. */
   proof: Proof | null;
   readonly atMs: number;
+  accused: boolean;
 }
 
 /** One place of the log: what was proposed for it, and who voted for what (the message log of §4.2). */
 export class Slot {
   readonly sequence: Sequence;
   accepted: Accepted | null = null;
+  /** What this replica, leading this view, proposed; its own message may still be on its way back. */
+  proposed: Hash | null = null;
   /** Whether this replica's prepare (the leader's pre-prepare) for `accepted` is on its way. */
   prepareSaid = false;
   commitSaid = false;
@@ -43,6 +48,7 @@ export class Slot {
   /** A new view begins: what was accepted in the old one binds no more; certificates and commits stay. */
   onNewView(): void {
     this.accepted = null;
+    this.proposed = null;
     this.prepareSaid = false;
     this.commitSaid = false;
     this.prepares.clear();

@@ -66,11 +66,7 @@ function newViewDigest(message: NewView): Hash {
   return hashOf("new-view", writer.finish());
 }
 
-function newViewObligations(
-  network: NetworkContext,
-  windows: Windows,
-  message: NewView,
-): readonly Obligation[] | null {
+function newViewObligations(network: NetworkContext, windows: Windows, message: NewView): readonly Obligation[] | null {
   const proofs = message.viewChanges.map(({ proof }) => proof);
   if (!hasDistinctSigners(network.set, proofs, network.set.quorum)) return null;
   const obligations: Obligation[] = [];

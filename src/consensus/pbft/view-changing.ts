@@ -21,7 +21,6 @@ export function startViewChange(replica: Replica, target: View): void {
   replica.view = target;
   replica.active = false;
   replica.assigned = new Map();
-  replica.proposed.clear();
   for (const slot of replica.slots.values()) slot.onNewView();
   replica.timeout.onFailure();
   replica.cancelTimer("new-view");
@@ -51,12 +50,15 @@ export function onViewChange(replica: Replica, signed: Signed<ViewChange>, at: I
 /** The leader-to-be: with a quorum of view changes it makes the new view. The others: they give it its time. */
 export function maybeNewView(replica: Replica, at: Instant): void {
   if (replica.active) return;
-  const matching = [...replica.viewChanges.values()]
+  const leaving = [...replica.viewChanges.values()].filter(({ message }) => message.view >= replica.view);
+  if (leaving.length < replica.set.quorum) return;
+  // §4.5.2: the timer for the new leader starts when a quorum wants the view, not before. Who wants a higher one counts:
+  // only its newest request is kept and sent again, so replicas one view apart would wait for each other for ever.
+  if (!replica.timers.has("new-view")) replica.setTimer("new-view", at.nowMs + replica.timeout.currentMs());
+  const matching = leaving
     .filter(({ message }) => message.view === replica.view)
     .sort((left, right) => left.proof.seal.signer - right.proof.seal.signer);
   if (matching.length < replica.set.quorum) return;
-  // §4.5.2: the timer for the new leader starts when a quorum wants the view, not before.
-  if (!replica.timers.has("new-view")) replica.setTimer("new-view", at.nowMs + replica.timeout.currentMs());
   if (!replica.leads || replica.ownNewView?.view === replica.view) return;
   const message: NewView = {
     kind: "new-view",
@@ -85,7 +87,7 @@ export function onNewView(replica: Replica, signed: Signed<NewView>, at: Instant
   replica.newView = signed;
   replica.ownViewChange = null;
   replica.assigned = plan.assigned;
-  replica.proposed.clear();
+  replica.floor = plan.stable?.sequence ?? (0 as Sequence);
   for (const slot of replica.slots.values()) slot.onNewView();
   if (plan.stable !== null) learnCheckpoint(replica, plan.stable);
   replica.emit({ kind: "persist", writes: [writeView({ view: message.view, active: true }), writeNewView(signed)] });
