@@ -65,8 +65,11 @@ export class Connection {
     this.#connectedSinceMs = options.clock.nowMs();
     const onError = (error: unknown): void => this.#end(`a lane failed: ${String(error)}`);
     this.#senders = {
-      consensus: new LaneSender(this.#session, "consensus", onError),
-      dissemination: new LaneSender(this.#session, "dissemination", onError),
+      consensus: new LaneSender(this.#session, "consensus", {
+        onError,
+        nudge: () => this.#senders.dissemination.keepAlive(),
+      }),
+      dissemination: new LaneSender(this.#session, "dissemination", { onError, nudge: this.#nudge }),
     };
     const nowMs = options.clock.monotonicMs();
     this.#bucket =
@@ -79,6 +82,9 @@ export class Connection {
     );
     this.#keepAlive();
   }
+
+  /** See `stream-writer.ts`. */
+  readonly #nudge = (): void => this.#senders.consensus.keepAlive();
 
   get isClosed(): boolean {
     return this.#closed;
@@ -97,7 +103,7 @@ export class Connection {
   async request(body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     if (this.#closed) throw new TransportError("not-connected", "the peer is not connected");
     this.#metrics.onSent("request", body.length);
-    const response = await ask(this.#session, body, timeoutMs, this.#clock);
+    const response = await ask(this.#session, body, { timeoutMs, clock: this.#clock, nudge: this.#nudge });
     this.#metrics.onReceived("request", response.length);
     return response;
   }
@@ -181,7 +187,7 @@ export class Connection {
       return;
     }
     this.#questions += 1;
-    answer(stream, this.#clock, async (body) => {
+    answer(stream, { clock: this.#clock, nudge: this.#nudge }, async (body) => {
       await this.#pace(body.length);
       this.#metrics.onReceived("request", body.length);
       const response = await this.#handler.onRequest(this.identity.nodeId, body);

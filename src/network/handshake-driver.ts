@@ -41,7 +41,7 @@ export async function performHandshake(
   crypto: HandshakeCrypto,
 ): Promise<PeerIdentity> {
   const machine = new Handshake(options);
-  const writer = new StreamWriter(stream);
+  const writer = new StreamWriter(stream, () => undefined);
   const outcome = Promise.withResolvers<PeerIdentity>();
   let sending = Promise.resolve();
   const perform = (effects: readonly HandshakeEffect[]): void => {

@@ -14,6 +14,7 @@ export class LaneSender {
   readonly #session: QuicSession;
   readonly #lane: Lane;
   readonly #onError: (error: unknown) => void;
+  readonly #nudge: () => void;
   readonly #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #pumping = false;
@@ -21,10 +22,15 @@ export class LaneSender {
   #writer: StreamWriter | null = null;
   #closed = false;
 
-  constructor(session: QuicSession, lane: Lane, onError: (error: unknown) => void) {
+  constructor(
+    session: QuicSession,
+    lane: Lane,
+    hooks: { readonly onError: (error: unknown) => void; readonly nudge: () => void },
+  ) {
     this.#session = session;
     this.#lane = lane;
-    this.#onError = onError;
+    this.#onError = hooks.onError;
+    this.#nudge = hooks.nudge;
   }
 
   get queuedBytes(): number {
@@ -87,7 +93,7 @@ export class LaneSender {
     });
     stream.onerror = (error) => this.#onError(error);
     stream.closed.catch(() => undefined);
-    const writer = new StreamWriter(stream);
+    const writer = new StreamWriter(stream, this.#nudge);
     await writer.write(Uint8Array.of(LANE_BYTES[this.#lane]));
     return writer;
   }

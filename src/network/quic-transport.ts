@@ -177,6 +177,8 @@ class QuicTransportImpl implements QuicTransport {
       alpn: ALPN,
       groups: GROUPS,
       servername: "cretoai",
+      // A socket of its own: a dead session slows down those that share its endpoint (see `stream-writer.ts`).
+      reuseEndpoint: false,
       keylog: true,
       // The certificate is self-signed and proves nothing; identity is proved by the handshake inside.
       verifyPeer: "manual",

@@ -15,8 +15,7 @@ const FAILED = 1;
 export async function ask(
   session: QuicSession,
   body: Uint8Array,
-  timeoutMs: number,
-  clock: Clock,
+  { timeoutMs, clock, nudge }: { readonly timeoutMs: number; readonly clock: Clock; readonly nudge: () => void },
 ): Promise<Uint8Array> {
   if (body.length > MESSAGE_BYTES_MAX) throw new TransportError("too-large", `a question of ${body.length} bytes`);
   let stream: QuicStream;
@@ -33,7 +32,7 @@ export async function ask(
     stream.destroy();
   });
   try {
-    const writer = new StreamWriter(stream);
+    const writer = new StreamWriter(stream, nudge);
     await writer.write(messageHeader(body.length));
     if (body.length > 0) await writer.write(body);
     writer.end();
@@ -52,13 +51,13 @@ export async function ask(
 /** Answers the question on a stream that the peer opened; the peer learns that it failed, never why. */
 export async function answer(
   stream: QuicStream,
-  clock: Clock,
+  { clock, nudge }: { readonly clock: Clock; readonly nudge: () => void },
   respond: (body: Uint8Array) => Promise<Uint8Array>,
 ): Promise<void> {
   const cancel = clock.setTimer(clock.monotonicMs() + FIRST_BYTE_TIMEOUT_MS, () => stream.destroy());
   try {
     const body = await readOne(stream, MESSAGE_BYTES_MAX);
-    const writer = new StreamWriter(stream);
+    const writer = new StreamWriter(stream, nudge);
     let response: Uint8Array;
     try {
       response = await respond(body);
