@@ -2,15 +2,19 @@
 const { spawn } = require("node:child_process");
 const { bunPath } = require("./bun-path.cjs");
 
-/** Runs Bun in place of this process, as nearly as Node allows: same input and output, signals, exit status. */
-function runBun(args) {
-  let binary;
+/** Bun's binary; without one a message and exit status 1 instead of a stack trace. */
+function bunPathOrExit() {
   try {
-    binary = bunPath();
+    return bunPath();
   } catch (error) {
     console.error(`cretoai: ${error.message}`);
     process.exit(1);
   }
+}
+
+/** Runs Bun in place of this process, as nearly as Node allows: same input and output, signals, exit status. */
+function runBun(args) {
+  const binary = bunPathOrExit();
   // node:quic says that it is experimental; a user can do nothing about it.
   const child = spawn(binary, args, { stdio: "inherit", env: { ...process.env, NODE_NO_WARNINGS: "1" } });
   // Ctrl-C reaches the child by itself (one process group); the parent only must not go before it.
@@ -27,4 +31,4 @@ function runBun(args) {
   });
 }
 
-module.exports = { runBun };
+module.exports = { bunPathOrExit, runBun };
