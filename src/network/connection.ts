@@ -7,6 +7,8 @@ import { LANE_BYTES, LaneSender } from "./lane-sender.ts";
 import {
   FIRST_BYTE_TIMEOUT_MS,
   KEEP_ALIVE_MS,
+  NUDGE_MS,
+  NUDGED_MS,
   OBSERVER_MESSAGES_BURST,
   OBSERVER_MESSAGES_PER_SECOND,
   QUESTIONS_AT_ONCE_MAX,
@@ -45,6 +47,8 @@ export class Connection {
   #questions = 0;
   #cancelKeepAlive: () => void = () => undefined;
   #closed = false;
+  #nudging = false;
+  #lastFrameMs = 0;
 
   constructor(options: {
     readonly session: QuicSession;
@@ -83,7 +87,7 @@ export class Connection {
     this.#keepAlive();
   }
 
-  /** See `stream-writer.ts`. */
+  /** See `NUDGE_MS`. */
   readonly #nudge = (): void => this.#senders.consensus.keepAlive();
 
   get isClosed(): boolean {
@@ -97,6 +101,9 @@ export class Connection {
       return "queue-full";
     }
     this.#metrics.onSent(lane, frame.length);
+    this.#lastFrameMs = this.#clock.monotonicMs();
+    // A dialed session has its endpoint, and so its timer, to itself.
+    if (this.direction === "inbound" && !this.#nudging) this.#keepNudging();
     return "queued";
   }
 
@@ -204,6 +211,18 @@ export class Connection {
   async #pace(bytes: number): Promise<void> {
     const pauseMs = this.#bucket.take(this.role === "validator" ? bytes : 1, this.#clock.monotonicMs());
     if (pauseMs > 1) await this.#delay(pauseMs);
+  }
+
+  #keepNudging(): void {
+    this.#nudging = true;
+    this.#clock.setTimer(this.#clock.monotonicMs() + NUDGE_MS, () => {
+      this.#nudging = false;
+      if (this.#closed) return;
+      const quietMs = this.#clock.monotonicMs() - this.#lastFrameMs;
+      if (quietMs > NUDGED_MS) return;
+      if (quietMs > NUDGE_MS) this.#nudge();
+      this.#keepNudging();
+    });
   }
 
   #keepAlive(): void {

@@ -177,7 +177,7 @@ class QuicTransportImpl implements QuicTransport {
       alpn: ALPN,
       groups: GROUPS,
       servername: "cretoai",
-      // A socket of its own: a dead session slows down those that share its endpoint (see `stream-writer.ts`).
+      // A socket of its own: a dead session slows down those that share its endpoint (see `NUDGE_MS`).
       reuseEndpoint: false,
       keylog: true,
       // The certificate is self-signed and proves nothing; identity is proved by the handshake inside.

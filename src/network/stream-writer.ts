@@ -1,4 +1,5 @@
 import type { QuicStream } from "node:quic";
+import { NUDGE_MS } from "./limits.ts";
 
 /** The part of node's stream writer that we use; its drain protocol is a symbol that node:stream/iter would export. */
 interface BufferedWriter {
@@ -7,14 +8,6 @@ interface BufferedWriter {
 }
 
 const DRAIN = Symbol.for("Stream.drainableProtocol");
-
-/**
- * How often a full stream calls for a nudge of its session. Sessions that share an endpoint share one timer in Bun 1.4.5, and
- * a session whose peer died keeps it to itself: the others' pacing and retransmission then wait, for up to the idle time-out,
- * until something else is written to them. Measured: 120 KB frames stood still for 5 s after a kill -9 of a third node; with
- * a nudge every 20 ms they take 2 to 16 ms.
- */
-const NUDGE_MS = 20;
 
 /**
  * Writes in order to one QUIC stream and waits where it is full. `writeSync` answers false when nothing was taken; `write`

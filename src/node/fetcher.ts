@@ -52,11 +52,12 @@ export class Fetcher {
     this.#ports = ports;
   }
 
+  /** One name in `from` is a proposer, whose bundles may be on their way; several are holders of what is committed. */
   async fetchBundles(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
     let missing = this.#claim(digests);
     const claimed = missing;
     try {
-      await this.#ports.delay(GRACE_MS);
+      if (from.length === 1) await this.#ports.delay(GRACE_MS);
       missing = await this.#takeLocal(missing.filter((digest) => !this.#ports.isHeld(digest)));
       for (const peer of this.#candidates(from)) {
         while (missing.length > 0) {
