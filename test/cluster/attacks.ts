@@ -1,6 +1,7 @@
 import type { Effect, Engine, EngineEvent } from "../../src/consensus/engine.ts";
 import type { NewView, PbftMessage, PrePrepare, ViewChange } from "../../src/consensus/pbft/messages.ts";
 import { batchDigest } from "../../src/dag/batch.ts";
+import { present } from "../../src/lib/assert.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
 import type { Signed } from "../../src/membership/seal.ts";
@@ -21,7 +22,8 @@ export type AttackName =
   | "lie"
   | "replay"
   | "censor"
-  | "crawl";
+  | "crawl"
+  | "propose-anywhere";
 
 const NAMES: readonly AttackName[] = [
   "equivocate",
@@ -34,6 +36,7 @@ const NAMES: readonly AttackName[] = [
   "replay",
   "censor",
   "crawl",
+  "propose-anywhere",
 ];
 
 /** Attackers that answer each other go on for ever; they stop when this many packets are on their way. */
@@ -174,6 +177,21 @@ const EDITORS: Readonly<Record<AttackName, (scene: Scene) => Edit>> = {
       return [{ kind: "broadcast", message: { ...effect.message, batch: allowed, digest: batchDigest(allowed) } }];
     };
   },
+  "propose-anywhere":
+    ({ random, host }) =>
+    (effect, event) => {
+      if (!isEnd(effect) || event.kind !== "message" || random.chance(0.8) || host.cluster.sent > SENT_MAX)
+        return [effect];
+      const { view, leader, executed } = present(host.engine, "a running engine").status();
+      if (leader !== host.self) return [effect];
+      const sequence = Math.max(1, executed + random.between(-8, 8)) as Sequence;
+      const batch = { timestampMs: host.now().wallMs + random.below(3), bundles: [] };
+      const message: PbftMessage = { kind: "pre-prepare", view, sequence, digest: batchDigest(batch), batch };
+      return [
+        effect,
+        ...everybody(host).flatMap((to): PbftEffect[] => (random.chance(0.7) ? [{ kind: "send", to, message }] : [])),
+      ];
+    },
   /** Leads just fast enough to look alive: proposals with nothing in them. */
   crawl:
     ({ host }) =>
@@ -195,14 +213,7 @@ function twoNewViews({ random, network, host }: Scene, forged: boolean): Edit {
     if (effect.kind !== "broadcast" || effect.message.kind !== "new-view") return [effect];
     const { message } = effect;
     const versions: NewView[] = [message];
-    if (forged)
-      versions.push({
-        ...message,
-        viewChanges: message.viewChanges.map(({ proof, message: inner }) => ({
-          proof,
-          message: { ...inner, prepared: [], stable: null },
-        })),
-      });
+    if (forged) versions.push(forgedNewView(message));
     const own: ViewChange = { kind: "view-change", view: message.view, stable: null, prepared: [] };
     const [proof] = prove(network, host.self, [
       statementDigest(network, {
@@ -221,6 +232,16 @@ function twoNewViews({ random, network, host }: Scene, forged: boolean): Edit {
     }
     return everybody(host).map((to) => ({ kind: "send", to, message: random.pick(versions) }));
   };
+}
+
+/** What others signed, rewritten: every place that they prepared holds something else. */
+function forgedNewView(message: NewView): NewView {
+  const digest = batchDigest({ timestampMs: 6, bundles: [] });
+  const viewChanges = message.viewChanges.map(({ proof, message: inner }) => {
+    const prepared = inner.prepared.map((certificate) => ({ ...certificate, digest }));
+    return { proof, message: { ...inner, prepared } };
+  });
+  return { ...message, viewChanges };
 }
 
 function digestOfViewChange(host: Host, message: ViewChange): Hash {

@@ -1,4 +1,5 @@
 import type { Engine } from "../../src/consensus/engine.ts";
+import type { TimeoutLimits } from "../../src/consensus/pbft/timeouts.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
@@ -10,6 +11,7 @@ import { Violation } from "./invariants.ts";
 import { pbftOf } from "./pbft-host.ts";
 import { Random } from "./random.ts";
 import { networkOf } from "./signing.ts";
+import { HASTY_TIMEOUTS, TIMEOUTS } from "./timing.ts";
 
 export interface RunOptions {
   readonly seed: number;
@@ -39,6 +41,10 @@ const CHAOS_MS = 6_000;
 /** After the faults everything must be executed everywhere, and all be quiet, within this time. */
 const SETTLE_MS = 60_000;
 
+/** Beside the variant tags of messages, 0 to 5. */
+const BUNDLE = 6;
+const STATUS = 7;
+
 /** One run of a whole cluster, chosen by its seed: faults first, then calm. */
 export function runSeed(options: RunOptions): RunResult {
   const { seed, count } = options;
@@ -65,11 +71,13 @@ export function runSeed(options: RunOptions): RunResult {
   }
   let verdict: RunResult["verdict"] = "pass";
   let detail = [...plan.attacks].map(([self, { name }]) => `${self}:${name}`).join(" ");
+  cluster.timeouts = plan.timeouts;
+  cluster.weather = plan.weather;
   try {
     scheduleWork(cluster, plan);
     scheduleFaults(cluster, plan);
+    scheduleLosses(cluster, plan);
     cluster.start();
-    cluster.weather = plan.weather;
     cluster.run(CHAOS_MS);
     cluster.heal();
     const quiet = cluster.runUntilQuiet(CHAOS_MS + SETTLE_MS);
@@ -99,7 +107,9 @@ interface Plan {
   readonly random: Random;
   readonly weather: Weather;
   readonly attacks: ReadonlyMap<ValidatorIndex, Attack>;
+  readonly timeouts: TimeoutLimits;
   readonly bundles: number;
+  readonly losses: number;
   readonly crashes: number;
   readonly blackouts: number;
   readonly partitions: number;
@@ -122,7 +132,9 @@ function planOf({ seed, count, byzantine, attacks }: RunOptions): Plan {
       duplication: random.pick([0, 0, 0.1]),
     },
     attacks: new Map(chosen.map((self) => [self, attackOf(random, network, attacks)])),
+    timeouts: random.pick([TIMEOUTS, HASTY_TIMEOUTS]),
     bundles: random.pick([4, 12, 30]),
+    losses: random.pick([0, 2, 8]),
     crashes: random.pick([0, 0, 1, 3, 6]),
     blackouts: random.pick([0, 0, 0, 1, 2]),
     partitions: random.pick([0, 0, 1, 3]),
@@ -167,6 +179,26 @@ function scheduleFaults(cluster: Cluster, plan: Plan): void {
     schedule.at(at, () => cluster.partition(sides));
     schedule.at(at + random.pick([100, 700, 2_000]), () => cluster.partition(sides.map(() => 0)));
   }
+}
+
+/** Kinds of messages that get lost between some replicas for a while: what chance alone would hardly ever choose. */
+function scheduleLosses(cluster: Cluster, plan: Plan): void {
+  const { random } = plan;
+  const rules = Array.from({ length: plan.losses }, () => ({
+    fromMs: random.between(0, CHAOS_MS),
+    lengthMs: random.pick([50, 300, 1_500]),
+    kinds: random.shuffled([0, 1, 2, 3, 4, 5, BUNDLE, STATUS]).slice(0, random.between(1, 3)),
+    senders: cluster.hosts.map(() => random.chance(0.6)),
+    receivers: cluster.hosts.map(() => random.chance(0.6)),
+  }));
+  cluster.passes = (from, to, packet) => {
+    const { nowMs } = cluster.schedule;
+    const kind = packet.kind === "message" ? (packet.body[0] ?? 0) : packet.kind === "bundle" ? BUNDLE : STATUS;
+    return !rules.some(({ fromMs, lengthMs, kinds, senders, receivers }) => {
+      if (nowMs < fromMs || nowMs > fromMs + lengthMs) return false;
+      return kinds.includes(kind) && senders[from] === true && receivers[to] === true;
+    });
+  };
 }
 
 function describe(cluster: Cluster): string {

@@ -1,4 +1,5 @@
 import type { Effect } from "../../src/consensus/engine.ts";
+import type { TimeoutLimits } from "../../src/consensus/pbft/timeouts.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import { present } from "../../src/lib/assert.ts";
 import type { Hash } from "../../src/lib/hash.ts";
@@ -11,6 +12,7 @@ import { Invariants, Violation } from "./invariants.ts";
 import type { Packet } from "./packet.ts";
 import { Random } from "./random.ts";
 import { Schedule } from "./schedule.ts";
+import { TIMEOUTS } from "./timing.ts";
 
 /** How the links of a run behave; times in milliseconds. */
 export interface Weather {
@@ -49,6 +51,7 @@ export class Cluster {
   /** Vertices that correct replicas took in: all of them must be executed everywhere in the end. */
   readonly submitted: Hash[] = [];
   weather: Weather = CALM;
+  timeouts: TimeoutLimits = TIMEOUTS;
   /** Steps of all engines. */
   events = 0;
   sent = 0;
@@ -112,7 +115,8 @@ export class Cluster {
   send(from: ValidatorIndex, to: ValidatorIndex, packet: Packet): void {
     this.sent += 1;
     const { random, weather } = this;
-    if (!this.reaches(from, to) || !this.passes(from, to, packet)) return;
+    if (!this.reaches(from, to)) return;
+    if (!this.passes(from, to, packet)) return this.#break(from, to);
     if (weather.loss > 0 && random.chance(weather.loss)) return this.#break(from, to);
     this.#carry(from, to, packet);
     if (weather.duplication > 0 && random.chance(weather.duplication)) this.#carry(from, to, packet);

@@ -3,14 +3,11 @@ import { restore } from "../../src/consensus/pbft/durable.ts";
 import { PbftEngine } from "../../src/consensus/pbft/engine.ts";
 import type { Windows } from "../../src/consensus/pbft/limits.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
-import type { TimeoutLimits } from "../../src/consensus/pbft/timeouts.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
 import type { Host } from "./host.ts";
 
 /** Small windows: a few places, and checkpoints, truncation and watermarks all take part in every run. */
 export const SMALL_WINDOWS: Windows = { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 };
-
-export const TIMEOUTS: TimeoutLimits = { floorMs: 150, initialMs: 300, capMs: 3_000 };
 
 /** The engine of one life, from what the disk of the host holds. */
 export function pbftOf(
@@ -22,7 +19,7 @@ export function pbftOf(
     network,
     self: host.self,
     lanes: host.lanes,
-    timeouts: TIMEOUTS,
+    timeouts: host.cluster.timeouts,
     windows,
     executed: host.disk.execution.sequence,
     restored: restore(host.disk.engineRows()),

@@ -33,7 +33,7 @@ import { type Phase, type Statement, statementDigest } from "../../src/membershi
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
 import { execute, executionStateDigest } from "../../src/replication/executor.ts";
 import { Disk } from "./disk.ts";
-import { TIMEOUTS } from "./pbft-host.ts";
+import { TIMEOUTS } from "./timing.ts";
 import { allHold, networkOf, prove } from "./signing.ts";
 
 type PbftEffect = Effect<PbftMessage>;

@@ -182,7 +182,7 @@ function onCommitted(replica: Replica, slot: Slot, at: Instant): void {
 /** Content and every body. */
 function isHeld(replica: Replica, digest: Hash): boolean {
   const batch = replica.batches.get(digest);
-  return batch !== undefined && batch.bundles.every((bundle) => replica.lanes.has(bundle));
+  return batch?.bundles.every((bundle) => replica.lanes.has(bundle)) ?? false;
 }
 
 function fetchMissing(replica: Replica, digest: Hash, from: readonly ValidatorIndex[]): void {

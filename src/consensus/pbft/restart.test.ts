@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { batchOf, commit, prepare, prePrepare, Solo } from "../../../test/cluster/solo.ts";
-import { SMALL_WINDOWS, TIMEOUTS } from "../../../test/cluster/pbft-host.ts";
+import { SMALL_WINDOWS } from "../../../test/cluster/pbft-host.ts";
+import { TIMEOUTS } from "../../../test/cluster/timing.ts";
 import { type Batch, batchDigest } from "../../dag/batch.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
 import { present } from "../../lib/assert.ts";
