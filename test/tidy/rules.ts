@@ -58,6 +58,15 @@ function layerFault(file: string, target: string): string | null {
   return ADAPTERS.includes(from) && to === "node" && !isPort ? "adapters know the node's ports only" : null;
 }
 
+/** Packages in pure code. One that brings its types along (`bun` does) would make clocks and sockets known names there. */
+export function packageFaults(modules: readonly Module[]): readonly string[] {
+  return modules
+    .filter(({ file, packages }) => PURE.includes(folderOf(file)) && !isTest(file) && packages.length > 0)
+    .map(
+      ({ file, packages }) => `${file} imports ${packages.join(", ")}: pure code uses this project's lower layers only`,
+    );
+}
+
 /** Engines never know each other. */
 function engineFault(file: string, target: string): string | null {
   const engine = (path: string): string | null => /^src\/consensus\/([^/]+)\//.exec(path)?.[1] ?? null;

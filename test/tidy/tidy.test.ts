@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { filesOf, parseModule, readModules, readText, withoutComments } from "./modules.ts";
-import { cycles, isTest, layerFaults, wordFaults } from "./rules.ts";
+import { cycles, isTest, layerFaults, packageFaults, wordFaults } from "./rules.ts";
 
 const LINES_MAX = 400;
 const modules = await readModules("src/**/*.ts");
@@ -15,6 +15,10 @@ describe("the project's own lint", () => {
 
   test("imports point downwards, and adapters know ports only", () => {
     expect(layerFaults(modules)).toEqual([]);
+  });
+
+  test("pure code imports no package", () => {
+    expect(packageFaults(modules)).toEqual([]);
   });
 
   test("no imports go in a circle", () => {
@@ -63,6 +67,23 @@ describe("the lint notices", () => {
   test("an engine that looks into another engine", () => {
     const fault = one("src/consensus/hotstuff/a.ts", 'import { x } from "../pbft/slot.ts";');
     expect(layerFaults(fault)).toHaveLength(1);
+  });
+
+  test("a package in pure code, but not in its tests", () => {
+    expect(packageFaults(one("src/dag/a.ts", 'import type { Server } from "bun";'))).toHaveLength(1);
+    expect(packageFaults(one("src/dag/a.test.ts", 'import { test } from "bun:test";'))).toEqual([]);
+    expect(packageFaults(one("src/api/a.ts", 'import { z } from "zod";'))).toEqual([]);
+  });
+
+  test("consensus and replication that know each other", () => {
+    expect(layerFaults(one("src/consensus/a.ts", 'import { x } from "../replication/b.ts";'))).toHaveLength(1);
+    expect(layerFaults(one("src/replication/a.ts", 'import { x } from "../consensus/engine.ts";'))).toHaveLength(1);
+  });
+
+  test("an adapter in the node, except in its wiring", () => {
+    const text = 'import { x } from "../storage/limits.ts";';
+    expect(layerFaults(one("src/node/loop.ts", text))).toHaveLength(1);
+    expect(layerFaults(one("src/node/start.ts", text))).toEqual([]);
   });
 
   test("a circle of two", () => {
