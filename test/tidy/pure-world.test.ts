@@ -9,9 +9,9 @@ const ROOT = join(import.meta.dirname, "../..");
 function complaints(code: string): string {
   const folder = mkdtempSync(join(tmpdir(), "cretoai-pure-"));
   try {
-    writeFileSync(join(folder, "sample.ts"), code);
+    writeFileSync(join(folder, "sample.mts"), code);
     const pure = ["lib", "codec", "membership", "dag", "consensus", "replication", "peering"];
-    const include = ["sample.ts", ...pure.map((name) => join(ROOT, "src", name))];
+    const include = ["sample.mts", ...pure.map((name) => join(ROOT, "src", name))];
     writeFileSync(
       join(folder, "tsconfig.json"),
       JSON.stringify({ extends: join(ROOT, "tsconfig.pure.json"), include }),
