@@ -7,21 +7,9 @@ import type { Epoch } from "../../src/membership/ids.ts";
 import { type NetworkContext, ValidatorSet } from "../../src/membership/validator-set.ts";
 import { ConsensusNode } from "../../src/node/consensus-node.ts";
 import type { LoopObserver } from "../../src/node/observer.ts";
-import type { Clock, Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../../src/node/ports.ts";
+import type { Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../../src/node/ports.ts";
+import { systemClock } from "../../src/node/system-clock.ts";
 import { MemoryDatabase, MemoryDisk } from "../../src/storage/memory-database.ts";
-
-/** Real clock, for tests of the loop that await events. */
-export const clock: Clock = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  setTimer: (atMs, callback) => {
-    const timer = setTimeout(callback, Math.max(0, atMs - performance.now()));
-    return () => clearTimeout(timer);
-  },
-  defer: (callback) => {
-    setImmediate(callback);
-  },
-};
 
 /** Connects transports inside one process; frames cross as copied bytes, in order. */
 export class Switchboard {
@@ -168,7 +156,7 @@ export class LocalCluster {
       transport: new LocalTransport(keys.nodeId, this.board),
       signer: keys,
       verifier: ring,
-      clock,
+      clock: systemClock,
       observer,
       timeouts: { floorMs: 1_000, initialMs: 2_000, capMs: 10_000 },
       limits: { payloadBytesMax: 1024, pendingVerticesMax: 10_000, submissionVerticesMax: 10_000 },
