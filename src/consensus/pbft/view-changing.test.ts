@@ -245,6 +245,20 @@ describe("section 4.4: the new view", () => {
     expect(solo.said("pre-prepare").length).toBe(1);
   });
 
+  test("a new-view message shows each signature once, though the view changes in it came in different messages", () => {
+    const solo = new Solo({ count: 10, windows: { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 } });
+    const digest = batchDigest({ timestampMs: 1, bundles: [] });
+    for (const from of solo.network.set.indices()) {
+      const prepared = Array.from({ length: 10 }, (_, at) => solo.certificate(0, at + 1, digest));
+      if (from !== solo.self) solo.deliver(from, solo.viewChange(1, prepared));
+    }
+    const [message] = solo.said("new-view");
+    if (message === undefined) throw new Error("a new view");
+    const seals = solo.engine.wire.encode(message).length / 4_634;
+    expect(Math.floor(seals)).toBeLessThan(7 * 10 + 7 + 12);
+    expect(solo.engine.status()).toMatchObject({ view: 1, active: true });
+  });
+
   test("a replica that missed the new-view message gets it from any peer in that view", () => {
     const solo = new Solo();
     for (const from of [0, 2, 3]) solo.deliver(from, solo.viewChange(1));

@@ -7,6 +7,7 @@ import type { NewView, PreparedCertificate, ViewChange } from "./messages.ts";
 import { planNewView } from "./new-view.ts";
 import { type Instant, maybePropose, sayPrePrepare } from "./normal-case.ts";
 import type { Replica } from "./replica.ts";
+import { withSharedSeals } from "./shared-seals.ts";
 
 /**
  * View changes, Castro & Liskov 1999, §4.4, and the liveness rules of §4.5.2.
@@ -63,7 +64,7 @@ export function maybeNewView(replica: Replica, at: Instant): void {
   const message: NewView = {
     kind: "new-view",
     view: replica.view,
-    viewChanges: matching.slice(0, replica.set.quorum),
+    viewChanges: withSharedSeals(matching.slice(0, replica.set.quorum)),
   };
   replica.ownNewView = message;
   // A leader that comes back must not send another new-view message for this view.
