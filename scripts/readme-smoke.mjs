@@ -1,0 +1,99 @@
+// Runs what the README tells a user to run, on ports and in a folder of its own, and ends with a count.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const launcher = join(root, "bin", "cretoai-node");
+const folder = mkdtempSync(join(tmpdir(), "cretoai-readme-"));
+let passed = 0;
+let failed = 0;
+
+function check(name, ok, detail = "") {
+  if (ok) passed += 1;
+  else failed += 1;
+  console.log(`${ok ? "ok    " : "FAILED"}  ${name}${ok ? "" : ` ${detail}`}`);
+}
+
+function run(args, input = null) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [launcher, ...args], { stdio: [input === null ? "ignore" : "pipe", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    if (input !== null) child.stdin.end(input);
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** A base port whose next hundred are probably free: the one asked for is. */
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(Math.min(port, 65_000)));
+    });
+  });
+}
+
+const base = await freePort();
+const data = join(folder, "cluster");
+const cluster = spawn(process.execPath, [launcher, "cluster", "--data", data, "--base-port", String(base)], {
+  stdio: ["ignore", "pipe", "inherit"],
+});
+let shown = "";
+const settled = new Promise((resolve) => {
+  cluster.stdout.on("data", (chunk) => {
+    shown += chunk;
+    if (shown.includes("runs until Ctrl-C")) resolve();
+  });
+  cluster.on("close", resolve);
+});
+const ended = new Promise((resolve) => {
+  cluster.on("close", (code) => resolve(code));
+});
+const limit = setTimeout(() => cluster.kill("SIGTERM"), 120_000);
+await settled;
+const api = `http://127.0.0.1:${base + 1}`;
+const call = async (path, init) => {
+  const response = await fetch(api + path, init).catch((error) => ({ status: 0, json: () => ({ error: String(error) }) }));
+  return { status: response.status, body: await response.json() };
+};
+const first = await call("/v1/vertices?wait=finalized", { method: "POST", body: "hello" });
+check("curl -d hello …?wait=finalized", first.status === 200 && first.body.finalized === true, JSON.stringify(first));
+const json = await call("/v1/vertices", {
+  method: "POST",
+  headers: { "content-type": "application/json" },
+  body: '{"payload":"aGVsbG8="}',
+});
+check("JSON with base64 is accepted", json.status === 202 && /^[0-9a-f]{64}$/.test(json.body.hash), JSON.stringify(json));
+const order = await call("/v1/finalized?from=1&limit=10");
+check("the total order", order.body.items?.length === 10 && order.body.items[0].sequence === 1);
+const status = await call("/v1/status");
+check("status", status.body.validators === 4 && status.body.quorum === 3 && status.body.peers === 3, JSON.stringify(status.body));
+check("the sample transactions are final", status.body.lastSequence >= 1_000, String(status.body.lastSequence));
+const submitted = await run(["submit", "--url", api, "hello again"]);
+check("cretoai-node submit", submitted.code === 0, submitted.stderr);
+const config = join(data, "node-1", "node.toml");
+check("cretoai-node health", (await run(["health", "--config", config])).code === 0);
+cluster.kill("SIGTERM");
+clearTimeout(limit);
+check("the cluster stops cleanly", (await ended) === 0 && shown.includes("Stopped."), shown.slice(-300));
+
+const resumed = await run(["cluster", "--data", data, "--no-sample", "--exit-when-done"], "one\ntwo\n");
+check("it resumes and takes piped lines", resumed.code === 0 && resumed.stdout.includes("Resuming 4"), resumed.stdout.slice(-300));
+const net = await run(["testnet", "--validators", "4", "--output", join(folder, "net"), "--base-port", "0"]);
+check("cretoai-node testnet", net.code === 0, net.stderr);
+check("cretoai-node --help", (await run(["--help"])).code === 0);
+rmSync(folder, { recursive: true, force: true });
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
