@@ -7,7 +7,7 @@ import type { NetworkContext } from "../membership/validator-set.ts";
 import type { Verifier } from "./ports.ts";
 
 /** Seals that were verified lately. A seal recurs: on both lanes, in every vote of its turn, in certificates. */
-const VERIFIED_SEALS_MAX = 8192;
+const VERIFIED_SEALS_MAX = 4096;
 
 /**
  * The only door to `Verified`. A seal is checked once: what is remembered is its root together with its very signature
@@ -62,11 +62,17 @@ export class SealVerification {
 
   #remember(key: string, seal: Seal): void {
     this.#verified.delete(key);
-    this.#verified.set(key, seal);
+    this.#verified.set(key, compact(seal));
     if (this.#verified.size <= VERIFIED_SEALS_MAX) return;
     const oldest = this.#verified.keys().next();
     if (oldest.done !== true) this.#verified.delete(oldest.value);
   }
+}
+
+/** A copy of its own: a decoded seal is a view that would keep its whole frame in memory. */
+function compact({ signer, leafCount, signature }: Seal): Seal {
+  const { mlDsa, ed25519 } = signature;
+  return { signer, leafCount, signature: { mlDsa: mlDsa.slice(), ed25519: ed25519?.slice() ?? null } };
 }
 
 function sameSeal(left: Seal, right: Seal): boolean {
