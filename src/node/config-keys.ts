@@ -6,16 +6,41 @@ export interface KeySpec<T> {
   /** What is allowed, in words for a person. */
   readonly allowed: string;
   readonly meaning: string;
+  /** What is said beside `allowed` to who wrote something else: why it is so, what there is instead. */
+  readonly advice?: string;
   /** The value as it is used; undefined where the given one is not allowed. */
   readonly read: (value: unknown) => T | undefined;
 }
 
-function text(fallback: string, meaning: string): KeySpec<string> {
+/** 0 to 65535. */
+const PORT_PATTERN = "(?:6553[0-5]|655[0-2]\\d|65[0-4]\\d\\d|6[0-4]\\d{3}|[1-5]\\d{4}|\\d{1,4})";
+
+interface TextRule {
+  readonly allowed: string;
+  readonly pattern: RegExp;
+}
+
+/** Labels of logs and metrics stay short. */
+const NAME: TextRule = { allowed: "a text of 1 to 128 characters", pattern: /^.{1,128}$/u };
+const PATH: TextRule = { allowed: "a path; relative to the folder of this file", pattern: /^[^\0]+$/ };
+const PATH_OR_EMPTY: TextRule = { allowed: `${PATH.allowed}; or empty`, pattern: /^[^\0]*$/ };
+const HOST: TextRule = {
+  allowed: "an IP address or a host name",
+  pattern: /^(?:[\w.-]+|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*)$/,
+};
+const LISTEN: TextRule = {
+  allowed: 'a host, or host and port: "0.0.0.0", "0.0.0.0:9001", "[::]:9001"',
+  pattern: new RegExp(String.raw`^(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::${PORT_PATTERN})?$`),
+};
+const URL_PATH: TextRule = { allowed: 'a path such as "/metrics"', pattern: /^\/[\w./-]*$/ };
+const VARIABLE: TextRule = { allowed: "the name of an environment variable", pattern: /^[A-Za-z_]\w*$/ };
+
+function text(fallback: string, { allowed, pattern }: TextRule, meaning: string): KeySpec<string> {
   return {
     default: fallback,
-    allowed: "a text",
+    allowed,
     meaning,
-    read: (value) => (typeof value === "string" && value.length > 0 ? value : undefined),
+    read: (value) => (typeof value === "string" && pattern.test(value) ? value : undefined),
   };
 }
 
@@ -39,11 +64,17 @@ function whole(fallback: number, range: { min: number; max: number }, meaning: s
   };
 }
 
-function oneOf<T extends string | number>(fallback: T, values: readonly T[], meaning: string): KeySpec<T> {
+function oneOf<T extends string | number>(
+  fallback: T,
+  values: readonly T[],
+  meaning: string,
+  advice?: string,
+): KeySpec<T> {
   return {
     default: fallback,
     allowed: values.map((value) => JSON.stringify(value)).join(" or "),
     meaning,
+    ...(advice === undefined ? {} : { advice }),
     read: (value) => values.find((allowed) => allowed === value),
   };
 }
@@ -63,25 +94,39 @@ function list(meaning: string, allowed: string, isItem: (item: string) => boolea
 
 const PORT = { min: 0, max: 65_535 };
 
+const ADDRESS = String.raw`(?<host>[^/:\s[\]]+|\[[0-9a-fA-F:.]+\]):(?<port>${PORT_PATTERN})`;
+
+/** `host:port`; an IPv6 address stands in brackets. */
+export const ADDRESS_PATTERN: RegExp = new RegExp(`^${ADDRESS}$`);
+
 /** `host:port`, or the multiaddr of the specification. */
-export const PEER_PATTERN =
-  /^(?:\/(?:ip4|ip6|dns|dns4|dns6)\/(?<maHost>[^/]+)\/udp\/(?<maPort>\d{1,5})\/quic(?:-v1)?(?:\/p2p\/(?<id>[0-9a-f]{64}))?|(?<host>[^/:]+|\[[0-9a-f:]+\]):(?<port>\d{1,5}))$/;
+export const PEER_PATTERN: RegExp = new RegExp(
+  String.raw`^(?:/(?:ip4|ip6|dns|dns4|dns6)/(?<maHost>[^/\s]+)/udp/(?<maPort>${PORT_PATTERN})/quic(?:-v1)?(?:/p2p/(?<id>[0-9a-f]{64}))?|${ADDRESS})$`,
+);
+
+const NO_FALLBACK = "another choice would be a downgrade";
 
 /** Every section and key of `node.toml`: those of the specification's document 3, and ours (`genesis`, limits, hosts). */
 export const CONFIG_KEYS = {
   node: {
-    id: text("cretoai-node", "a name for people, in logs and metrics; the identity is the key's"),
-    data_dir: text("./data", "folder of everything that the node keeps"),
+    id: text("cretoai-node", NAME, "a name for people, in logs and metrics; the identity is the key's"),
+    data_dir: text("./data", PATH, "folder of everything that the node keeps"),
     log_level: oneOf("info", ["debug", "info", "warn", "error"], "the least severe level that is logged"),
-    genesis: text("./genesis.json", "the network's genesis file"),
+    genesis: text("./genesis.json", PATH, "the network's genesis file"),
   },
   consensus: {
     algorithm: oneOf(
       "pbft",
       ["pbft", "bft"],
       "the engine; must be the genesis file's. `bft` is the specification's name for `pbft`",
+      "`hotstuff` and `avalanche` are not in this release",
     ),
-    quorum_threshold: oneOf(0.67, [0.67], "documentation only: the quorum is floor((n + f) / 2) + 1, never a ratio"),
+    quorum_threshold: oneOf(
+      0.67,
+      [0.67],
+      "documentation only: the quorum is computed, floor((n + f) / 2) + 1 with f = floor((n - 1) / 3), never a ratio",
+      "another ratio would either be ignored or be unsafe",
+    ),
     finality_timeout_ms: whole(
       500,
       { min: 50, max: 60_000 },
@@ -109,7 +154,11 @@ export const CONFIG_KEYS = {
     ),
   },
   network: {
-    listen_addr: text("0.0.0.0:9001", "the address of the QUIC socket; a port other than quic_port is refused"),
+    listen_addr: text(
+      "0.0.0.0:9001",
+      LISTEN,
+      "the address of the QUIC socket. Its port is quic_port: another one here is only warned about",
+    ),
     quic_port: whole(9001, PORT, "the UDP port of the QUIC socket; 0 takes a free one"),
     bootstrap_peers: list(
       "where other validators are, in place of the genesis file's addresses: `host:port` finds a validator of that address, `/p2p/<node id>` names one",
@@ -121,12 +170,12 @@ export const CONFIG_KEYS = {
     mdns_enabled: flag(false, "local discovery; not in this release, true is only warned about"),
     enable_nat_traversal: flag(false, "STUN and relays; not in this release, true is only warned about"),
     stun_servers: list("STUN servers; none is contacted unless it stands here", 'a list of "host:port"', (item) =>
-      /^.+:\d{1,5}$/.test(item),
+      ADDRESS_PATTERN.test(item),
     ),
   },
   storage: {
-    backend: oneOf("rocksdb", ["rocksdb"], "the storage engine"),
-    path: text("", "the database folder; empty: `db` in data_dir"),
+    backend: oneOf("rocksdb", ["rocksdb"], "the storage engine", "`sled` is not in this release"),
+    path: text("", PATH_OR_EMPTY, "the database folder; empty: `db` in data_dir"),
     cache_size_mb: whole(
       64,
       { min: 8, max: 65_536 },
@@ -138,29 +187,36 @@ export const CONFIG_KEYS = {
     enable_bloom_filters: flag(true, "bloom filters: faster answers for unknown hashes"),
   },
   crypto: {
-    signature_algorithm: oneOf("ml-dsa-87", ["ml-dsa-87"], "post-quantum signatures; there is no classical-only mode"),
+    signature_algorithm: oneOf(
+      "ml-dsa-87",
+      ["ml-dsa-87"],
+      "post-quantum signatures; there is no classical-only mode",
+      NO_FALLBACK,
+    ),
     kem_algorithm: oneOf(
       "ml-kem-768",
       ["ml-kem-768"],
       "the post-quantum half of the key exchange X25519MLKEM768; nothing else is negotiated",
+      NO_FALLBACK,
     ),
-    hash_algorithm: oneOf("blake3", ["blake3"], "hashes of vertices and statements"),
+    hash_algorithm: oneOf("blake3", ["blake3"], "hashes of vertices and statements", NO_FALLBACK),
     hybrid_mode: flag(true, "Ed25519 beside ML-DSA-87, both must verify; must be the genesis file's"),
-    key_path: text("./keys", "the key file, or the folder with `node.key.json`"),
+    key_path: text("./keys", PATH, "the key file, or the folder with `node.key.json`"),
     passphrase_env: text(
       "CRETOAI_PASSPHRASE",
+      VARIABLE,
       "the environment variable with the key file's passphrase, if it has one",
     ),
   },
   metrics: {
     enabled: flag(true, "Prometheus metrics over HTTP"),
-    host: text("127.0.0.1", "the address of the metrics server"),
+    host: text("127.0.0.1", HOST, "the address of the metrics server"),
     port: whole(9090, PORT, "its port; 0 takes a free one"),
-    endpoint: text("/metrics", "its path"),
+    endpoint: text("/metrics", URL_PATH, "its path"),
   },
   api: {
     http_enabled: flag(true, "the HTTP and WebSocket API"),
-    http_host: text("127.0.0.1", "its address; on another than loopback put authentication in front"),
+    http_host: text("127.0.0.1", HOST, "its address; on another than loopback put authentication in front"),
     http_port: whole(8080, PORT, "its port; 0 takes a free one"),
     cors_enabled: flag(false, "whether browsers of other origins may use it"),
     cors_origins: list(
@@ -173,7 +229,7 @@ export const CONFIG_KEYS = {
     enabled: flag(false, "scheduled backups; not in this release, true is only warned about"),
     interval_hours: whole(24, { min: 1, max: 8_760 }, "hours between backups"),
     retention_days: whole(30, { min: 1, max: 36_500 }, "days for which backups are kept"),
-    storage_type: oneOf("local", ["local"], "where backups go"),
-    path: text("", "the backup folder; empty: `backups` in data_dir"),
+    storage_type: oneOf("local", ["local"], "where backups go", "`s3` and `gcs` are not in this release"),
+    path: text("", PATH_OR_EMPTY, "the backup folder; empty: `backups` in data_dir"),
   },
 } as const;

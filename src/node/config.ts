@@ -3,6 +3,9 @@ import { dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { nearest } from "../lib/edit-distance.ts";
 import { CONFIG_KEYS, type KeySpec, PEER_PATTERN } from "./config-keys.ts";
+import { linesOfKeys } from "./config-lines.ts";
+
+type Table = Readonly<Record<string, unknown>>;
 
 type Sections = typeof CONFIG_KEYS;
 
@@ -39,8 +42,10 @@ const PATH_KEYS: readonly (readonly [section: keyof Sections, key: string])[] = 
   ["backup", "path"],
 ];
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** @throws ConfigError */
-export function loadConfig(file: string, environment: Readonly<Record<string, string | undefined>> = {}): NodeConfig {
+export function loadConfig(file: string, environment: Environment = {}): NodeConfig {
   let toml: string;
   try {
     toml = readFileSync(file, "utf8");
@@ -53,25 +58,26 @@ export function loadConfig(file: string, environment: Readonly<Record<string, st
 }
 
 /**
- * Relative paths are relative to the file. An environment variable `CRETOAI_<SECTION>_<KEY>` goes before the file's value.
+ * Relative paths are relative to the file. An environment variable `CRETOAI_<SECTION>_<KEY>` goes before the file's value,
+ * unless it is empty.
  * @throws ConfigError
  */
-export function parseConfig(
-  toml: string,
-  file: string,
-  environment: Readonly<Record<string, string | undefined>> = {},
-): NodeConfig {
+export function parseConfig(toml: string, file: string, environment: Environment = {}): NodeConfig {
   const document = parseToml(toml, file);
-  const problems = unknownNames(document);
+  const lines = linesOfKeys(toml);
+  const problems = unknownNames(document, lines);
   const values: Record<string, Record<string, unknown>> = {};
   for (const [section, keys] of Object.entries(CONFIG_KEYS)) {
-    const given = document[section];
-    const table = isTable(given) ? given : {};
+    const table = tableOf(document, section);
     const read: Record<string, unknown> = {};
-    for (const [key, spec] of Object.entries(keys)) {
-      const override = environment[`CRETOAI_${section}_${key}`.toUpperCase()];
-      const value = override === undefined ? table[key] : fromEnvironment(override);
-      read[key] = value === undefined ? spec.default : readKey(spec, value, `${section}.${key}`, problems);
+    for (const [key, spec] of Object.entries<KeySpec<unknown>>(keys)) {
+      const path = `${section}.${key}`;
+      const override = environment[variableOf(section, key)];
+      const given = Object.hasOwn(table, key) ? table[key] : undefined;
+      if (override !== undefined && override !== "")
+        read[key] = readVariable(spec, override, variableOf(section, key), problems);
+      else if (given === undefined) read[key] = spec.default;
+      else read[key] = readValue(spec, given, `${placeOf(lines, path)}${path}`, problems);
     }
     values[section] = read;
   }
@@ -79,53 +85,124 @@ export function parseConfig(
   if (problems.length > 0) throw new ConfigError("invalid", file, problems);
   resolvePaths(values, dirname(file));
   const config = { ...values, file } as unknown as NodeConfig;
-  return { ...config, warnings: warningsOf(config) };
+  return { ...config, warnings: [...warningsOf(config), ...unknownVariables(config, environment)] };
 }
 
-function readKey(spec: KeySpec<unknown>, value: unknown, path: string, problems: string[]): unknown {
+/** The environment variable that goes before a key. */
+export function variableOf(section: string, key: string): string {
+  return `CRETOAI_${section}_${key}`.toUpperCase();
+}
+
+function readValue(spec: KeySpec<unknown>, value: unknown, at: string, problems: string[]): unknown {
   const read = spec.read(value);
-  if (read === undefined) problems.push(`${path} is ${JSON.stringify(value)}, but must be ${spec.allowed}`);
+  if (read === undefined) {
+    const advice = spec.advice === undefined ? "" : ` (${spec.advice})`;
+    problems.push(`${at} is ${shown(value)}, but must be ${spec.allowed}${advice}`);
+  }
   return read;
 }
 
-function unknownNames(document: Readonly<Record<string, unknown>>): string[] {
+/** Variables are text: what the key takes of it as a TOML value, as it stands, or as a list with commas between. */
+function readVariable(spec: KeySpec<unknown>, text: string, variable: string, problems: string[]): unknown {
+  const items = text.split(",").map((item) => item.trim());
+  const readings = [tomlValue(text), text, items].map((reading) => spec.read(reading));
+  return readings.find((reading) => reading !== undefined) ?? readValue(spec, text, variable, problems);
+}
+
+function tomlValue(text: string): unknown {
+  try {
+    return parse(`value = ${text}`)["value"];
+  } catch {
+    return undefined;
+  }
+}
+
+function shown(value: unknown): string {
+  return typeof value === "number" ? String(value) : JSON.stringify(value);
+}
+
+function placeOf(lines: ReadonlyMap<string, number>, path: string): string {
+  const line = lines.get(path);
+  return line === undefined ? "" : `line ${line}: `;
+}
+
+function unknownNames(document: Table, lines: ReadonlyMap<string, number>): string[] {
   const problems: string[] = [];
   for (const [section, table] of Object.entries(document)) {
-    const keys: Readonly<Record<string, unknown>> | undefined = Reflect.get(CONFIG_KEYS, section);
-    if (keys === undefined) {
-      problems.push(`[${section}] is not a section${suggestion(section, Object.keys(CONFIG_KEYS))}`);
-    } else if (!isTable(table)) {
-      problems.push(`${section} must be a section: write [${section}]`);
-    } else {
-      for (const key of Object.keys(table)) {
-        if (!(key in keys)) problems.push(`${section}.${key} is not a key${suggestion(key, Object.keys(keys))}`);
+    const place = placeOf(lines, section);
+    if (!isSection(section)) {
+      const what = isTable(table) ? `[${section}] is not a section` : `${section} stands in no section`;
+      problems.push(`${place}${what}${suggestion(section, Object.keys(CONFIG_KEYS))}${homes(section)}`);
+    } else if (isTable(table)) {
+      const known = Object.keys(CONFIG_KEYS[section]);
+      for (const key of Object.keys(table).filter((name) => !known.includes(name))) {
+        const path = `${section}.${key}`;
+        problems.push(`${placeOf(lines, path)}${path} is not a key${suggestion(key, known)}${homes(key)}`);
       }
+    } else {
+      problems.push(`${place}${section} must be a section: write [${section}]`);
     }
   }
   return problems;
 }
 
-function contradictions({ network, api, node }: NodeConfig): string[] {
+function isSection(name: string): name is keyof Sections {
+  return Object.hasOwn(CONFIG_KEYS, name);
+}
+
+/** Where a key of that name would be right: half of all misplaced keys only stand under the wrong header. */
+function homes(key: string): string {
+  const sections = Object.entries(CONFIG_KEYS).filter(([, keys]) => Object.hasOwn(keys, key));
+  return sections.length === 0 ? "" : ` (there is ${sections.map(([section]) => `${section}.${key}`).join(", ")})`;
+}
+
+function contradictions({ network, api, metrics }: NodeConfig): string[] {
   const problems: string[] = [];
-  const port = /:(\d+)$/.exec(network.listen_addr)?.[1];
-  const isDefault = network.listen_addr === CONFIG_KEYS.network.listen_addr.default;
-  if (port !== undefined && !isDefault && Number(port) !== network.quic_port) {
-    problems.push(`network.listen_addr has port ${port}, but quic_port is ${network.quic_port}: there is one socket`);
-  }
-  if (network.listen_addr.startsWith(":")) problems.push('network.listen_addr has no host: write "0.0.0.0" for all');
   if (api.cors_origins.length > 0 && !api.cors_enabled)
     problems.push("api.cors_origins is given, but cors_enabled is false");
-  if (node.id.length > 128) problems.push("node.id is longer than 128 characters");
+  if (api.http_enabled && metrics.enabled && api.http_port === metrics.port && api.http_port !== 0)
+    problems.push(`api.http_port and metrics.port are both ${api.http_port}: each is a TCP socket of its own`);
+  const names = network.bootstrap_peers.flatMap((peer) => parsePeer(peer).nodeId ?? []);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) problems.push(`network.bootstrap_peers names ${twice} twice`);
   return problems;
 }
 
-function warningsOf(config: NodeConfig): readonly string[] {
+function warningsOf({ network, backup }: NodeConfig): readonly string[] {
+  const port = /:(\d+)$/.exec(network.listen_addr)?.[1];
+  const isDefault = network.listen_addr === CONFIG_KEYS.network.listen_addr.default;
   const later: readonly (readonly [boolean, string])[] = [
-    [config.network.mdns_enabled, "network.mdns_enabled: local discovery is not in this release"],
-    [config.network.enable_nat_traversal, "network.enable_nat_traversal: NAT traversal is not in this release"],
-    [config.backup.enabled, "backup.enabled: scheduled backups are not in this release"],
+    [network.mdns_enabled, "network.mdns_enabled: local discovery is not in this release; the key is ignored"],
+    [
+      network.enable_nat_traversal,
+      "network.enable_nat_traversal: NAT traversal is not in this release; the key is ignored",
+    ],
+    [
+      network.stun_servers.length > 0,
+      "network.stun_servers: NAT traversal is not in this release; no STUN server is contacted",
+    ],
+    [backup.enabled, "backup.enabled: scheduled backups are not in this release; the key is ignored"],
+    [
+      port !== undefined && !isDefault && Number(port) !== network.quic_port,
+      `network.listen_addr has port ${port}, but quic_port is ${network.quic_port}: the node listens on ${network.quic_port}`,
+    ],
   ];
-  return later.filter(([given]) => given).map(([, warning]) => `${warning}; the key is ignored`);
+  return later.filter(([given]) => given).map(([, warning]) => warning);
+}
+
+/**
+ * Variables that look like overrides and are none. A warning, not a refusal: Kubernetes sets such names by itself for a
+ * service called `cretoai-node`.
+ */
+function unknownVariables({ crypto }: NodeConfig, environment: Environment): readonly string[] {
+  const known = Object.entries(CONFIG_KEYS).flatMap(([section, keys]) =>
+    Object.keys(keys).map((key) => variableOf(section, key)),
+  );
+  const prefixes = Object.keys(CONFIG_KEYS).map((section) => variableOf(section, ""));
+  return Object.keys(environment)
+    .filter((name) => prefixes.some((prefix) => name.startsWith(prefix)))
+    .filter((name) => !known.includes(name) && name !== crypto.passphrase_env)
+    .map((name) => `${name} overrides no key${suggestion(name, known)}`);
 }
 
 function resolvePaths(values: Record<string, Record<string, unknown>>, folder: string): void {
@@ -144,7 +221,7 @@ function resolvePaths(values: Record<string, Record<string, unknown>>, folder: s
   }
 }
 
-function parseToml(toml: string, file: string): Readonly<Record<string, unknown>> {
+function parseToml(toml: string, file: string): Table {
   try {
     return parse(toml);
   } catch (error) {
@@ -153,17 +230,13 @@ function parseToml(toml: string, file: string): Readonly<Record<string, unknown>
   }
 }
 
-/** Environment variables are text: what reads as a TOML value is one, everything else stays text. */
-function fromEnvironment(value: string): unknown {
-  try {
-    return parse(`value = ${value}`)["value"];
-  } catch {
-    return value;
-  }
+function tableOf(document: Table, section: string): Table {
+  const table = document[section];
+  return isTable(table) ? table : {};
 }
 
-function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function isTable(value: unknown): value is Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
 function suggestion(name: string, known: readonly string[]): string {
