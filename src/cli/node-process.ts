@@ -73,11 +73,20 @@ export class NodeProcess {
 
   /** @throws CommandFailed with the end of its log where the node ends or takes too long */
   async whenReady(timeoutMs: number): Promise<void> {
+    await this.#whenOk("/ready", timeoutMs);
+  }
+
+  /** As `whenReady`, for a node that need not finalize itself. */
+  async whenAnswering(timeoutMs: number): Promise<void> {
+    await this.#whenOk("/health", timeoutMs);
+  }
+
+  async #whenOk(path: string, timeoutMs: number): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
     while (performance.now() < deadlineMs && !this.#stopping) {
       if (!this.#alive) throw new CommandFailed(`${this.name} ended at its start:\n${this.#logTail()}`);
-      const ready = await call(this.apiUrl, "/ready").catch(() => null);
-      if (ready?.status === 200) return;
+      const answer = await call(this.apiUrl, path).catch(() => null);
+      if (answer?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
     }
     if (!this.#stopping)

@@ -29,6 +29,8 @@ export interface InboundPorts<M> {
   onMessage(signed: Verified<Signed<M>>): void;
   onBundles(bundles: readonly StoredBundle[]): void;
   onStatus(from: ValidatorIndex, frame: StatusFrame): void;
+  /** A node outside the validator set wants to follow. */
+  onObserver(peer: NodeId): void;
   /** A correct peer sends such things too. */
   onIgnored(reason: string): void;
   /** No correct peer sends this. The blame is the connection's, never a name's inside the message. */
@@ -55,12 +57,16 @@ export class Inbound<M> {
   /** Resolves when the frame has had its effect; until then the transport reads no further on this lane. */
   async onFrame(peer: NodeId, lane: Lane, bytes: Uint8Array): Promise<void> {
     const from = this.#ports.network.set.indexOf(peer);
-    if (from === null) return this.#ports.onRejected(peer, "frame-from-observer");
     let frame: Frame;
     try {
       frame = decode(frameCodec, bytes);
     } catch (error) {
       return this.#ports.onRejected(peer, `malformed-frame: ${String(error)}`);
+    }
+    if (from === null) {
+      // An observer has no vote; all that it may do is ask where this node stands.
+      if (frame.kind === "status") return this.#ports.onObserver(peer);
+      return this.#ports.onRejected(peer, "statement-of-observer");
     }
     switch (frame.kind) {
       case "sealed":

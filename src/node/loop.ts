@@ -5,6 +5,7 @@ import type {
   Effect,
   Engine,
   EngineEvent,
+  PeerStatus,
   TimerName,
 } from "../consensus/engine.ts";
 import type { Lanes } from "../dag/lanes.ts";
@@ -29,7 +30,7 @@ import type { OwnLane } from "./own-lane.ts";
 import type { Clock, Database, Lane, PeerInfo, Signer, Transport, TransportHandler, Verifier } from "./ports.ts";
 import { StartGate } from "./start-gate.ts";
 import { SealVerification } from "./verification.ts";
-import { frameCodec, frameSizeHint } from "./wire.ts";
+import { frameCodec, frameSizeHint, type StatusFrame } from "./wire.ts";
 
 export interface LoopOptions<M> {
   readonly network: NetworkContext;
@@ -121,6 +122,10 @@ export class NodeLoop<M> implements TransportHandler {
         this.#gate.onStatus(from, frame);
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: frame.status });
         this.#exchange.push(from, frame.lanes);
+      },
+      onObserver: (peer) => {
+        const frame = encode(frameCodec, this.#statusFrame(statusOf(engine)));
+        options.transport.send(peer, "consensus", frame);
       },
       onIgnored: (reason) => options.observer.onIgnored(reason),
       onRejected: (peer, reason) => options.observer.onRejected(peer, reason),
@@ -232,12 +237,7 @@ export class NodeLoop<M> implements TransportHandler {
         return this.#outbox.tell("consensus", effect.to, { kind: "relayed", messages });
       }
       case "status":
-        return this.#outbox.tell("consensus", effect.to, {
-          kind: "status",
-          status: effect.status,
-          lanes: this.#exchange.heldNonces(),
-          votes: this.#gate.votes(),
-        });
+        return this.#outbox.tell("consensus", effect.to, this.#statusFrame(effect.status));
       case "set-timer":
         return this.#setTimer(effect.name, effect.atMs);
       case "cancel-timer":
@@ -303,6 +303,10 @@ export class NodeLoop<M> implements TransportHandler {
     this.#feed({ kind: "synced", ...this.#now(), from, slots: opened.slots, checkpoint: opened.checkpoint });
   }
 
+  #statusFrame(status: PeerStatus): StatusFrame {
+    return { kind: "status", status, lanes: this.#exchange.heldNonces(), votes: this.#gate.votes() };
+  }
+
   #setTimer(name: TimerName, atMs: number): void {
     this.#timers.get(name)?.();
     const cancel = this.#options.clock.setTimer(atMs, () => {
@@ -354,4 +358,9 @@ export class NodeLoop<M> implements TransportHandler {
     this.#timers.clear();
     this.#options.onFatal(error);
   }
+}
+
+function statusOf<M>(engine: Engine<M>): PeerStatus {
+  const { view, active, executed, stable } = engine.status();
+  return { view, active, executed, stable };
 }

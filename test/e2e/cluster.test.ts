@@ -155,3 +155,40 @@ async function awaitLog(node: NodeProcess, text: string): Promise<string> {
   }
   return "";
 }
+
+describe("an observer", () => {
+  test("follows the total order without a key in the set, and takes nothing in", async () => {
+    const { nodes, folder, configs } = await startCluster();
+    for (const config of configs) {
+      const toml = readFileSync(config, "utf8").replace("[network]\n", "[network]\naccept_observers = true\n");
+      writeFileSync(config, toml);
+    }
+    await Promise.all(nodes.map((node) => node.stop()));
+    for (const node of nodes) node.start();
+    await Promise.all(nodes.map((node) => node.whenReady(20_000)));
+    const [first] = nodes;
+    const [stranger] = await createTestnet({
+      validators: 1,
+      engine: "pbft",
+      output: join(folder, "observer"),
+      basePort: 0,
+      host: "127.0.0.1",
+      hybrid: true,
+    });
+    if (stranger === undefined || first === undefined || configs[0] === undefined) throw new Error("one node");
+    copyFileSync(join(dirname(configs[0]), "genesis.json"), join(dirname(stranger.config), "genesis.json"));
+    const observer = new NodeProcess(loadConfig(stranger.config));
+    await submit(first, payloads("before", 100), true);
+    observer.start();
+    try {
+      await observer.whenAnswering(20_000);
+      await submit(first, payloads("after", 100), true);
+      expectSameOrder([await order(observer, 200), await order(first, 200)]);
+      expect((await status(observer))["role"]).toBe("observer");
+      const refused = await submit(observer, payloads("not-here", 1), false).catch((error: unknown) => String(error));
+      expect(refused).toContain("503");
+    } finally {
+      await observer.stop();
+    }
+  }, 60_000);
+});
