@@ -4,11 +4,17 @@ import { bool, hash, string, u16, u64 } from "../codec/primitives.ts";
 import { hashOf } from "../crypto/hash.ts";
 import { type NodeId, nodeIdOf, type PublicKeys } from "../crypto/identity.ts";
 import { ED25519_PUBLIC_KEY_BYTES, ML_DSA_87_PUBLIC_KEY_BYTES } from "../crypto/signature.ts";
+import { nearest } from "../lib/edit-distance.ts";
 import { compareHashes, type Hash, isHash } from "../lib/hash.ts";
 import type { Epoch } from "../membership/ids.ts";
 import { type NetworkContext, ValidatorSet, VALIDATORS_MAX } from "../membership/validator-set.ts";
+import { ADDRESS_PATTERN } from "./config-keys.ts";
 
 export const GENESIS_VERSION = 1;
+
+/** Bytes in UTF-8 of a name and of the time of creation. */
+const NAME_BYTES_MAX = 256;
+const TIME_BYTES_MAX = 64;
 
 export interface GenesisValidator {
   readonly name: string;
@@ -35,7 +41,7 @@ export class GenesisError extends Error {
   readonly code: GenesisErrorCode;
 
   constructor(code: GenesisErrorCode, message: string) {
-    super(message);
+    super(`the genesis file cannot be used: ${message}`);
     this.code = code;
   }
 }
@@ -56,8 +62,8 @@ export function genesisHash(genesis: Genesis): Hash {
     validators: readonly Hash[];
   }>({
     version: u16,
-    network: string(256),
-    createdAt: string(64),
+    network: string(NAME_BYTES_MAX),
+    createdAt: string(TIME_BYTES_MAX),
     engine: string(32),
     hybrid: bool,
     epoch: u64,
@@ -90,7 +96,7 @@ export function formatGenesis(genesis: Genesis): string {
 
 /** @throws GenesisError */
 export function parseGenesis(text: string): Genesis {
-  const root = objectOf(parseJson(text), "the genesis file", [
+  const root = objectOf(parseJson(text), "the file", [
     "version",
     "network",
     "created_at",
@@ -111,11 +117,10 @@ export function parseGenesis(text: string): Genesis {
     throw new GenesisError("no-validators", "validators is empty: a network needs at least one");
   if (entries.length > VALIDATORS_MAX) throw unsupported(`${entries.length} validators; at most ${VALIDATORS_MAX}`);
   const validators = entries.map((entry, index) => parseValidator(entry, index, hybrid));
-  const ids = new Set(validators.map(({ nodeId }) => nodeId));
-  if (ids.size !== validators.length) throw new GenesisError("duplicate", "two validators have the same key");
+  refuseDuplicates(validators);
   return {
-    network: textOf(root["network"], "network", 256),
-    createdAt: textOf(root["created_at"], "created_at", 64),
+    network: textOf(root["network"], "network", NAME_BYTES_MAX),
+    createdAt: timeOf(root["created_at"]),
     engine: "pbft",
     hybrid,
     validators,
@@ -146,16 +151,43 @@ function parseValidator(entry: unknown, index: number, hybrid: boolean): Genesis
     );
   }
   return {
-    name: textOf(fields["name"], `${at}.name`, 256),
+    name: textOf(fields["name"], `${at}.name`, NAME_BYTES_MAX),
     nodeId,
     publicKeys,
     address: addressOf(fields["address"], at),
   };
 }
 
+/** One key, name or address for two validators is a copied line, and one operator with two votes. */
+function refuseDuplicates(validators: readonly GenesisValidator[]): void {
+  const parts: readonly (readonly [what: string, of: (validator: GenesisValidator) => string | null])[] = [
+    ["ml_dsa_87 key", ({ publicKeys }) => publicKeys.mlDsa.toHex()],
+    ["ed25519 key", ({ publicKeys }) => publicKeys.ed25519?.toHex() ?? null],
+    ["name", ({ name }) => name],
+    ["address", ({ address }) => address],
+  ];
+  for (const [what, of] of parts) {
+    const seen = new Map<string, number>();
+    for (const [index, validator] of validators.entries()) {
+      const value = of(validator);
+      const first = value === null ? undefined : seen.get(value);
+      if (first !== undefined)
+        throw new GenesisError("duplicate", `validators[${first}] and validators[${index}] have the same ${what}`);
+      if (value !== null) seen.set(value, index);
+    }
+  }
+}
+
 function addressOf(value: unknown, at: string): string {
-  const text = textOf(value, `${at}.address`, 256);
-  if (!/^.+:\d{1,5}$/.test(text)) throw malformed(`${at}.address`, "host:port");
+  const text = textOf(value, `${at}.address`, NAME_BYTES_MAX);
+  if (!ADDRESS_PATTERN.test(text)) throw malformed(`${at}.address`, '"host:port", or "[address]:port" for IPv6');
+  return text;
+}
+
+function timeOf(value: unknown): string {
+  const text = textOf(value, "created_at", TIME_BYTES_MAX);
+  const isIso = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?Z$/.test(text);
+  if (!isIso || Number.isNaN(Date.parse(text))) throw malformed("created_at", 'a time such as "2026-01-31T12:00:00Z"');
   return text;
 }
 
@@ -174,14 +206,16 @@ function keyOf(value: unknown, at: string, size: number): Uint8Array {
 function objectOf(value: unknown, at: string, keys: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(at, "an object");
   const unknown = Object.keys(value).find((key) => !keys.includes(key));
-  if (unknown !== undefined)
-    throw new GenesisError("malformed", `${at} has an unknown field ${JSON.stringify(unknown)}`);
+  if (unknown !== undefined) {
+    const hint = `did you mean ${JSON.stringify(nearest(unknown, keys))}?`;
+    throw new GenesisError("malformed", `${at} has an unknown field ${JSON.stringify(unknown)}; ${hint}`);
+  }
   return value as Readonly<Record<string, unknown>>;
 }
 
-function textOf(value: unknown, at: string, lengthMax: number): string {
-  if (typeof value !== "string" || value.length === 0 || value.length > lengthMax) {
-    throw malformed(at, `a text of 1 to ${lengthMax} characters`);
+function textOf(value: unknown, at: string, bytesMax: number): string {
+  if (typeof value !== "string" || value === "" || !value.isWellFormed() || Buffer.byteLength(value) > bytesMax) {
+    throw malformed(at, `a text of 1 to ${bytesMax} bytes`);
   }
   return value;
 }
@@ -190,7 +224,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new GenesisError("not-json", `the genesis file is not JSON: ${String(error)}`);
+    throw new GenesisError("not-json", `it is not JSON (${String(error)})`);
   }
 }
 
