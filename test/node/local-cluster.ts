@@ -88,6 +88,15 @@ function infoOf(nodeId: NodeId): PeerInfo {
   };
 }
 
+/** Until the node has heard from enough others to speak; everything for it is under way in this process. */
+export async function whenOpen(node: ConsensusNode): Promise<void> {
+  const deadlineMs = performance.now() + 10_000;
+  while (node.readiness().reasons.some((reason) => reason.startsWith("waits to hear"))) {
+    if (performance.now() > deadlineMs) throw new Error(node.readiness().reasons.join());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 export interface LocalNode {
   readonly node: ConsensusNode;
   readonly keys: NodeKeyPair;
@@ -123,6 +132,7 @@ export class LocalCluster {
 
   async startAll(): Promise<void> {
     for (let index = 0; index < this.keys.length; index++) await this.startNode(index, new MemoryDisk());
+    for (const { node } of this.nodes) await whenOpen(node);
   }
 
   async startNode(index: number, disk: MemoryDisk): Promise<LocalNode> {
