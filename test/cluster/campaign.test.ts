@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type RunResult, runSeed } from "./campaign.ts";
+import { breathe, type RunResult, runSeed } from "./campaign.ts";
 
 /**
  * Faults of every kind, chosen by seed, against clusters of every shape. `bun test/cluster/run-campaign.ts FROM TO N...`
@@ -18,11 +18,12 @@ const CAMPAIGNS: readonly { readonly count: number; readonly seeds: number }[] =
 
 describe("agreement, order, exactly-once and durability of votes hold under faults, and progress and quiet follow them", () => {
   for (const { count, seeds } of CAMPAIGNS) {
-    test(`${count} replicas, ${seeds} seeds`, () => {
+    test(`${count} replicas, ${seeds} seeds`, async () => {
       const failed: RunResult[] = [];
       for (let seed = 1; seed <= seeds; seed++) {
         const result = runSeed({ seed: 10_000 * count + seed, count });
         if (result.verdict !== "pass") failed.push(result);
+        await breathe();
       }
       expect(failed).toEqual([]);
     });

@@ -1,4 +1,4 @@
-import { runSeed, type RunResult } from "./campaign.ts";
+import { breathe, type RunResult, runSeed } from "./campaign.ts";
 
 /** `bun test/cluster/run-campaign.ts FROM TO N...`: runs these seeds at each size, prints what failed and the figures. */
 const [from = "1", to = "200", ...sizes] = process.argv.slice(2);
@@ -8,6 +8,7 @@ for (const count of (sizes.length > 0 ? sizes : ["4", "7"]).map(Number)) {
   for (let seed = Number(from); seed <= Number(to); seed++) {
     const result = runSeed({ seed, count });
     results.push(result);
+    await breathe();
     if (result.verdict !== "pass") console.log(`seed ${seed}: ${result.verdict}: ${result.detail}`);
   }
   const total = (of: (result: RunResult) => number): number => results.reduce((sum, result) => sum + of(result), 0);
