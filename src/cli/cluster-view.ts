@@ -3,10 +3,15 @@ import type { NodeProcess } from "./node-process.ts";
 
 const REFRESH_MS = 1_000;
 
+/** A node that hangs shows as away. */
+const ASK_MS_MAX = 900;
+
 interface Row {
   readonly node: NodeProcess;
   last: number;
   rate: number;
+  /** When `last` was read. */
+  atMs: number;
   view: number;
   isLeader: boolean;
   pending: number;
@@ -20,7 +25,8 @@ export class ClusterView {
   readonly #rows: readonly Row[];
   readonly #isTty = process.stdout.isTTY;
   #timer: ReturnType<typeof setInterval> | null = null;
-  #refreshing: Promise<void> = Promise.resolve();
+  #refreshing: Promise<void> | null = null;
+  #isRead = false;
   #drawn = 0;
   #line = "";
 
@@ -29,6 +35,7 @@ export class ClusterView {
       node,
       last: -1,
       rate: 0,
+      atMs: 0,
       view: 0,
       isLeader: false,
       pending: 0,
@@ -39,9 +46,8 @@ export class ClusterView {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#refreshing = this.#refreshing.then(() => this.#refresh());
-    }, REFRESH_MS);
+    this.#keepFresh();
+    this.#timer = setInterval(() => this.#keepFresh(), REFRESH_MS);
   }
 
   async stop(): Promise<void> {
@@ -57,15 +63,24 @@ export class ClusterView {
     this.#draw();
   }
 
+  #keepFresh(): void {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+  }
+
   async #refresh(): Promise<void> {
     await Promise.all(this.#rows.map((row) => read(row)));
+    this.#isRead = true;
     this.#erase();
     this.#draw();
   }
 
   #draw(): void {
+    if (!this.#isRead) return;
     if (this.#isTty) {
-      const lines = table(this.#rows);
+      // A line that wraps would be two to erase.
+      const lines = table(this.#rows).map((line) => line.slice(0, Math.max(20, process.stdout.columns - 1)));
       process.stdout.write(`${lines.join("\n")}\n`);
       this.#drawn = lines.length;
       return;
@@ -105,14 +120,18 @@ function table(rows: readonly Row[]): readonly string[] {
 }
 
 async function read(row: Row): Promise<void> {
-  const answer = row.node.isAlive ? await call(row.node.apiUrl, "/v1/status").catch(() => null) : null;
+  const answer = row.node.isAlive
+    ? await call(row.node.apiUrl, "/v1/status", { timeoutMs: ASK_MS_MAX }).catch(() => null)
+    : null;
   const status: unknown = answer?.body;
   row.reachable = answer?.status === 200 && typeof status === "object" && status !== null;
   row.rate = 0;
   if (!row.reachable || typeof status !== "object" || status === null) return;
   const number = (key: string): number => Number(Reflect.get(status, key));
   const last = number("lastSequence");
-  if (row.last >= 0) row.rate = Math.round(((last - row.last) * 1_000) / REFRESH_MS);
+  const nowMs = performance.now();
+  if (row.last >= 0) row.rate = Math.round(((last - row.last) * 1_000) / (nowMs - row.atMs));
+  row.atMs = nowMs;
   if (last !== row.last && last > 0) row.hash = await lastHash(row.node.apiUrl, last);
   row.last = last;
   row.view = number("view");
@@ -122,7 +141,7 @@ async function read(row: Row): Promise<void> {
 }
 
 async function lastHash(url: string, sequence: number): Promise<string> {
-  const answer = await call(url, `/v1/finalized?from=${sequence}&limit=1`).catch(() => null);
+  const answer = await call(url, `/v1/finalized?from=${sequence}&limit=1`, { timeoutMs: ASK_MS_MAX }).catch(() => null);
   const items: unknown =
     typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "items") : null;
   const first: unknown = Array.isArray(items) ? items[0] : null;

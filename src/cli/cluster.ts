@@ -1,145 +1,196 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { loadConfig } from "../node/config.ts";
-import { parseGenesis } from "../node/genesis.ts";
+import { loadConfig, type NodeConfig } from "../node/config.ts";
+import { type Genesis, parseGenesis } from "../node/genesis.ts";
+import { ClusterFeed } from "./cluster-feed.ts";
 import { ClusterView } from "./cluster-view.ts";
-import { CommandFailed } from "./exit-codes.ts";
+import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { NodeProcess } from "./node-process.ts";
-import { linesOf, submitAll } from "./submit.ts";
+import { takenPorts } from "./ports.ts";
 import { createTestnet } from "./testnet.ts";
 
 export interface ClusterOptions {
-  readonly validators: string;
+  /** Undefined: 4, or those of the cluster that is resumed. */
+  readonly validators?: number;
   readonly data: string;
-  readonly basePort: string;
-  readonly input?: string;
+  /** Undefined: 9000, or those of the cluster that is resumed. */
+  readonly basePort?: number;
+  /** A file; undefined for the sample, false for none. */
+  readonly input?: string | false;
   readonly sample: boolean;
   readonly exitWhenDone?: boolean;
 }
 
+const VALIDATORS_DEFAULT = 4;
+const BASE_PORT_DEFAULT = 9_000;
+
 /** Transactions that ship with the package. */
 const SAMPLE_FILE = join(import.meta.dirname, "../../examples/transactions.txt");
-
-/** Lines of standard input that are submitted together. */
-const BATCH = 500;
-
-/** Lines that may wait between standard input and the nodes; reading pauses above. */
-const LINES_WAITING_MAX = 20_000;
 
 const READY_MS_MAX = 60_000;
 
 /** Runs a whole cluster on this machine, feeds it, and shows what it finalizes until Ctrl-C. */
 export async function cluster(options: ClusterOptions): Promise<void> {
   const folder = resolve(options.data);
+  const input = inputFile(options);
   const resumed = await ensureTestnet(folder, options);
-  const nodes = nodesIn(folder).map((config) => new NodeProcess(config));
+  const configs = configsIn(folder);
+  await refuseTakenPorts(configs);
+  const nodes = configs.map((config) => new NodeProcess(config));
+  const payloadBytesMax = Math.min(...configs.map(({ consensus }) => consensus.max_payload_bytes));
+  const feed = new ClusterFeed(nodes, payloadBytesMax);
   console.log(`${resumed ? "Resuming" : "Starting"} ${nodes.length} validators; their state is in ${folder}`);
-  const stopped = Promise.withResolvers<void>();
-  const onSignal = (): void => stopped.resolve();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, onSignal);
+  const stopped = stopSignal(nodes);
   try {
     for (const node of nodes) node.start();
     const ready = Promise.all(nodes.map((node) => node.whenReady(READY_MS_MAX)));
-    const outcome = await Promise.race([
-      ready.then(() => "ready" as const),
-      stopped.promise.then(() => "stopped" as const),
-    ]);
-    if (outcome === "ready") await run(nodes, options, stopped.promise);
+    const outcome = await Promise.race([ready.then(() => "ready" as const), stopped.then(() => "stopped" as const)]);
+    if (outcome === "ready") await run({ nodes, feed, input, stopped }, options);
   } finally {
     console.log("\nStopping the nodes ...");
     const last = await Promise.all(nodes.map((node) => node.lastSequence()));
     await Promise.all(nodes.map((node) => node.stop()));
-    console.log(`Stopped. ${Math.max(0, ...last)} vertices are in the ledger of ${folder}; start again to go on.`);
+    const submitted = feed.finalized === 0 ? "" : `${feed.finalized} transactions of this run are final. `;
+    console.log(`Stopped. ${submitted}${Math.max(0, ...last)} vertices are in the ledger of ${folder}.`);
+    console.log("The same command goes on from there.");
   }
 }
 
-async function run(nodes: readonly NodeProcess[], options: ClusterOptions, stopped: Promise<void>): Promise<void> {
+interface Running {
+  readonly nodes: readonly NodeProcess[];
+  readonly feed: ClusterFeed;
+  readonly input: string | null;
+  readonly stopped: Promise<void>;
+}
+
+async function run({ nodes, feed, input, stopped }: Running, options: ClusterOptions): Promise<void> {
   const [first] = nodes;
   if (first === undefined) throw new CommandFailed("no node to run");
   console.log(`API       ${nodes.map((node) => node.apiUrl).join("  ")}`);
   console.log(`API docs  ${first.apiUrl}/docs`);
-  console.log(`Metrics   ${first.metricsUrl}`);
+  console.log(`Metrics   ${nodes.map((node) => node.metricsUrl).join("  ")}`);
   console.log(`Try       curl -d 'hello' '${first.apiUrl}/v1/vertices?wait=finalized'`);
   const view = new ClusterView(nodes);
-  for (const node of nodes) node.onExit((how) => view.note(`${node.name} ended (${how}); the others go on`));
+  const allEnded = Promise.withResolvers<never>();
+  for (const node of nodes) {
+    node.onExit((how) => {
+      view.note(`${node.name} ended (${how}); its log is ${node.logFile}`);
+      if (nodes.every(({ isAlive }) => !isAlive)) allEnded.reject(new CommandFailed("every node has ended"));
+    });
+  }
   view.start();
-  const feeding = feed(nodes, options, view).catch((error: unknown) => {
-    view.note(`submitting failed: ${error instanceof Error ? error.message : String(error)}`);
+  const feeding = submitInput({ nodes, feed, input, stopped }, view).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  let isStopping = false;
+  void stopped.then(() => {
+    isStopping = true;
   });
-  const done = feeding.then(async () => {
+  const done = feeding.then(async (failure) => {
+    // A batch that was on its way when the nodes were asked to stop is no news.
+    if (isStopping) return;
+    const message = failure instanceof Error ? failure.message : String(failure);
+    if (options.exitWhenDone === true && failure !== null) throw failure;
     if (options.exitWhenDone === true) return;
-    if (!process.stdin.isTTY) view.note("All input is submitted; the cluster runs until Ctrl-C");
+    view.note(failure === null ? "All input is final; the cluster runs until Ctrl-C" : `Submitting failed: ${message}`);
     await stopped;
   });
-  await Promise.race([stopped, done]);
-  await view.stop();
+  try {
+    await Promise.race([stopped, done, allEnded.promise]);
+  } finally {
+    await view.stop();
+  }
 }
 
-/** The sample file or `--input`, then whatever is piped in, in turn over the nodes. */
-async function feed(nodes: readonly NodeProcess[], options: ClusterOptions, view: ClusterView): Promise<void> {
-  const file = options.input ?? (options.sample ? SAMPLE_FILE : null);
-  if (file !== null) {
-    const lines = linesOf(new Uint8Array(readFileSync(file)));
-    view.note(`Submitting ${lines.length} transactions of ${file}`);
-    await submitInTurn(nodes, lines, 0);
+/** The sample or `--input`, then whatever is piped in. */
+async function submitInput({ feed, input }: Running, view: ClusterView): Promise<void> {
+  if (input !== null) {
+    view.note(`Submitting the transactions of ${input}`);
+    await submitStream("of that file", Bun.file(input).stream(), feed, view);
   }
-  if (process.stdin.isTTY) return;
-  let turn = 0;
-  let waiting: Promise<void>[] = [];
-  let lines = 0;
-  for await (const chunk of linesOfStdin()) {
-    lines += chunk.length;
-    waiting.push(submitInTurn(nodes, chunk, turn));
-    turn += 1;
-    if (waiting.length * BATCH >= LINES_WAITING_MAX) {
-      await Promise.all(waiting);
-      waiting = [];
-    }
-  }
-  await Promise.all(waiting);
-  if (lines > 0) view.note(`Submitted ${lines} transactions of standard input`);
+  if (!process.stdin.isTTY) await submitStream("of standard input", Bun.stdin.stream(), feed, view);
 }
 
-async function submitInTurn(nodes: readonly NodeProcess[], lines: readonly Uint8Array[], turn: number): Promise<void> {
-  const work: Promise<unknown>[] = [];
-  for (let at = 0; at < lines.length; at += BATCH) {
-    const alive = nodes.filter((node) => node.isAlive);
-    const node = alive[(turn + at / BATCH) % Math.max(1, alive.length)];
-    if (node === undefined) throw new CommandFailed("every node has ended");
-    work.push(submitAll(node.apiUrl, lines.slice(at, at + BATCH), { size: BATCH, wait: true }));
-  }
-  await Promise.all(work);
+async function submitStream(
+  what: string,
+  stream: AsyncIterable<Uint8Array>,
+  feed: ClusterFeed,
+  view: ClusterView,
+): Promise<void> {
+  const startedMs = performance.now();
+  const { count, latencies } = await feed.submitLines(stream);
+  if (count === 0) return;
+  const seconds = (performance.now() - startedMs) / 1_000;
+  const rate = `${seconds.toFixed(2)} s (${Math.round(count / seconds)}/s)`;
+  view.note(`${count} transactions ${what} are final after ${rate}; ${latencies}`);
 }
 
-/** Standard input in groups of lines, as they come. */
-async function* linesOfStdin(): AsyncGenerator<readonly Uint8Array[]> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of Bun.stdin.stream()) {
-    const text = rest + decoder.decode(chunk, { stream: true });
-    const end = text.lastIndexOf("\n");
-    rest = text.slice(end + 1);
-    const lines = end < 0 ? [] : linesOf(new TextEncoder().encode(text.slice(0, end)));
-    for (let at = 0; at < lines.length; at += BATCH) yield lines.slice(at, at + BATCH);
+/** Resolves at the first signal; a second one ends the nodes at once. */
+function stopSignal(nodes: readonly NodeProcess[]): Promise<void> {
+  const stopped = Promise.withResolvers<void>();
+  let asked = 0;
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      stopped.resolve();
+      if (++asked > 1) for (const node of nodes) void node.crash();
+    });
   }
-  const last = linesOf(new TextEncoder().encode(rest));
-  if (last.length > 0) yield last;
+  return stopped.promise;
+}
+
+function inputFile({ input, sample }: ClusterOptions): string | null {
+  if (input === false) return null;
+  if (input === undefined) return sample ? SAMPLE_FILE : null;
+  if (!existsSync(input)) throw new CommandFailed(`--input ${input}: there is no such file`, EXIT.usage);
+  return input;
 }
 
 async function ensureTestnet(folder: string, options: ClusterOptions): Promise<boolean> {
-  if (existsSync(join(folder, "genesis.json"))) return true;
+  if (existsSync(join(folder, "genesis.json"))) {
+    refuseOtherShape(folder, options);
+    return true;
+  }
   await createTestnet({
-    validators: Number(options.validators),
+    validators: options.validators ?? VALIDATORS_DEFAULT,
     engine: "pbft",
     output: folder,
-    basePort: Number(options.basePort),
+    basePort: options.basePort ?? BASE_PORT_DEFAULT,
     host: "127.0.0.1",
     hybrid: true,
   });
   return false;
 }
 
-function nodesIn(folder: string): readonly ReturnType<typeof loadConfig>[] {
-  const genesis = parseGenesis(readFileSync(join(folder, "genesis.json"), "utf8"));
-  return genesis.validators.map(({ name }) => loadConfig(join(folder, name, "node.toml")));
+/** A cluster is what its genesis says: an option that asks for another one is a mistake to be told, not ignored. */
+function refuseOtherShape(folder: string, { validators, basePort }: ClusterOptions): void {
+  const there = genesisIn(folder).validators;
+  if (validators !== undefined && validators !== there.length) {
+    const what = `${folder} holds a cluster of ${there.length} validators, not ${validators}`;
+    throw new CommandFailed(`${what}: name another folder with --data for a new one`, EXIT.usage);
+  }
+  const first = there[0]?.address.split(":").at(-1);
+  if (basePort !== undefined && basePort !== 0 && String(basePort) !== first) {
+    const what = `${folder} holds a cluster whose first port is ${first}, not ${basePort}`;
+    throw new CommandFailed(
+      `${what}: its node.toml files say so; name another folder with --data for a new one`,
+      EXIT.usage,
+    );
+  }
+}
+
+async function refuseTakenPorts(configs: readonly NodeConfig[]): Promise<void> {
+  const taken = await takenPorts(configs);
+  if (taken.length === 0) return;
+  const ways =
+    "Is another cluster running? End it, or make a new cluster on other ports: --data <folder> --base-port <port>";
+  throw new CommandFailed(`in use already:\n${taken.map((port) => `  ${port}`).join("\n")}\n${ways}`);
+}
+
+function genesisIn(folder: string): Genesis {
+  return parseGenesis(readFileSync(join(folder, "genesis.json"), "utf8"));
+}
+
+function configsIn(folder: string): readonly NodeConfig[] {
+  return genesisIn(folder).validators.map(({ name }) => loadConfig(join(folder, name, "node.toml"), process.env));
 }

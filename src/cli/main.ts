@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { CommandFailed, EXIT, EXIT_HELP } from "./exit-codes.ts";
 
@@ -15,42 +15,45 @@ First steps:
   cretoai-node testnet --validators 4 --output ./net   the same as files, to start each yourself
   cretoai-node start --config ./net/node-1/node.toml
   echo 'hello' | cretoai-node submit --config ./net/node-1/node.toml
-${EXIT_HELP}`,
+${EXIT_HELP}
+CRETOAI_DEBUG=1 adds the place in the code to a failure.`,
   );
 
 // Modules are loaded by the command that needs them: `--help` and small commands stay quick.
-program
-  .command("start")
-  .description("run one node until SIGINT or SIGTERM; logs go to standard output")
+command("start", "run one node until SIGINT or SIGTERM; logs go to standard output", [
+  "start --config ./net/node-1/node.toml",
+  "CRETOAI_NODE_LOG_LEVEL=debug cretoai-node start --config ./net/node-1/node.toml --pretty",
+])
   .requiredOption("-c, --config <file>", "the node's configuration (docs/configuration.md)")
   .option("--pretty", "short log lines for people instead of JSON (the default on a terminal)")
+  .addOption(new Option("--until-input-ends", "stop when standard input ends").hideHelp())
   .action(async (options) => (await import("./start.ts")).start(options));
 
-program
-  .command("cluster")
-  .description("run a whole cluster on this machine, feed it and show what it finalizes; `npm start` runs this")
-  .option("-n, --validators <count>", "validators of a new cluster", "4")
+command("cluster", "run a whole cluster on this machine, feed it and show what it finalizes; `npm start` runs this", [
+  "cluster",
+  "seq 1 10000 | cretoai-node cluster --no-input",
+  "cluster --validators 7 --data ./seven --base-port 9100",
+])
+  .option("-n, --validators <count>", "validators of a new cluster (default: 4)", wholeNumber)
   .option("-d, --data <folder>", "where keys, configuration and ledgers are; resumed where it exists", "./cretoai-data")
-  .option("-p, --base-port <port>", "first port of a new cluster; 0 takes free ones", "9000")
+  .option("-p, --base-port <port>", "first port of a new cluster; 0 takes free ones (default: 9000)", wholeNumber)
   .option("-i, --input <file>", "transactions to submit first, one a line, instead of the sample")
-  .option("--no-sample", "submit no sample transactions")
+  .option("--no-input", "submit no file, only what is piped in")
   .option("--exit-when-done", "stop when the input is final instead of at Ctrl-C")
-  .addHelpText(
-    "after",
-    "\nWhat is piped in is submitted too, one line a transaction:\n  seq 1 10000 | cretoai-node cluster",
-  )
+  .addOption(new Option("--no-sample").hideHelp())
   .action(async (options) => (await import("./cluster.ts")).cluster(options));
 
-program
-  .command("testnet")
-  .description("make keys, configuration files and a genesis for a new network of n validators")
-  .requiredOption("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", Number)
+command("testnet", "make keys, configuration files and a genesis for a new network of n validators", [
+  "testnet --validators 4 --output ./net",
+  "testnet --validators 7 --engine pbft --output ./net --base-port 9100 --json",
+])
+  .requiredOption("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", wholeNumber)
   .requiredOption("-o, --output <folder>", "a new or empty folder")
   .option("-e, --engine <name>", "the consensus engine", "pbft")
   .option(
     "-p, --base-port <port>",
     "node i gets this + 10 (i - 1) for QUIC, then API and metrics; 0 takes free ones",
-    Number,
+    wholeNumber,
     9000,
   )
   .option("--host <address>", "the validators' address", "127.0.0.1")
@@ -58,9 +61,10 @@ program
   .option("--json", "print JSON")
   .action(async (options) => (await import("./testnet.ts")).testnet(options));
 
-program
-  .command("keygen")
-  .description("make a node's key file (ML-DSA-87 and Ed25519)")
+command("keygen", "make a node's key file (ML-DSA-87 and Ed25519)", [
+  "keygen --output ./keys",
+  "PASSPHRASE='...' cretoai-node keygen --output ./keys --passphrase-env PASSPHRASE --json",
+])
   .requiredOption("-o, --output <folder>", "where to put node.key.json")
   .option("--passphrase-env <variable>", "encrypt it with the passphrase in this environment variable")
   .option("--no-hybrid", "ML-DSA-87 alone, for a network without the hybrid mode")
@@ -68,32 +72,56 @@ program
   .option("--json", "print JSON")
   .action(async (options) => (await import("./keygen.ts")).keygen(options));
 
-withTarget(program.command("submit").argument("[text]", "one transaction; without it, --file or standard input"))
-  .description("submit transactions to a node and wait until they are final")
+withTarget("submit", "submit transactions to a node and wait until they are final", [
+  "submit 'hello world'",
+  "submit --file examples/transactions.txt --config ./net/node-1/node.toml",
+  "seq 1 100000 | cretoai-node submit --batch 1000 --no-wait",
+  "submit --raw --file document.pdf --json",
+])
+  .argument("[text]", "one transaction; without it, --file or standard input")
   .option("-f, --file <file>", "a file with one transaction a line")
   .option("--raw", "the whole file or input is one transaction")
+  .option("--wait", "return when they are final", true)
   .option("--no-wait", "return when they are durable at the node, before they are final")
-  .option("-b, --batch <count>", "transactions of one request", "500")
-  .action(async (text, options) => (await import("./submit.ts")).submit(text, options));
+  .option("-b, --batch <count>", "transactions of one request", wholeNumber, 500)
+  .action(async (text, options) => (await import("./submit-command.ts")).submit(text, options));
 
-withTarget(program.command("status").description("where a node stands")).action(async (options) =>
-  (await import("./inspect.ts")).inspect("status", options),
-);
-withTarget(
-  program.command("health").description("whether a node lives and can finalize (exit status 4 if not)"),
-).action(async (options) => (await import("./inspect.ts")).health(options));
-withTarget(program.command("peers").description("a node's authenticated peers")).action(async (options) =>
+withTarget("status", "where a node stands: view, leader, last sequence", [
+  "status --config ./net/node-1/node.toml",
+  "status --url http://127.0.0.1:9001 --json | jq .lastSequence",
+]).action(async (options) => (await import("./inspect.ts")).inspect("status", options));
+
+withTarget("health", "whether a node lives and can finalize (exit status 4 if not)", [
+  "health --config ./net/node-1/node.toml && echo ready",
+]).action(async (options) => (await import("./inspect.ts")).health(options));
+
+withTarget("peers", "a node's authenticated peers", ["peers --config ./net/node-1/node.toml"]).action(async (options) =>
   (await import("./inspect.ts")).inspect("peers", options),
 );
-withTarget(program.command("validators").description("the validator set")).action(async (options) =>
-  (await import("./inspect.ts")).inspect("validators", options),
+
+withTarget("validators", "the validator set, and who leads", ["validators --url http://127.0.0.1:9001"]).action(
+  async (options) => (await import("./inspect.ts")).inspect("validators", options),
 );
 
-function withTarget(command: Command): Command {
-  return command
+function command(name: string, description: string, examples: readonly string[]): Command {
+  // Only a line that is more than this command itself names the program on its own.
+  const lines = examples.map((line) => (line.startsWith(`${name} `) || line === name ? `cretoai-node ${line}` : line));
+  return program
+    .command(name)
+    .description(description)
+    .addHelpText("after", `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+}
+
+function withTarget(name: string, description: string, examples: readonly string[]): Command {
+  return command(name, description, examples)
     .option("-u, --url <url>", "the node's API (default: http://127.0.0.1:8080)")
     .option("-c, --config <file>", "the node's configuration file, instead of --url")
     .option("--json", "print JSON");
+}
+
+/** What is no whole number becomes NaN, which the command refuses with the range that it wants. */
+function wholeNumber(text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }
 
 try {
@@ -109,6 +137,6 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const message = error instanceof Error ? error.message : String(error);
   if (message !== "") console.error(`cretoai-node: ${message}`);
-  if (process.env["CRETOAI_DEBUG"] !== undefined && error instanceof Error) console.error(error.stack);
+  if (process.env["CRETOAI_DEBUG"] === "1" && error instanceof Error) console.error(error.stack);
   return error instanceof CommandFailed ? error.exitCode : EXIT.failed;
 }

@@ -3,12 +3,15 @@ import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { NodeConfig } from "../node/config.ts";
 import { CommandFailed } from "./exit-codes.ts";
-import { call } from "./node-client.ts";
+import { type Answer, apiUrlOf, call, metricsUrlOf } from "./node-client.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");
 
 /** Between two questions whether a node is ready: there is no event for that across processes. */
 const READY_POLL_MS = 100;
+
+/** A node that hangs must not hold up who asks it. */
+const ASK_MS_MAX = 2_000;
 
 const TERM_MS_MAX = 8_000;
 
@@ -27,8 +30,8 @@ export class NodeProcess {
   constructor(config: NodeConfig) {
     this.#config = config;
     this.name = config.node.id;
-    this.apiUrl = `http://${config.api.http_host}:${config.api.http_port}`;
-    this.metricsUrl = `http://${config.metrics.host}:${config.metrics.port}${config.metrics.endpoint}`;
+    this.apiUrl = apiUrlOf(config);
+    this.metricsUrl = metricsUrlOf(config);
     this.logFile = join(dirname(config.file), "node.log");
   }
 
@@ -48,8 +51,9 @@ export class NodeProcess {
     mkdirSync(dirname(this.logFile), { recursive: true });
     const log = openSync(this.logFile, "a");
     // A process group of its own: Ctrl-C reaches this command alone, which then stops the nodes in order.
-    const child = spawn(process.execPath, [MAIN, "start", "--config", this.#config.file], {
-      stdio: ["ignore", log, log],
+    // Its input stays open as long as this process lives: a node never outlives the command that was to stop it.
+    const child = spawn(process.execPath, [MAIN, "start", "--until-input-ends", "--config", this.#config.file], {
+      stdio: ["pipe", log, log],
       detached: true,
     });
     closeSync(log);
@@ -85,17 +89,24 @@ export class NodeProcess {
     const deadlineMs = performance.now() + timeoutMs;
     while (performance.now() < deadlineMs && !this.#stopping) {
       if (!this.#alive) throw new CommandFailed(`${this.name} ended at its start:\n${this.#logTail()}`);
-      const answer = await call(this.apiUrl, path).catch(() => null);
-      if (answer?.status === 200) return;
+      if ((await this.#ask(path))?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
     }
     if (!this.#stopping)
       throw new CommandFailed(`${this.name} is not ready after ${timeoutMs} ms:\n${this.#logTail()}`);
   }
 
+  /** After a request failed: until the process is known to have ended, or answers again. */
+  async whenGoneOrAnswering(): Promise<void> {
+    while (this.#alive && !this.#stopping) {
+      if ((await this.#ask("/health"))?.status === 200) return;
+      await Promise.race([this.#exited, new Promise((resolve) => setTimeout(resolve, READY_POLL_MS))]);
+    }
+  }
+
   async lastSequence(): Promise<number> {
     if (!this.#alive) return 0;
-    const answer = await call(this.apiUrl, "/v1/status").catch(() => null);
+    const answer = await this.#ask("/v1/status");
     const value: unknown =
       typeof answer?.body === "object" && answer.body !== null ? Reflect.get(answer.body, "lastSequence") : 0;
     return typeof value === "number" ? value : 0;
@@ -117,6 +128,10 @@ export class NodeProcess {
     const timer = setTimeout(() => child.kill("SIGKILL"), TERM_MS_MAX);
     await this.#exited;
     clearTimeout(timer);
+  }
+
+  async #ask(path: string): Promise<Answer | null> {
+    return await call(this.apiUrl, path, { timeoutMs: ASK_MS_MAX }).catch(() => null);
   }
 
   #logTail(): string {

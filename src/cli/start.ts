@@ -6,17 +6,18 @@ import { CommandFailed } from "./exit-codes.ts";
 /** How long a stop may take before the process ends anyway. */
 const STOP_MS_MAX = 10_000;
 
-/** Runs one node until a signal or a fatal error. */
-export async function start({
-  config: file,
-  pretty,
-}: {
+export interface StartOptions {
   readonly config: string;
   readonly pretty?: boolean;
-}): Promise<void> {
+  /** For a program that starts nodes: the end of standard input, which comes with the program's end, is a signal to stop. */
+  readonly untilInputEnds?: boolean;
+}
+
+/** Runs one node until a signal or a fatal error. */
+export async function start({ config: file, pretty, untilInputEnds }: StartOptions): Promise<void> {
   const config = loadConfig(file, process.env);
   const log = createLog({ level: config.node.log_level, name: config.node.id, pretty: pretty ?? process.stdout.isTTY });
-  const signal = Promise.withResolvers<NodeJS.Signals>();
+  const signal = Promise.withResolvers<string>();
   let asked = 0;
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
@@ -25,6 +26,7 @@ export async function start({
       signal.resolve(name);
     });
   }
+  if (untilInputEnds === true) void inputEnd().then(() => signal.resolve("end of input"));
   const node = await startNode(config, log);
   const failure = await Promise.race([
     signal.promise.then((name) => {
@@ -42,4 +44,9 @@ export async function start({
   if (failure !== null)
     throw new CommandFailed(`the node stopped: ${failure instanceof Error ? failure.message : String(failure)}`);
   log("info", "node.stopped");
+}
+
+async function inputEnd(): Promise<void> {
+  const reader = Bun.stdin.stream().getReader();
+  for (let next = await reader.read(); !next.done; next = await reader.read());
 }

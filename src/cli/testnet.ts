@@ -1,5 +1,5 @@
-import { createServer } from "node:net";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { generateKeyPair, type NodeKeyPair } from "../crypto/key-pair.ts";
 import { writeKeyFile } from "../crypto/key-file.ts";
@@ -7,6 +7,7 @@ import { faultTolerance, quorumSize } from "../membership/quorum.ts";
 import { formatGenesis, type Genesis } from "../node/genesis.ts";
 import { KEY_FILE_NAME } from "../node/key-location.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
+import { freePorts } from "./ports.ts";
 
 export interface TestnetOptions {
   readonly validators: number;
@@ -65,7 +66,7 @@ export async function createTestnet(options: TestnetOptions): Promise<readonly T
   const { validators: count, output, host, hybrid } = options;
   check(options);
   const keys = Array.from({ length: count }, () => generateKeyPair({ hybrid }));
-  const ports = await portsFor(count, options.basePort);
+  const ports = await portsFor(count, options);
   const genesis: Genesis = {
     network: `testnet-${keys[0]?.nodeId.slice(0, 8)}`,
     createdAt: new Date().toISOString(),
@@ -75,7 +76,7 @@ export async function createTestnet(options: TestnetOptions): Promise<readonly T
       name: `node-${index + 1}`,
       nodeId,
       publicKeys,
-      address: `${host}:${ports[index]?.quic}`,
+      address: authority(host, ports[index]?.quic ?? 0),
     })),
   };
   mkdirSync(output, { recursive: true });
@@ -112,7 +113,7 @@ genesis = "./genesis.json"
 algorithm = "${genesis.engine}"
 
 [network]
-listen_addr = "${host}:${ports.quic}"
+listen_addr = "${authority(host, ports.quic)}"
 quic_port = ${ports.quic}
 bootstrap_peers = [
 ${peers.join("\n")}
@@ -139,26 +140,35 @@ http_port = ${ports.http}
   };
 }
 
-function multiaddr(address: string): string {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon);
-  const kind = host.includes(":") ? "ip6" : /^[\d.]+$/.test(host) ? "ip4" : "dns";
-  return `/${kind}/${host}/udp/${address.slice(colon + 1)}/quic`;
+function authority(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function check({ validators, engine, output, basePort }: TestnetOptions): void {
+function multiaddr(address: string): string {
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon).replaceAll(/[[\]]/g, "");
+  const version = isIP(host);
+  return `/${version === 0 ? "dns" : `ip${version}`}/${host}/udp/${address.slice(colon + 1)}/quic`;
+}
+
+function check({ validators, engine, output, basePort, host }: TestnetOptions): void {
   if (!Number.isInteger(validators) || validators < 1 || validators > VALIDATORS_MAX) {
     throw new CommandFailed(`--validators must be a whole number from 1 to ${VALIDATORS_MAX}`, EXIT.usage);
   }
   if (engine !== "pbft")
     throw new CommandFailed(`--engine ${engine} is not in this release; there is pbft`, EXIT.usage);
-  const last = basePort + PORTS_PER_NODE * validators;
-  if (!Number.isInteger(basePort) || basePort < 0 || last > 65_535) {
+  const highest = 65_535 - PORTS_PER_NODE * validators;
+  if (!Number.isInteger(basePort) || basePort < 0 || basePort > highest)
     throw new CommandFailed(
-      `--base-port must leave room for ${PORTS_PER_NODE * validators} ports below 65536`,
+      `--base-port must be 0, or a port up to ${highest} for ${validators} validators`,
       EXIT.usage,
     );
-  }
+  if (!/^[\w.-]+$/.test(host) && isIP(host) !== 6)
+    throw new CommandFailed(`--host must be an IP address or a host name, not ${JSON.stringify(host)}`, EXIT.usage);
+  if (host === "0.0.0.0" || host === "::")
+    throw new CommandFailed(`--host is where the validators reach each other: ${host} is no such address`, EXIT.usage);
+  if (existsSync(output) && !statSync(output).isDirectory())
+    throw new CommandFailed(`${resolve(output)} is a file: name a new or empty folder`);
   if (existsSync(output) && readdirSync(output).length > 0) {
     throw new CommandFailed(
       `${resolve(output)} is not empty: name a new folder, so that no key or ledger is overwritten`,
@@ -166,9 +176,9 @@ function check({ validators, engine, output, basePort }: TestnetOptions): void {
   }
 }
 
-async function portsFor(count: number, basePort: number): Promise<readonly Ports[]> {
+async function portsFor(count: number, { basePort, host }: TestnetOptions): Promise<readonly Ports[]> {
   if (basePort === 0) {
-    const free = await freePorts(3 * count);
+    const free = await freePorts(3 * count, host === "localhost" || isIP(host) !== 0 ? host : "127.0.0.1");
     return Array.from({ length: count }, (_, index) => ({
       quic: free[3 * index] ?? 0,
       http: free[3 * index + 1] ?? 0,
@@ -179,21 +189,4 @@ async function portsFor(count: number, basePort: number): Promise<readonly Ports
     const quic = basePort + PORTS_PER_NODE * index;
     return { quic, http: quic + 1, metrics: quic + 2 };
   });
-}
-
-/** Ports that are free now, all held at once so that they differ. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map((server) => {
-      const { promise, resolve: done } = Promise.withResolvers<number>();
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address();
-        done(typeof address === "object" && address !== null ? address.port : 0);
-      });
-      return promise;
-    }),
-  );
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }
