@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { PAYLOAD_BYTES_MAX } from "../dag/limits.ts";
+import { PAYLOAD_BYTES_LIMIT } from "../node/config-keys.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { Latencies } from "./latencies.ts";
 import { linesOfStream } from "./lines.ts";
@@ -96,14 +96,14 @@ async function inputOf(text: string | undefined, { file, raw }: SubmitOptions): 
   if (file === undefined) {
     if (process.stdin.isTTY) console.error("Reading transactions from the keyboard, one a line; end with Ctrl-D.");
     if (raw === true) return whole(await Bun.stdin.bytes());
-    return { groups: linesOfStream(Bun.stdin.stream(), PAYLOAD_BYTES_MAX), bytes: null };
+    return { groups: linesOfStream(Bun.stdin.stream(), PAYLOAD_BYTES_LIMIT), bytes: null };
   }
   const info = await stat(file).catch((error: unknown) => {
     throw new CommandFailed(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   });
   if (info.isDirectory()) throw new CommandFailed(`${file} is a folder`);
   if (raw === true) return whole(await Bun.file(file).bytes());
-  return { groups: linesOfStream(Bun.file(file).stream(), PAYLOAD_BYTES_MAX), bytes: info.size };
+  return { groups: linesOfStream(Bun.file(file).stream(), PAYLOAD_BYTES_LIMIT), bytes: info.size };
 }
 
 function whole(payload: Uint8Array): Input {

@@ -12,6 +12,9 @@ export interface KeySpec<T> {
   readonly read: (value: unknown) => T | undefined;
 }
 
+/** The most that `consensus.max_payload_bytes` may say: no node takes a larger payload. */
+export const PAYLOAD_BYTES_LIMIT: number = PAYLOAD_BYTES_MAX;
+
 /** 0 to 65535. */
 const PORT_PATTERN = "(?:6553[0-5]|655[0-2]\\d|65[0-4]\\d\\d|6[0-4]\\d{3}|[1-5]\\d{4}|\\d{1,4})";
 
@@ -149,7 +152,7 @@ export const CONFIG_KEYS = {
     ),
     max_payload_bytes: whole(
       65_536,
-      { min: 1, max: PAYLOAD_BYTES_MAX },
+      { min: 1, max: PAYLOAD_BYTES_LIMIT },
       "the largest payload that this node takes from its clients",
     ),
   },
