@@ -32,6 +32,12 @@ describe("ports", () => {
     }
   });
 
+  test("that two nodes want are named, as an environment variable for all of them makes it", async () => {
+    const [quic = 0, http = 0, metrics = 0, other = 0, third = 0] = await freePorts(5, "127.0.0.1");
+    const configs = [configWith([quic, http, metrics]), configWith([other, http, third])];
+    expect(await takenPorts(configs)).toEqual([`TCP port ${http} (API, api.http_port of n, and n wants it too)`]);
+  });
+
   test("that the node would choose itself, or does not use, are never taken", async () => {
     expect(await takenPorts([configWith([0, 0, 0])])).toEqual([]);
   });

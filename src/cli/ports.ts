@@ -23,9 +23,10 @@ export async function freePorts(count: number, host: string): Promise<readonly n
   }
 }
 
-/** In words: the ports of these nodes that something else has. */
+/** In words: the ports of these nodes that something else has, or that two of them want. */
 export async function takenPorts(configs: readonly NodeConfig[]): Promise<readonly string[]> {
   const taken: string[] = [];
+  const wantedBy = new Map<string, string>();
   for (const { node, network, api, metrics } of configs) {
     const listenHost = network.listen_addr.replace(/:\d+$/, "").replaceAll(/[[\]]/g, "");
     const wanted: readonly (readonly [what: string, kind: Kind, port: number, host: string, isUsed: boolean])[] = [
@@ -35,8 +36,12 @@ export async function takenPorts(configs: readonly NodeConfig[]): Promise<readon
     ];
     for (const [what, kind, port, host, isUsed] of wanted) {
       if (!isUsed || port === 0) continue;
-      const socket = await hold(kind, port, host);
-      if (socket === null) taken.push(`${kind.toUpperCase()} port ${port} (${what} of ${node.id})`);
+      const name = `${kind.toUpperCase()} port ${port}`;
+      const other = wantedBy.get(name);
+      wantedBy.set(name, node.id);
+      const socket = other === undefined ? await hold(kind, port, host) : null;
+      const rival = other === undefined ? "" : `, and ${other} wants it too`;
+      if (socket === null) taken.push(`${name} (${what} of ${node.id}${rival})`);
       await socket?.release();
     }
   }
