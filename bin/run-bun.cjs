@@ -12,6 +12,9 @@ function bunPathOrExit() {
   }
 }
 
+/** There is no event for the end of a parent. */
+const PARENT_POLL_MS = 500;
+
 /** Runs Bun in place of this process, as nearly as Node allows: same input and output, signals, exit status. */
 function runBun(args) {
   const binary = bunPathOrExit();
@@ -20,6 +23,13 @@ function runBun(args) {
   // Ctrl-C reaches the child by itself (one process group); the parent only must not go before it.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // Under npm a signal may end the shell in between and not reach us: who lost its parent ends its child.
+  if (process.env.npm_lifecycle_event !== undefined) {
+    const parent = process.ppid;
+    setInterval(() => {
+      if (process.ppid !== parent) child.kill("SIGTERM");
+    }, PARENT_POLL_MS).unref();
+  }
   child.on("error", (error) => {
     console.error(`cretoai: ${binary} cannot be run: ${error.message}`);
     process.exit(1);

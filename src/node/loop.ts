@@ -97,6 +97,9 @@ export class NodeLoop<M> implements TransportHandler {
       onFailure: (error) => this.#fail(error),
       monotonicMs: () => options.clock.monotonicMs(),
       defer: (callback) => options.clock.defer(callback),
+      setTimer: (atMs, callback) => {
+        options.clock.setTimer(atMs, callback);
+      },
     });
     this.#exchange = new BundleExchange({
       ...options,
