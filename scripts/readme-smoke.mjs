@@ -20,7 +20,9 @@ function check(name, ok, detail = "") {
 
 function run(args, input = null) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [launcher, ...args], { stdio: [input === null ? "ignore" : "pipe", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [launcher, ...args], {
+      stdio: [input === null ? "ignore" : "pipe", "pipe", "pipe"],
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk) => {
@@ -65,7 +67,10 @@ const limit = setTimeout(() => cluster.kill("SIGTERM"), 120_000);
 await settled;
 const api = `http://127.0.0.1:${base + 1}`;
 const call = async (path, init) => {
-  const response = await fetch(api + path, init).catch((error) => ({ status: 0, json: () => ({ error: String(error) }) }));
+  const response = await fetch(api + path, init).catch((error) => ({
+    status: 0,
+    json: () => ({ error: String(error) }),
+  }));
   return { status: response.status, body: await response.json() };
 };
 const first = await call("/v1/vertices?wait=finalized", { method: "POST", body: "hello" });
@@ -75,11 +80,19 @@ const json = await call("/v1/vertices", {
   headers: { "content-type": "application/json" },
   body: '{"payload":"aGVsbG8="}',
 });
-check("JSON with base64 is accepted", json.status === 202 && /^[0-9a-f]{64}$/.test(json.body.hash), JSON.stringify(json));
+check(
+  "JSON with base64 is accepted",
+  json.status === 202 && /^[0-9a-f]{64}$/.test(json.body.hash),
+  JSON.stringify(json),
+);
 const order = await call("/v1/finalized?from=1&limit=10");
 check("the total order", order.body.items?.length === 10 && order.body.items[0].sequence === 1);
 const status = await call("/v1/status");
-check("status", status.body.validators === 4 && status.body.quorum === 3 && status.body.peers === 3, JSON.stringify(status.body));
+check(
+  "status",
+  status.body.validators === 4 && status.body.quorum === 3 && status.body.peers === 3,
+  JSON.stringify(status.body),
+);
 check("the sample transactions are final", status.body.lastSequence >= 1_000, String(status.body.lastSequence));
 const submitted = await run(["submit", "--url", api, "hello again"]);
 check("cretoai-node submit", submitted.code === 0, submitted.stderr);
@@ -90,7 +103,11 @@ clearTimeout(limit);
 check("the cluster stops cleanly", (await ended) === 0 && shown.includes("Stopped."), shown.slice(-300));
 
 const resumed = await run(["cluster", "--data", data, "--no-sample", "--exit-when-done"], "one\ntwo\n");
-check("it resumes and takes piped lines", resumed.code === 0 && resumed.stdout.includes("Resuming 4"), resumed.stdout.slice(-300));
+check(
+  "it resumes and takes piped lines",
+  resumed.code === 0 && resumed.stdout.includes("Resuming 4"),
+  resumed.stdout.slice(-300),
+);
 const net = await run(["testnet", "--validators", "4", "--output", join(folder, "net"), "--base-port", "0"]);
 check("cretoai-node testnet", net.code === 0, net.stderr);
 check("cretoai-node --help", (await run(["--help"])).code === 0);

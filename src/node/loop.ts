@@ -108,42 +108,8 @@ export class NodeLoop<M> implements TransportHandler {
       isSilent: () => this.#gate.isSilent,
       feedBundles: (refs) => this.#feed({ kind: "bundles", ...this.#now(), refs }),
     });
-    this.#inbound = new Inbound<M>({
-      network,
-      engine,
-      verification: this.#verification,
-      isBundleWanted: (bundle) => this.#exchange.isWanted(bundle),
-      onMessage: (signed) => {
-        const { phase, sequence } = engine.wire.statementOf(signed.message);
-        if (phase === "prepare" || phase === "commit" || phase === "pre-prepare") {
-          this.#gate.onVote(signed.proof.seal.signer, sequence as Sequence);
-        }
-        this.#feed({ kind: "message", ...this.#now(), signed });
-      },
-      onBundles: (bundles) => this.#exchange.take(bundles),
-      onStatus: (from, frame) => {
-        this.#gate.onStatus(from, frame);
-        this.#feed({ kind: "peer-status", ...this.#now(), from, status: frame.status });
-        this.#exchange.push(from, frame.lanes);
-      },
-      onObserver: (peer) => {
-        const frame = encode(frameCodec, this.#statusFrame(statusOf(engine)));
-        options.transport.send(peer, "consensus", frame);
-      },
-      onIgnored: (reason) => options.observer.onIgnored(reason),
-      onRejected: (peer, reason) => options.observer.onRejected(peer, reason),
-    });
-    this.#fetcher = new Fetcher({
-      reachable: () => this.#reachable(),
-      ask: (peer, question, timeoutMs) => options.transport.request(this.#nodeId(peer), question, { timeoutMs }),
-      isHeld: (digest) => options.lanes.has(digest),
-      delay: (ms) => this.#delay(ms),
-      findLocally: (digest) => options.pool.find(digest),
-      open: (body) => this.#inbound.openBundle(body),
-      onBundles: (bundles, source) => this.#exchange.takeFetched(bundles, source),
-      onBatches: (batches) => this.#feed({ kind: "batches", ...this.#now(), batches }),
-      onAnswerFault: (peer, reason) => options.observer.onRejected(this.#nodeId(peer), `malformed-answer: ${reason}`),
-    });
+    this.#inbound = this.#newInbound();
+    this.#fetcher = this.#newFetcher();
     this.#gate = new StartGate<M>({
       network,
       self,
@@ -203,6 +169,51 @@ export class NodeLoop<M> implements TransportHandler {
       pool,
       checkpoint: this.#checkpoint,
       batchOf: (d) => engine.batchOf(d),
+    });
+  }
+
+  #newInbound(): Inbound<M> {
+    const options = this.#options;
+    const { network, engine } = options;
+    return new Inbound<M>({
+      network,
+      engine,
+      verification: this.#verification,
+      isBundleWanted: (bundle) => this.#exchange.isWanted(bundle),
+      onMessage: (signed) => {
+        const { phase, sequence } = engine.wire.statementOf(signed.message);
+        if (phase === "prepare" || phase === "commit" || phase === "pre-prepare") {
+          this.#gate.onVote(signed.proof.seal.signer, sequence as Sequence);
+        }
+        this.#feed({ kind: "message", ...this.#now(), signed });
+      },
+      onBundles: (bundles) => this.#exchange.take(bundles),
+      onStatus: (from, frame) => {
+        this.#gate.onStatus(from, frame);
+        this.#feed({ kind: "peer-status", ...this.#now(), from, status: frame.status });
+        this.#exchange.push(from, frame.lanes);
+      },
+      onObserver: (peer) => {
+        const frame = encode(frameCodec, this.#statusFrame(statusOf(engine)));
+        options.transport.send(peer, "consensus", frame);
+      },
+      onIgnored: (reason) => options.observer.onIgnored(reason),
+      onRejected: (peer, reason) => options.observer.onRejected(peer, reason),
+    });
+  }
+
+  #newFetcher(): Fetcher {
+    const options = this.#options;
+    return new Fetcher({
+      reachable: () => this.#reachable(),
+      ask: (peer, question, timeoutMs) => options.transport.request(this.#nodeId(peer), question, { timeoutMs }),
+      isHeld: (digest) => options.lanes.has(digest),
+      delay: (ms) => this.#delay(ms),
+      findLocally: (digest) => options.pool.find(digest),
+      open: (body) => this.#inbound.openBundle(body),
+      onBundles: (bundles, source) => this.#exchange.takeFetched(bundles, source),
+      onBatches: (batches) => this.#feed({ kind: "batches", ...this.#now(), batches }),
+      onAnswerFault: (peer, reason) => options.observer.onRejected(this.#nodeId(peer), `malformed-answer: ${reason}`),
     });
   }
 
