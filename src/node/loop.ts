@@ -84,7 +84,7 @@ export class NodeLoop<M> implements TransportHandler {
     this.#options = options;
     this.#execution = options.execution;
     this.#checkpoint = options.checkpoint;
-    const { network, self, database, signer, engine, verifier } = options;
+    const { network, self, database, signer, verifier } = options;
     this.#verification = new SealVerification(network, verifier);
     this.#outbox = new Outbox({
       network,
