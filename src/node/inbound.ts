@@ -8,6 +8,7 @@ import type { ValidatorIndex } from "../membership/ids.ts";
 import { proofOf, type Signed } from "../membership/seal.ts";
 import { statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import { TokenBucket } from "../peering/token-bucket.ts";
 import type { StoredBundle } from "./ledger.ts";
 import type { Lane } from "./ports.ts";
 import type { SealVerification } from "./verification.ts";
@@ -29,6 +30,7 @@ export interface InboundPorts<M> {
   onMessage(signed: Verified<Signed<M>>): void;
   onBundles(bundles: readonly StoredBundle[]): void;
   onStatus(from: ValidatorIndex, frame: StatusFrame): void;
+  monotonicMs(): number;
   /** A node outside the validator set wants to follow. */
   onObserver(peer: NodeId): void;
   /** A correct peer sends such things too. */
@@ -36,6 +38,13 @@ export interface InboundPorts<M> {
   /** No correct peer sends this. The blame is the connection's, never a name's inside the message. */
   onRejected(peer: NodeId, reason: string): void;
 }
+
+/** Statuses of one peer that are looked at; a correct one sends one a second while it waits, and one at each connection. */
+const STATUS_PER_SECOND = 5;
+const STATUS_BURST = 20;
+
+/** Peers whose statuses are counted: above any `max_peers`. */
+const STATUS_PEERS_MAX = 2_048;
 
 interface Opened<M> {
   readonly message: M;
@@ -49,6 +58,7 @@ interface Opened<M> {
  */
 export class Inbound<M> {
   readonly #ports: InboundPorts<M>;
+  readonly #statusBuckets = new Map<NodeId, TokenBucket>();
 
   constructor(ports: InboundPorts<M>) {
     this.#ports = ports;
@@ -65,7 +75,9 @@ export class Inbound<M> {
     }
     if (from === null) {
       // An observer has no vote; all that it may do is ask where this node stands.
-      if (frame.kind === "status") return this.#ports.onObserver(peer);
+      if (frame.kind === "status") {
+        return this.#asksTooOften(peer) ? this.#ports.onIgnored("status-too-often") : this.#ports.onObserver(peer);
+      }
       return this.#ports.onRejected(peer, "statement-of-observer");
     }
     switch (frame.kind) {
@@ -76,6 +88,7 @@ export class Inbound<M> {
         return await this.#onRelayed(peer, lane, frame);
       case "status":
         if (!this.#isWellFormed(frame)) return this.#ports.onRejected(peer, "malformed-status");
+        if (this.#asksTooOften(peer)) return this.#ports.onIgnored("status-too-often");
         return this.#ports.onStatus(from, frame);
       default:
         return unreachable(frame);
@@ -184,6 +197,18 @@ export class Inbound<M> {
     if (verdict.kind === "ignore") this.#ports.onIgnored(verdict.reason);
     const leaf = statementDigest(network, engine.wire.statementOf(message));
     return { message, leaf, wanted: verdict.kind === "accept" };
+  }
+
+  /** A status may be answered with many signed messages: a peer gets so many answers and no more. */
+  #asksTooOften(peer: NodeId): boolean {
+    const nowMs = this.#ports.monotonicMs();
+    let bucket = this.#statusBuckets.get(peer);
+    if (bucket === undefined) {
+      if (this.#statusBuckets.size >= STATUS_PEERS_MAX) this.#statusBuckets.clear();
+      bucket = new TokenBucket({ rate: STATUS_PER_SECOND, burst: STATUS_BURST, nowMs });
+      this.#statusBuckets.set(peer, bucket);
+    }
+    return !bucket.tryTake(1, nowMs);
   }
 
   #isWellFormed({ lanes, votes }: StatusFrame): boolean {

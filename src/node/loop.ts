@@ -59,6 +59,9 @@ export interface LoopOptions<M> {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** How long after a dropped frame a slow peer is told where this node stands. */
+const TELL_LATER_MS = 1_000;
+
 /**
  * The one place where what is ordered meets what is executed, stored and sent. It feeds the engine, performs its effects in
  * their order, and knows no adapter: production and simulator give it their ports.
@@ -77,6 +80,8 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #events: EngineEvent<M>[] = [];
   #execution: ExecutionState;
   #checkpoint: CheckpointCertificate | null;
+  /** Slow peers that are about to hear where this node stands. */
+  readonly #told = new Set<ValidatorIndex>();
   #stepping = false;
   #stopped = false;
 
@@ -193,6 +198,7 @@ export class NodeLoop<M> implements TransportHandler {
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: frame.status });
         this.#exchange.push(from, frame.lanes);
       },
+      monotonicMs: () => options.clock.monotonicMs(),
       onObserver: (peer) => {
         const frame = encode(frameCodec, this.#statusFrame(statusOf(engine)));
         options.transport.send(peer, "consensus", frame);
@@ -334,8 +340,21 @@ export class NodeLoop<M> implements TransportHandler {
     const { network, transport, self } = this.#options;
     const bytes = encode(frameCodec, frame, frameSizeHint(frame));
     const receivers = to === "all" ? network.set.indices().filter((index) => index !== self) : [to];
-    // A peer that is away or slow loses the frame; it asks for what it lacks when it is back.
-    for (const receiver of receivers) transport.send(this.#nodeId(receiver), lane, bytes);
+    for (const receiver of receivers) {
+      // A peer that is away loses the frame, and asks for what it lacks when it is back. One that is slow is told later.
+      if (transport.send(this.#nodeId(receiver), lane, bytes) === "queue-full") this.#tellLater(receiver);
+    }
+  }
+
+  /** A frame to a connected peer was dropped: an idle peer would not notice, so it hears where this node stands. */
+  #tellLater(peer: ValidatorIndex): void {
+    if (this.#told.has(peer) || this.#stopped) return;
+    this.#told.add(peer);
+    const { clock } = this.#options;
+    clock.setTimer(clock.monotonicMs() + TELL_LATER_MS, () => {
+      this.#told.delete(peer);
+      this.#feed({ kind: "peer-connected", ...this.#now(), peer });
+    });
   }
 
   #reachable(): readonly ValidatorIndex[] {

@@ -15,12 +15,24 @@ export class TokenBucket {
     this.#atMs = options.nowMs;
   }
 
+  /** Takes tokens where enough are there; false, and nothing taken, where not. */
+  tryTake(count: number, nowMs: number): boolean {
+    this.#refill(nowMs);
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
+    return true;
+  }
+
   /** Takes tokens; answers how many milliseconds the taker must pause before it goes on. */
   take(count: number, nowMs: number): number {
+    this.#refill(nowMs);
+    this.#tokens -= count;
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#rate) * 1_000;
+  }
+
+  #refill(nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - this.#atMs);
     this.#tokens = Math.min(this.#burst, this.#tokens + (elapsedMs * this.#rate) / 1_000);
     this.#atMs = nowMs;
-    this.#tokens -= count;
-    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#rate) * 1_000;
   }
 }
