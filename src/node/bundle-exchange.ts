@@ -14,6 +14,9 @@ import type { OwnLane } from "./own-lane.ts";
 /** Waiting vertices of one creator that a node holds; beyond, its bundles are left until a proposal names them. */
 const CREATOR_PENDING_MAX = 65_536;
 
+/** And their bytes: a lying validator must not fill the others' memory. A proposal may still name more; it is fetched. */
+const CREATOR_PENDING_BYTES_MAX: number = 64 * 1024 * 1024;
+
 /** Bundles formed in one turn: 8 MiB of payload at the most. */
 const BUNDLES_PER_TURN_MAX = 8;
 
@@ -75,7 +78,8 @@ export class BundleExchange {
   isWanted(bundle: Bundle): boolean {
     const { lanes, pool, self } = this.#ports;
     if (bundle.creator === self || bundle.firstNonce <= lanes.executed(bundle.creator).nonce) return false;
-    return pool.pendingOf(bundle.creator) < CREATOR_PENDING_MAX;
+    const { creator } = bundle;
+    return pool.pendingOf(creator) < CREATOR_PENDING_MAX && pool.pendingBytesOf(creator) < CREATOR_PENDING_BYTES_MAX;
   }
 
   /** Verified bundles that peers sent. */

@@ -6,6 +6,11 @@ import type { Ledger, StoredBundle } from "./ledger.ts";
 /** Executed bundles that stay in memory, to answer peers and readers without the disk. */
 const EXECUTED_KEPT_MAX = 256;
 
+interface Pending {
+  readonly vertices: number;
+  readonly bytes: number;
+}
+
 /** Where one vertex lies in a held bundle. */
 export interface VertexPlace {
   readonly stored: StoredBundle;
@@ -17,7 +22,7 @@ export class BundlePool {
   readonly #ledger: Ledger;
   readonly #waiting = new Map<Hash, StoredBundle>();
   readonly #executed = new Map<Hash, StoredBundle>();
-  readonly #pendingByCreator = new Map<ValidatorIndex, number>();
+  readonly #pendingByCreator = new Map<ValidatorIndex, Pending>();
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger;
@@ -39,14 +44,14 @@ export class BundlePool {
     const { ref } = stored.held;
     if (this.#waiting.has(ref.digest)) return;
     this.#waiting.set(ref.digest, stored);
-    this.#count(ref.creator, ref.count);
+    this.#count(ref.creator, ref.count, stored.body.length);
   }
 
   onExecuted(ref: BundleRef): void {
     const stored = this.#waiting.get(ref.digest);
     if (stored === undefined) return;
     this.#waiting.delete(ref.digest);
-    this.#count(ref.creator, -ref.count);
+    this.#count(ref.creator, -ref.count, -stored.body.length);
     this.keepExecuted(stored);
   }
 
@@ -60,12 +65,17 @@ export class BundlePool {
 
   /** Vertices of a creator that wait to be ordered. */
   pendingOf(creator: ValidatorIndex): number {
-    return this.#pendingByCreator.get(creator) ?? 0;
+    return this.#pendingByCreator.get(creator)?.vertices ?? 0;
+  }
+
+  /** The bytes of those. */
+  pendingBytesOf(creator: ValidatorIndex): number {
+    return this.#pendingByCreator.get(creator)?.bytes ?? 0;
   }
 
   pending(): number {
     let total = 0;
-    for (const count of this.#pendingByCreator.values()) total += count;
+    for (const { vertices } of this.#pendingByCreator.values()) total += vertices;
     return total;
   }
 
@@ -85,7 +95,10 @@ export class BundlePool {
     return null;
   }
 
-  #count(creator: ValidatorIndex, change: number): void {
-    this.#pendingByCreator.set(creator, this.pendingOf(creator) + change);
+  #count(creator: ValidatorIndex, vertices: number, bytes: number): void {
+    this.#pendingByCreator.set(creator, {
+      vertices: this.pendingOf(creator) + vertices,
+      bytes: this.pendingBytesOf(creator) + bytes,
+    });
   }
 }

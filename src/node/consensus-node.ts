@@ -54,6 +54,9 @@ export interface NodeParts {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** Payload bytes of this node's clients that may wait for finality; peers hold as much of one creator. */
+const PENDING_BYTES_MAX: number = 64 * 1024 * 1024;
+
 /** How long a client that is refused for load should wait. */
 const OVERLOAD_RETRY_MS = 500;
 
@@ -265,6 +268,12 @@ export class ConsensusNode implements NodeService {
     }
     const self = present(network.set.indexOf(this.#parts.nodeId), "this validator's index");
     const pending = this.#pool.pendingOf(self) + this.#ownLane.pending;
+    const bytes = this.#pool.pendingBytesOf(self) + this.#ownLane.queuedBytes;
+    if (bytes > PENDING_BYTES_MAX) {
+      return new NodeError("overloaded", `${bytes} bytes of this node wait for finality: try again shortly`, {
+        retryAfterMs: OVERLOAD_RETRY_MS,
+      });
+    }
     if (pending + payloads.length > limits.pendingVerticesMax) {
       return new NodeError(
         "overloaded",

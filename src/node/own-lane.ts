@@ -45,6 +45,7 @@ export class OwnLane {
   #tip: LaneTip;
   #queuedVertices = 0;
   #forming = 0;
+  #queuedBytes = 0;
 
   constructor(network: NetworkContext, self: ValidatorIndex, tip: LaneTip) {
     this.#network = network;
@@ -55,6 +56,11 @@ export class OwnLane {
   /** Vertices that are taken in and not in a bundle yet. */
   get queued(): number {
     return this.#queuedVertices;
+  }
+
+  /** Payload bytes that are taken in and not in a bundle yet. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
   }
 
   /** Queued, or in a bundle that is not durable yet: not counted by the pool of waiting bundles. */
@@ -82,6 +88,7 @@ export class OwnLane {
     pending.finalized.promise.catch(() => undefined);
     this.#queue.push(pending);
     this.#queuedVertices += payloads.length;
+    this.#queuedBytes += payloads.reduce((sum, payload) => sum + payload.length, 0);
     return { accepted: pending.accepted.promise, finalized: pending.finalized.promise };
   }
 
@@ -107,6 +114,7 @@ export class OwnLane {
     }
     if (payloads.length === 0) return null;
     this.#queuedVertices -= payloads.length;
+    this.#queuedBytes -= bytes;
     this.#forming += payloads.length;
     const bundle: Bundle = {
       creator: this.#self,
@@ -171,5 +179,6 @@ export class OwnLane {
     }
     this.#stretches.clear();
     this.#queuedVertices = 0;
+    this.#queuedBytes = 0;
   }
 }
