@@ -111,7 +111,7 @@ describe("four validators as processes", () => {
     expect(accepted.flat().filter((hash) => !final.has(hash))).toEqual([]);
   }, 90_000);
 
-  test("refuse a node of another network, and a node that is not in the set", async () => {
+  test("refuse a node that is not in the set, though it knows the genesis", async () => {
     const { nodes, folder, configs } = await startCluster();
     const [config] = configs;
     if (config === undefined) throw new Error("four nodes");
@@ -125,7 +125,6 @@ describe("four validators as processes", () => {
       hybrid: true,
     });
     if (stranger === undefined) throw new Error("one node");
-    // Its own network's genesis, the cluster's addresses: the handshake compares genesis hashes.
     const ours = readFileSync(config, "utf8");
     const peers = /bootstrap_peers = \[[^\]]*\]/.exec(ours)?.[0] ?? "";
     // The stranger's key with our genesis: admitted by hash, refused because it is no validator.
