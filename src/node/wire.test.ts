@@ -1,0 +1,106 @@
+import { describe, expect, test } from "bun:test";
+import { type Codec, decode, encode } from "../codec/codec.ts";
+import { DecodeError } from "../codec/reader.ts";
+import { hashOf } from "../crypto/hash.ts";
+import { type Hash, ZERO_HASH } from "../lib/hash.ts";
+import type { Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
+import type { Seal } from "../membership/seal.ts";
+import {
+  batchesAnswerCodec,
+  bundlesAnswerCodec,
+  committedAnswerCodec,
+  type Frame,
+  frameCodec,
+  type Question,
+  questionCodec,
+} from "./wire.ts";
+
+const ONES = "11".repeat(32) as Hash;
+const SEAL: Seal = {
+  signer: 2 as ValidatorIndex,
+  leafCount: 3,
+  signature: { mlDsa: new Uint8Array(4627).fill(0xaa), ed25519: new Uint8Array(64).fill(0xbb) },
+};
+const PROOF = { seal: SEAL, leafIndex: 1, path: [ONES, ZERO_HASH] };
+const BODY = Uint8Array.of(1, 2, 3);
+
+const FRAMES: Readonly<Record<string, Frame>> = {
+  sealed: {
+    kind: "sealed",
+    seal: SEAL,
+    items: [
+      { kind: "body", body: BODY },
+      { kind: "leaf", leaf: ONES },
+    ],
+  },
+  relayed: { kind: "relayed", messages: [{ body: BODY, proof: PROOF }] },
+  status: {
+    kind: "status",
+    status: { view: 5 as View, active: true, executed: 258 as Sequence, stable: 256 as Sequence },
+    lanes: [7 as Nonce],
+    votes: [9 as Sequence],
+  },
+};
+
+const QUESTIONS: Readonly<Record<string, Question>> = {
+  bundles: { kind: "bundles", digests: [ONES] },
+  batches: { kind: "batches", digests: [] },
+  committed: { kind: "committed", from: 66_051 as Sequence },
+};
+
+/** Short encodings stand here in full; long ones by their length and BLAKE3. */
+function golden<T>(codec: Codec<T>, value: T): string {
+  const bytes = encode(codec, value);
+  return bytes.length <= 128 ? bytes.toHex() : `${bytes.length} ${hashOf("record", bytes)}`;
+}
+
+describe("the wire between nodes keeps its bytes", () => {
+  test("frames", () => {
+    expect(Object.values(FRAMES).map((frame) => golden(frameCodec, frame))).toMatchSnapshot();
+  });
+
+  test("a status, byte by byte: variant 2, view 5, active, executed 258, stable 256, one lane, one vote", () => {
+    expect(golden(frameCodec, FRAMES["status"] as Frame)).toBe(
+      "02000000" +
+        "0500000000000000" +
+        "01" +
+        "0201000000000000" +
+        "0001000000000000" +
+        "0100000000000000" +
+        "0700000000000000" +
+        "0100000000000000" +
+        "0900000000000000",
+    );
+  });
+
+  test("questions", () => {
+    expect(Object.values(QUESTIONS).map((question) => golden(questionCodec, question))).toEqual([
+      `00000000${"0100000000000000"}${ONES}`,
+      `01000000${"0000000000000000"}`,
+      `02000000${"0302010000000000"}`,
+    ]);
+  });
+
+  test("answers", () => {
+    const slots = [BODY];
+    expect(golden(batchesAnswerCodec, { batches: [{ timestampMs: 1, bundles: [ONES] }] })).toBe(
+      `0100000000000000${"0100000000000000"}${"0100000000000000"}${ONES}`,
+    );
+    expect(golden(committedAnswerCodec, { slots, checkpoint: null })).toBe(
+      `0100000000000000${"0300000000000000"}01020300`,
+    );
+    expect(golden(bundlesAnswerCodec, { bundles: [{ body: BODY, proof: PROOF }] })).toMatchSnapshot();
+  });
+
+  test("what is cut at any byte, or goes on, is refused", () => {
+    for (const frame of Object.values(FRAMES)) {
+      const bytes = encode(frameCodec, frame);
+      expect(decode(frameCodec, bytes)).toEqual(frame);
+      const step = bytes.length > 500 ? 37 : 1;
+      for (let end = 0; end < bytes.length; end += step) {
+        expect(() => decode(frameCodec, bytes.subarray(0, end))).toThrow(DecodeError);
+      }
+      expect(() => decode(frameCodec, Uint8Array.of(...bytes, 0))).toThrow(DecodeError);
+    }
+  });
+});
