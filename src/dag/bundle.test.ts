@@ -12,6 +12,7 @@ const network = networkOf(4);
 function bundleOf(changes: Partial<Bundle> = {}): Bundle {
   return {
     creator: 1 as ValidatorIndex,
+    purpose: "application",
     firstNonce: 3 as Nonce,
     timestampMs: 1_000,
     parents: [network.genesis],

@@ -1,6 +1,6 @@
 import type { Codec } from "../codec/codec.ts";
 import { mapped, struct, vec } from "../codec/composites.ts";
-import { bytes, hash, u64 } from "../codec/primitives.ts";
+import { bool, bytes, hash, u64 } from "../codec/primitives.ts";
 import { Writer } from "../codec/writer.ts";
 import { hashOf } from "../crypto/hash.ts";
 import type { NodeId } from "../crypto/identity.ts";
@@ -14,6 +14,8 @@ import type { NetworkContext } from "../membership/validator-set.ts";
 import { BUNDLE_PAYLOAD_BYTES_MAX, BUNDLE_VERTICES_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
 import { type Vertex, vertexHeader, vertexIdWith } from "./vertex.ts";
 
+export type BundlePurpose = "application" | "membership";
+
 /**
  * The vertices that one creator made in one turn: what is signed, spread, stored and proposed as a whole (Narwhal's
  * batches, Danezis et al. 2022, §3; Autobahn's lanes, Giridharan et al. 2024, §5). They have consecutive nonces and share
@@ -21,6 +23,8 @@ import { type Vertex, vertexHeader, vertexIdWith } from "./vertex.ts";
  */
 export interface Bundle {
   readonly creator: ValidatorIndex;
+  /** Clients' payloads, or commands about the validator set: never mixed, so that no client can say one. */
+  readonly purpose: BundlePurpose;
   readonly firstNonce: Nonce;
   readonly timestampMs: number;
   readonly parents: readonly Hash[];
@@ -48,6 +52,11 @@ export interface HeldBundle {
 
 export const bundleCodec: Codec<Bundle> = struct<Bundle>({
   creator: validatorIndexCodec,
+  purpose: mapped<boolean, BundlePurpose>(
+    bool,
+    (isMembership) => (isMembership ? "membership" : "application"),
+    (purpose) => purpose === "membership",
+  ),
   firstNonce: mapped(
     u64,
     (nonce) => nonce as Nonce,
@@ -60,7 +69,7 @@ export const bundleCodec: Codec<Bundle> = struct<Bundle>({
 
 /** Why a decoded bundle is not acceptable from anybody; null where it is well formed. */
 export function bundleFault(network: NetworkContext, bundle: Bundle): string | null {
-  if (!network.set.has(bundle.creator)) return `creator ${bundle.creator} is not in the validator set`;
+  if (!network.set.knows(bundle.creator)) return `creator ${bundle.creator} is not in the roster`;
   if (bundle.payloads.length === 0) return "a bundle without vertices";
   if (bundle.firstNonce < 1) return "nonces count from 1";
   if (!Number.isSafeInteger(bundle.firstNonce + bundle.payloads.length)) return "the nonces run past 2^53";
@@ -106,11 +115,12 @@ export function bundleStatement(ref: BundleRef): Statement {
   return { phase: "bundle", view: 0, sequence: ref.firstNonce, digest: ref.digest };
 }
 
-/** The Merkle root of the vertex ids, bound to creator, nonces and time; a vertex is proved by its path to it. */
+/** The Merkle root of the vertex ids, bound to creator, purpose, nonces and time; a vertex is proved by its path to it. */
 function bundleDigest(network: NetworkContext, bundle: Bundle, vertexIds: readonly Hash[]): Hash {
   const writer = new Writer(128);
   writer.hash(network.genesis);
   writer.hash(network.set.at(bundle.creator).nodeId);
+  writer.u8(bundle.purpose === "membership" ? 1 : 0);
   writer.u64(bundle.firstNonce);
   writer.u64(bundle.payloads.length);
   writer.hash(merkleRoot(vertexIds));

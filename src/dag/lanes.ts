@@ -31,7 +31,7 @@ export class Lanes {
   readonly #held = new Map<Hash, BundleRef>();
 
   constructor(network: NetworkContext, executed: readonly LaneTip[]) {
-    assert(executed.length === network.set.size, "one executed tip for each validator");
+    assert(executed.length === network.set.roster.length, "one executed tip for each validator");
     this.#lanes = executed.map((tip) => ({ executed: tip, children: new Map(), count: 0, waitingSinceMs: null }));
   }
 

@@ -1,6 +1,6 @@
 import type { Branded } from "../lib/brand.ts";
 
-/** A validator's place in the epoch's set, in ascending order of node id. */
+/** A validator's place in the network's roster; it stays the same through all epochs. */
 export type ValidatorIndex = Branded<number, "ValidatorIndex">;
 
 /** Counts the validator sets of a network; the genesis set is epoch 0. */

@@ -58,7 +58,7 @@ export const proofCodec: Codec<Proof> = struct<Proof>({ seal: sealCodec, leafInd
 
 const SEAL_TAG = asciiBytes("cretoai/v1/seal\0");
 
-/** The bytes that a seal's signature covers. */
+/** The bytes that a seal's signature covers. The epoch is bound by each statement, see `statementDigest`. */
 export function sealedBytes(
   network: NetworkContext,
   signer: ValidatorIndex,
@@ -68,7 +68,6 @@ export function sealedBytes(
   const writer = new Writer(128);
   writer.bytes(SEAL_TAG);
   writer.hash(network.genesis);
-  writer.u64(network.set.epoch);
   writer.hash(network.set.at(signer).nodeId);
   writer.u32(leafCount);
   writer.hash(root);

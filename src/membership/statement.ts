@@ -2,7 +2,7 @@ import { hashOf } from "../crypto/hash.ts";
 import { present } from "../lib/assert.ts";
 import { type Hash, hashBytes } from "../lib/hash.ts";
 import { Writer } from "../codec/writer.ts";
-import type { NetworkContext } from "./validator-set.ts";
+import type { Epoch } from "./ids.ts";
 
 /** What can be said. The order gives each phase its byte in the digest; append only. */
 const PHASES = ["bundle", "pre-prepare", "prepare", "commit", "checkpoint", "view-change", "new-view"] as const;
@@ -22,14 +22,21 @@ export interface Statement {
   readonly digest: Hash;
 }
 
+/** What a statement binds beside itself; a `NetworkContext` is one. */
+export interface StatementContext {
+  readonly genesis: Hash;
+  readonly set: { readonly epoch: Epoch };
+}
+
 /**
  * The leaf that is signed for a statement. It binds the network and the epoch, so that no vote can be replayed as
- * another phase's, another epoch's or another network's. Signature bytes never enter a digest: ML-DSA signing is randomised.
+ * another phase's, another epoch's or another network's. A bundle is no vote: who made it holds in every epoch, so its
+ * statement names epoch 0 always, and what waits at an epoch's end is ordered in the next one. Signature bytes never enter a digest: ML-DSA signing is randomised.
  */
-export function statementDigest(network: NetworkContext, statement: Statement): Hash {
+export function statementDigest(network: StatementContext, statement: Statement): Hash {
   const writer = new Writer(96);
   writer.hash(network.genesis);
-  writer.u64(network.set.epoch);
+  writer.u64(statement.phase === "bundle" ? 0 : network.set.epoch);
   writer.u8(present(PHASE_BYTES.get(statement.phase), "a phase's byte"));
   writer.u64(statement.view);
   writer.u64(statement.sequence);

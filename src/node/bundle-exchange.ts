@@ -124,7 +124,8 @@ export class BundleExchange {
   /** Up to which nonce each lane is held without a gap. */
   heldNonces(): readonly Nonce[] {
     const { lanes, network, ownLane, self } = this.#ports;
-    return network.set.indices().map((creator) => {
+    return network.set.roster.map((_, place) => {
+      const creator = place as ValidatorIndex;
       if (creator === self && ownLane !== null) return ownLane.tip.nonce;
       let tip = lanes.executed(creator);
       for (let next = lanes.next(creator, tip); next !== undefined; next = lanes.next(creator, tip)) {

@@ -1,5 +1,5 @@
-import type { CommittedSlot } from "../consensus/engine.ts";
-import { PbftEngine } from "../consensus/pbft/engine.ts";
+import type { CommittedSlot, Engine } from "../consensus/engine.ts";
+import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
 import { Lanes } from "../dag/lanes.ts";
@@ -52,6 +52,8 @@ export interface NodeParts {
   readonly limits: NodeLimits;
   readonly alpn: string;
   readonly onFatal: (error: unknown) => void;
+  /** The engine of an epoch. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
+  readonly makeEngine?: (options: PbftOptions) => Engine<PbftMessage>;
 }
 
 /** Payload bytes of this node's clients that may wait for finality; peers hold as much of one creator. */
@@ -67,7 +69,7 @@ const NOT_READY_RETRY_MS = 1_000;
 export class ConsensusNode implements NodeService {
   readonly #parts: NodeParts;
   readonly #loop: NodeLoop<PbftMessage>;
-  readonly #engine: PbftEngine;
+  readonly #engine: Engine<PbftMessage>;
   readonly #pool: BundlePool;
   readonly #ownLane: OwnLane | null;
   readonly #reader: Reader;
@@ -81,7 +83,7 @@ export class ConsensusNode implements NodeService {
   private constructor(
     parts: NodeParts,
     state: {
-      readonly engine: PbftEngine;
+      readonly engine: Engine<PbftMessage>;
       readonly lanes: Lanes;
       readonly ledger: Ledger;
       readonly restored: Awaited<ReturnType<typeof restoreNode>>;
@@ -124,7 +126,8 @@ export class ConsensusNode implements NodeService {
     const ledger = new Ledger(parts.database, network);
     const restored = await restoreNode(ledger, network, self);
     const lanes = new Lanes(network, restored.execution.lanes);
-    const engine = new PbftEngine({
+    const makeEngine = parts.makeEngine ?? ((options: PbftOptions) => new PbftEngine(options));
+    const engine = makeEngine({
       network,
       self,
       lanes,
@@ -231,13 +234,13 @@ export class ConsensusNode implements NodeService {
     const { network, nodeId, transport } = this.#parts;
     const connected = new Set(transport.peers().map((peer) => peer.nodeId));
     const { leader } = this.#engine.status();
-    return network.set.validators.map((validator, index) => ({
+    return network.set.indices().map((index) => ({
       index,
-      nodeId: validator.nodeId,
-      name: validator.name,
+      nodeId: network.set.at(index).nodeId,
+      name: network.set.at(index).name,
       isLeader: index === leader,
-      isSelf: validator.nodeId === nodeId,
-      connected: validator.nodeId === nodeId || connected.has(validator.nodeId),
+      isSelf: network.set.at(index).nodeId === nodeId,
+      connected: network.set.at(index).nodeId === nodeId || connected.has(network.set.at(index).nodeId),
     }));
   }
 

@@ -34,7 +34,7 @@ export interface InboundPorts<M> {
   /** A node outside the validator set wants to follow. */
   onObserver(peer: NodeId): void;
   /** A correct peer sends such things too. */
-  onIgnored(reason: string): void;
+  onIgnored(peer: NodeId, reason: string): void;
   /** No correct peer sends this. The blame is the connection's, never a name's inside the message. */
   onRejected(peer: NodeId, reason: string): void;
 }
@@ -76,7 +76,9 @@ export class Inbound<M> {
     if (from === null) {
       // An observer has no vote; all that it may do is ask where this node stands.
       if (frame.kind === "status") {
-        return this.#asksTooOften(peer) ? this.#ports.onIgnored("status-too-often") : this.#ports.onObserver(peer);
+        return this.#asksTooOften(peer)
+          ? this.#ports.onIgnored(peer, "status-too-often")
+          : this.#ports.onObserver(peer);
       }
       return this.#ports.onRejected(peer, "statement-of-observer");
     }
@@ -88,7 +90,7 @@ export class Inbound<M> {
         return await this.#onRelayed(peer, lane, frame);
       case "status":
         if (!this.#isWellFormed(frame)) return this.#ports.onRejected(peer, "malformed-status");
-        if (this.#asksTooOften(peer)) return this.#ports.onIgnored("status-too-often");
+        if (this.#asksTooOften(peer)) return this.#ports.onIgnored(peer, "status-too-often");
         return this.#ports.onStatus(from, frame);
       default:
         return unreachable(frame);
@@ -146,7 +148,7 @@ export class Inbound<M> {
       const held = holdBundle(network, bundle);
       leaves.push(statementDigest(network, bundleStatement(held.ref)));
       if (this.#ports.isBundleWanted(bundle)) stored.push({ bundle: { held, body: item.body }, index });
-      else this.#ports.onIgnored("bundle-not-wanted");
+      else this.#ports.onIgnored(peer, "bundle-not-wanted");
     }
     if (stored.length === 0) return;
     if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");
@@ -194,7 +196,7 @@ export class Inbound<M> {
       this.#ports.onRejected(peer, verdict.reason);
       return null;
     }
-    if (verdict.kind === "ignore") this.#ports.onIgnored(verdict.reason);
+    if (verdict.kind === "ignore") this.#ports.onIgnored(peer, verdict.reason);
     const leaf = statementDigest(network, engine.wire.statementOf(message));
     return { message, leaf, wanted: verdict.kind === "accept" };
   }
@@ -212,8 +214,8 @@ export class Inbound<M> {
   }
 
   #isWellFormed({ lanes, votes }: StatusFrame): boolean {
-    const { size } = this.#ports.network.set;
-    return lanes.length === size && votes.length === size;
+    const { length } = this.#ports.network.set.roster;
+    return lanes.length === length && votes.length === length;
   }
 
   #decodeBundle(body: Uint8Array): Bundle | null {

@@ -203,7 +203,7 @@ export class NodeLoop<M> implements TransportHandler {
         const frame = encode(frameCodec, this.#statusFrame(statusOf(engine)));
         options.transport.send(peer, "consensus", frame);
       },
-      onIgnored: (reason) => options.observer.onIgnored(reason),
+      onIgnored: (peer, reason) => options.observer.onIgnored(peer, reason),
       onRejected: (peer, reason) => options.observer.onRejected(peer, reason),
     });
   }

@@ -16,7 +16,8 @@ export interface LoopObserver {
   onFinalized(vertices: number, bundles: number): void;
   /** From acceptance here to finality, for `vertices` of this node's own clients. */
   onFinality(vertices: number, finalityMs: number): void;
-  onIgnored(reason: string): void;
+  /** Correct peers send such things too; too many of them are a violation. */
+  onIgnored(peer: NodeId, reason: string): void;
   onRejected(peer: NodeId, reason: string): void;
   onEquivocation(equivocation: Equivocation): void;
 }

@@ -26,6 +26,12 @@ interface Stretch {
   readonly count: number;
 }
 
+/** Commands of one bundle: evidence takes about 11 kB with two hybrid signatures and their paths. */
+const COMMANDS_PER_BUNDLE_MAX = 16;
+
+/** Commands that wait: one of each kind against every validator of a large set. */
+const COMMANDS_WAITING_MAX = 1_024;
+
 export interface FormedBundle {
   readonly held: HeldBundle;
   readonly body: Uint8Array;
@@ -41,6 +47,8 @@ export class OwnLane {
   readonly #network: NetworkContext;
   readonly #self: ValidatorIndex;
   readonly #queue: Pending[] = [];
+  /** Encoded membership commands that wait for a turn. */
+  readonly #commands: Uint8Array[] = [];
   readonly #stretches = new Map<Hash, readonly Stretch[]>();
   #tip: LaneTip;
   #queuedVertices = 0;
@@ -55,7 +63,7 @@ export class OwnLane {
 
   /** Vertices that are taken in and not in a bundle yet. */
   get queued(): number {
-    return this.#queuedVertices;
+    return this.#queuedVertices + this.#commands.length;
   }
 
   /** Payload bytes that are taken in and not in a bundle yet. */
@@ -65,7 +73,7 @@ export class OwnLane {
 
   /** Queued, or in a bundle that is not durable yet: not counted by the pool of waiting bundles. */
   get pending(): number {
-    return this.#queuedVertices + this.#forming;
+    return this.queued + this.#forming;
   }
 
   get tip(): LaneTip {
@@ -92,8 +100,16 @@ export class OwnLane {
     return { accepted: pending.accepted.promise, finalized: pending.finalized.promise };
   }
 
+  /** Queues a membership command; answers false where too many wait already. */
+  command(encoded: Uint8Array): boolean {
+    if (this.#commands.length >= COMMANDS_WAITING_MAX) return false;
+    this.#commands.push(encoded);
+    return true;
+  }
+
   /** The next bundle of what is queued; null where nothing is. */
   form(wallMs: number): FormedBundle | null {
+    if (this.#commands.length > 0) return this.#formCommands(wallMs);
     const payloads: Uint8Array[] = [];
     const stretches: Stretch[] = [];
     let bytes = 0;
@@ -115,9 +131,25 @@ export class OwnLane {
     if (payloads.length === 0) return null;
     this.#queuedVertices -= payloads.length;
     this.#queuedBytes -= bytes;
+    return this.#bundle("application", payloads, stretches, wallMs);
+  }
+
+  /** A bundle of what this validator says about the validator set; it goes before the clients' payloads. */
+  #formCommands(wallMs: number): FormedBundle {
+    const payloads = this.#commands.splice(0, COMMANDS_PER_BUNDLE_MAX);
+    return this.#bundle("membership", payloads, [], wallMs);
+  }
+
+  #bundle(
+    purpose: Bundle["purpose"],
+    payloads: readonly Uint8Array[],
+    stretches: readonly Stretch[],
+    wallMs: number,
+  ): FormedBundle {
     this.#forming += payloads.length;
     const bundle: Bundle = {
       creator: this.#self,
+      purpose,
       firstNonce: (this.#tip.nonce + 1) as Nonce,
       timestampMs: wallMs,
       parents: [this.#tip.tip],
@@ -126,6 +158,7 @@ export class OwnLane {
     const held = holdBundle(this.#network, bundle);
     this.#tip = { nonce: (this.#tip.nonce + payloads.length) as Nonce, tip: held.ref.tip };
     this.#stretches.set(held.ref.digest, stretches);
+    const bytes = payloads.reduce((sum, payload) => sum + payload.length, 0);
     return { held, body: encode(bundleCodec, bundle, bytes + 8 * payloads.length + 128) };
   }
 

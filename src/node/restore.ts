@@ -38,7 +38,7 @@ export async function restoreNode(
   self: ValidatorIndex | null,
 ): Promise<Restored> {
   const execution = (await ledger.loadExecution()) ?? genesisState(network);
-  if (execution.lanes.length !== network.set.size) throw damaged("its lanes are not this network's");
+  if (execution.lanes.length !== network.set.roster.length) throw damaged("its lanes are not this network's");
   await checkLog(ledger, execution);
   const engine = restore(await ledger.loadEngine());
   const waiting: StoredBundle[] = [];

@@ -42,7 +42,7 @@ export class StartGate<M> {
 
   constructor(options: StartGateOptions<M>) {
     this.#options = options;
-    this.#votes = options.network.set.validators.map(() => 0 as Sequence);
+    this.#votes = options.network.set.roster.map(() => 0 as Sequence);
   }
 
   get isOpen(): boolean {

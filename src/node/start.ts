@@ -135,7 +135,7 @@ function openTransport(parts: {
 
 function keyRing(network: NetworkContext, verifier: SignatureVerifier): KeyRing {
   const ring = new KeyRing(verifier);
-  for (const { nodeId, publicKeys } of network.set.validators) ring.add(nodeId, publicKeys);
+  for (const { nodeId, publicKeys } of network.set.roster) ring.add(nodeId, publicKeys);
   return ring;
 }
 
@@ -264,7 +264,7 @@ function observerOf(metrics: NodeMetrics, log: Log): LoopObserver {
     onProposed: (vertices) => metrics.observer.onProposed(vertices),
     onFinalized: (vertices, bundles) => metrics.observer.onFinalized(vertices, bundles),
     onFinality: (vertices, finalityMs) => metrics.observer.onFinality(vertices, finalityMs),
-    onIgnored: (reason) => metrics.observer.onIgnored(reason),
+    onIgnored: (peer, reason) => metrics.observer.onIgnored(peer, reason),
     onRejected: (peer, reason) => {
       metrics.observer.onRejected(peer, reason);
       log("warn", "peer.rejected", { peer, reason });

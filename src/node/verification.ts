@@ -33,7 +33,7 @@ export class SealVerification {
   async allHold(obligations: readonly Obligation[]): Promise<boolean> {
     const checks = new Map<Seal, Hash>();
     for (const { leaf, proof } of obligations) {
-      if (!this.#network.set.has(proof.seal.signer)) return false;
+      if (!this.#network.set.knows(proof.seal.signer)) return false;
       const root = proofRoot(leaf, proof);
       if (root === null) return false;
       const known = checks.get(proof.seal);
@@ -50,7 +50,8 @@ export class SealVerification {
   }
 
   async #sealsRoot(seal: Seal, root: Hash): Promise<boolean> {
-    if (!this.#network.set.has(seal.signer)) return false;
+    // Whether the signer counts in this epoch is the asker's question: bundles and evidence outlive an epoch.
+    if (!this.#network.set.knows(seal.signer)) return false;
     const key = `${seal.signer}/${root}`;
     const known = this.#verified.get(key);
     if (known !== undefined && sameSeal(known, seal)) return true;

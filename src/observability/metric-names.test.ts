@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { NodeId } from "../crypto/identity.ts";
 import { METRICS, metricsTable } from "./metric-names.ts";
 import { createNodeMetrics } from "./node-metrics.ts";
 
@@ -24,7 +25,7 @@ test("every declared metric is in the text that a scrape gets", async () => {
 
 test("a peer cannot make the registry grow: reasons beyond the bound are counted as other", async () => {
   const metrics = createNodeMetrics();
-  for (let index = 0; index < 500; index++) metrics.observer.onIgnored(`reason-${index}`);
+  for (let index = 0; index < 500; index++) metrics.observer.onIgnored("0".repeat(64) as NodeId, `reason-${index}`);
   const lines = (await metrics.text()).split("\n").filter((line) => line.startsWith("cretoai_messages_ignored_total{"));
   expect(lines.length).toBeLessThan(70);
   expect(lines.find((line) => line.includes('reason="other"'))).toEndWith(" 436");

@@ -61,7 +61,8 @@ export class NodeMetrics {
     onFinality: (_vertices: number, finalityMs: number): void => {
       this.#histogram("cretoai_finality_time_seconds").observe(finalityMs / 1_000);
     },
-    onIgnored: (reason: string): void => this.#countBy("cretoai_messages_ignored_total", "reason", reason),
+    onIgnored: (_peer: NodeId, reason: string): void =>
+      this.#countBy("cretoai_messages_ignored_total", "reason", reason),
     onRejected: (_peer: NodeId, reason: string): void => {
       // The part before a colon is the class; what follows are particulars.
       const [name = "other"] = reason.split(":");

@@ -75,7 +75,7 @@ export function genesisState(network: NetworkContext): ExecutionState {
     position: 0 as Position,
     timestampMs: 0,
     history: network.genesis,
-    lanes: network.set.validators.map(() => lane),
+    lanes: network.set.roster.map(() => lane),
   };
 }
 

@@ -68,7 +68,7 @@ export class Cluster {
     this.network = options.network;
     this.random = new Random(options.seed);
     this.invariants = new Invariants(options.network);
-    this.sides = options.network.set.validators.map(() => 0);
+    this.sides = options.network.set.roster.map(() => 0);
     this.hosts = options.network.set.indices().map((self) => new Host(this, options.hostOptions(this, self)));
   }
 

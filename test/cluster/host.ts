@@ -285,6 +285,7 @@ export class Host {
     const { network } = this.cluster;
     const held = holdBundle(network, {
       creator: this.self,
+      purpose: "application",
       firstNonce: (tip.nonce + 1) as Nonce,
       timestampMs: this.now().wallMs,
       parents: [tip.tip],

@@ -31,10 +31,10 @@ export class Invariants {
   readonly #witnesses: readonly Witness[];
 
   constructor(network: NetworkContext) {
-    this.#witnesses = network.set.validators.map(() => ({
+    this.#witnesses = network.set.roster.map(() => ({
       said: new Map<string, Hash>(),
       vertices: new Set<Hash>(),
-      tips: network.set.validators.map(() => ({ nonce: 0, tip: network.genesis })),
+      tips: network.set.roster.map(() => ({ nonce: 0, tip: network.genesis })),
       executed: 0,
       wanted: 0,
       view: 0,

@@ -148,6 +148,7 @@ export class Solo {
   bundle(creator: number, firstNonce = 1, previous: Hash = this.network.genesis, text = "payload"): HeldBundle {
     return holdBundle(this.network, {
       creator: creator as ValidatorIndex,
+      purpose: "application",
       firstNonce: firstNonce as Nonce,
       timestampMs: WALL_MS,
       parents: [previous],

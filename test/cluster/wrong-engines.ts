@@ -21,7 +21,7 @@ class SmallQuorums extends ValidatorSet {
   override readonly quorum: number;
 
   constructor(right: ValidatorSet) {
-    super(right.epoch, right.validators);
+    super(right.epoch, right.roster, right.indices());
     this.quorum = right.quorum - 1;
   }
 }

@@ -123,7 +123,7 @@ export class LocalCluster {
         keys.map(({ nodeId, publicKeys }, index) => ({ nodeId, publicKeys, name: `node-${index}` })),
       ),
     };
-    this.keys = this.network.set.validators.map((validator) => {
+    this.keys = this.network.set.roster.map((validator) => {
       const pair = keys.find(({ nodeId }) => nodeId === validator.nodeId);
       if (pair === undefined) throw new Error("a key for each validator");
       return pair;
@@ -139,7 +139,7 @@ export class LocalCluster {
     const keys = this.keys[index];
     if (keys === undefined) throw new Error(`no node ${index}`);
     const ring = new KeyRing(createVerifier({ hybrid: true }));
-    for (const { nodeId, publicKeys } of this.network.set.validators) ring.add(nodeId, publicKeys);
+    for (const { nodeId, publicKeys } of this.network.set.roster) ring.add(nodeId, publicKeys);
     const database = new MemoryDatabase({ disk });
     const observer: LoopObserver = {
       log: (level, event, fields) => {
