@@ -1,0 +1,14 @@
+import { CODEC_TARGETS } from "./codec-targets.ts";
+import { ASSEMBLER_TARGET, HANDSHAKE_TARGETS } from "./stream-targets.ts";
+import type { Target } from "./target.ts";
+import { TEXT_TARGETS } from "./text-targets.ts";
+
+/** Every decoder that reads what others wrote. */
+export const TARGETS: readonly Target[] = [...CODEC_TARGETS, ASSEMBLER_TARGET, ...HANDSHAKE_TARGETS, ...TEXT_TARGETS];
+
+export function targetNamed(name: string): Target {
+  const target = TARGETS.find((candidate) => candidate.name === name);
+  if (target === undefined)
+    throw new Error(`no target ${name}; there are ${TARGETS.map((known) => known.name).join(", ")}`);
+  return target;
+}
