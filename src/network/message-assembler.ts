@@ -2,6 +2,11 @@ import { MESSAGE_BYTES_MAX } from "./limits.ts";
 
 const HEADER_BYTES = 4;
 
+/** Smaller chunks are copied together: as an object of its own each would take some hundred bytes, however small it is. */
+const SMALL_CHUNK_BYTES = 1024;
+const TAIL_BYTES_MIN = 64;
+const TAIL_BYTES_MAX: number = 64 * 1024;
+
 /** A peer sent a length that no correct peer sends. */
 export class OversizeMessage extends Error {
   override readonly name = "OversizeMessage";
@@ -14,6 +19,8 @@ export class OversizeMessage extends Error {
 export class MessageAssembler {
   #chunks: Uint8Array[] = [];
   #buffered = 0;
+  /** What small chunks are copied into, and how much of it is used; its used part is the last of `#chunks`. */
+  #tail: { bytes: Uint8Array; used: number } | null = null;
   readonly #sizeMax: number;
 
   constructor(sizeMax: number = MESSAGE_BYTES_MAX) {
@@ -27,14 +34,42 @@ export class MessageAssembler {
 
   /** Takes bytes in; answers the messages that they complete. @throws OversizeMessage */
   push(chunk: Uint8Array): readonly Uint8Array[] {
-    this.#chunks.push(chunk);
-    this.#buffered += chunk.length;
+    this.#append(chunk);
     const messages: Uint8Array[] = [];
     for (let size = this.#nextSize(); size !== null; size = this.#nextSize()) {
       this.#take(HEADER_BYTES);
       if (size > 0) messages.push(this.#take(size));
     }
     return messages;
+  }
+
+  #append(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    const isUnfinished = this.#buffered > 0;
+    this.#buffered += chunk.length;
+    if (isUnfinished && chunk.length < SMALL_CHUNK_BYTES) {
+      this.#appendCopy(chunk);
+    } else {
+      this.#tail = null;
+      this.#chunks.push(chunk);
+    }
+  }
+
+  #appendCopy(chunk: Uint8Array): void {
+    let tail = this.#tail;
+    const size = (tail?.used ?? 0) + chunk.length;
+    if (tail !== null && size > tail.bytes.length && size <= TAIL_BYTES_MAX) {
+      const bytes = new Uint8Array(Math.min(TAIL_BYTES_MAX, 2 * size));
+      bytes.set(tail.bytes.subarray(0, tail.used));
+      tail.bytes = bytes;
+    } else if (tail === null || size > TAIL_BYTES_MAX) {
+      tail = { bytes: new Uint8Array(Math.max(TAIL_BYTES_MIN, 2 * chunk.length)), used: 0 };
+      this.#chunks.push(tail.bytes);
+    }
+    tail.bytes.set(chunk, tail.used);
+    tail.used += chunk.length;
+    this.#chunks[this.#chunks.length - 1] = tail.bytes.subarray(0, tail.used);
+    this.#tail = tail;
   }
 
   /** The next message's size where it is here in full; null where it is not. */
@@ -59,6 +94,8 @@ export class MessageAssembler {
   /** Removes `size` buffered bytes: a view where one chunk holds them, else one copy. */
   #take(size: number): Uint8Array {
     this.#buffered -= size;
+    // What was handed out must not be written to again.
+    this.#tail = null;
     const first = this.#chunks[0];
     if (first !== undefined && first.length >= size) {
       if (first.length === size) this.#chunks.shift();
