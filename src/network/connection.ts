@@ -27,7 +27,7 @@ export interface ConnectionHandler {
 }
 
 /** Application error codes of CONNECTION_CLOSE. */
-export const CLOSE_CODES = { shutdown: 0, duplicate: 1, refused: 2, protocol: 3, replaced: 4 } as const;
+export const CLOSE_CODES = { shutdown: 0, duplicate: 1, refused: 2, protocol: 3, replaced: 4, dismissed: 5 } as const;
 
 export type CloseReason = keyof typeof CLOSE_CODES;
 
@@ -146,8 +146,9 @@ export class Connection {
     this.close(reason);
   }
 
-  close(reason: CloseReason): void {
-    this.#end(`closed by this node: ${reason}`, reason);
+  /** @param detail for the log of this node; the peer hears the reason only */
+  close(reason: CloseReason, detail: string = reason): void {
+    this.#end(`closed by this node: ${detail}`, reason);
   }
 
   async #readLane(stream: QuicStream): Promise<void> {

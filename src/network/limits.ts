@@ -49,6 +49,9 @@ export const FIRST_BYTE_TIMEOUT_MS = 10_000;
 export const REDIAL_MS = 100;
 export const REDIAL_MS_MAX = 2_000;
 
+/** Addresses that are dialed: every validator that a set can have. */
+export const DIALED_PEERS_MAX = 1_024;
+
 /** The higher node id leaves the first attempt to the lower one, whose connection would win anyway. */
 export const HIGHER_ID_DELAY_MS = 400;
 

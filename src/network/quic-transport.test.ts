@@ -154,6 +154,8 @@ describe("two authenticated peers", () => {
     const first = await peer();
     const keys = generateKeyPair({ hybrid: true });
     const second = await peer({ keys, dial: [first.address] });
+    // Before the third one dials: who has a connection already does not dial.
+    await second.until("connected");
     // The first one dials too, from a socket of its own.
     const third = await peer({ keys: first.keys, dial: [second.address] });
     await third.until("connected");
@@ -242,5 +244,58 @@ describe("who does not belong here", () => {
     await Promise.race([until("failed protocol"), until("failed connection")]);
     expect(frames).toEqual([]);
     expect(events).not.toContain("connected");
+  });
+});
+
+describe("a connection ended by this node", () => {
+  test("comes back by itself while the peer is welcome", async () => {
+    const [dialer, listener] = await connected();
+    dialer.transport.disconnect(listener.keys.nodeId, "a test");
+    await Promise.all([dialer.until("disconnected"), listener.until("disconnected")]);
+    await Promise.all([dialer.until("connected", 2), listener.until("connected", 2)]);
+  });
+
+  test("stays away while the peer is not: it is neither dialed nor let in, and comes back when it is welcome again", async () => {
+    let isBanned = false;
+    const other = await peer();
+    const node = await peer({ dial: [other.address], admit: () => (isBanned ? null : "validator") });
+    other.transport.setAddress(node.keys.nodeId, `127.0.0.1:${node.address.port}`);
+    await node.until("connected");
+    isBanned = true;
+    node.transport.disconnect(other.keys.nodeId, "banned");
+    await other.until("failed not-admitted");
+    expect(node.transport.peers()).toEqual([]);
+    isBanned = false;
+    await node.until("connected", 2);
+    expect(node.events.filter((event) => event === "connected").length).toBe(2);
+  });
+
+  test("of a peer that is forgotten is not dialed again", async () => {
+    const [dialer, listener] = await connected();
+    dialer.transport.forget(listener.keys.nodeId);
+    await listener.until("disconnected");
+    // Another peer is found in the meantime, by an address of the same run.
+    const third = await peer();
+    dialer.transport.setAddress(third.keys.nodeId, `127.0.0.1:${third.address.port}`);
+    await third.until("connected");
+    expect(listener.events.filter((event) => event === "connected").length).toBe(1);
+  });
+});
+
+describe("an address learned at run time", () => {
+  test("is dialed, and replaces the one that was known", async () => {
+    const listener = await peer();
+    const wrong = { ...listener.address, port: 9 };
+    const dialer = await peer({ dial: [wrong] });
+    dialer.transport.setAddress(listener.keys.nodeId, `127.0.0.1:${listener.address.port}`);
+    await Promise.all([listener.until("connected"), dialer.until("connected")]);
+  });
+
+  test("is refused in words where it is none", async () => {
+    const { transport, keys } = await peer();
+    for (const address of ["", "nowhere", "127.0.0.1:0", "127.0.0.1:65536", "::1:9000", "a b:1"]) {
+      expect(() => transport.setAddress(keys.nodeId, address)).toThrow(/is no address: write host:port/);
+    }
+    expect(() => transport.setAddress(keys.nodeId, "[::1]:9000")).not.toThrow();
   });
 });

@@ -15,7 +15,7 @@ import type {
 } from "../node/ports.ts";
 import { createTlsCredentials, type TlsCredentials } from "./certificate.ts";
 import { closeSession, Connection } from "./connection.ts";
-import { Dialer, type PeerAddress } from "./dialer.ts";
+import { Dialer, hostAndPort, type PeerAddress } from "./dialer.ts";
 import { channelBinding } from "./exporter.ts";
 import { HandshakeFailed, performHandshake } from "./handshake-driver.ts";
 import {
@@ -69,6 +69,14 @@ export interface QuicTransportOptions {
 export interface QuicTransport extends Transport {
   /** Where the socket listens; null before `start`. */
   readonly address: { readonly host: string; readonly port: number } | null;
+  /**
+   * An address learned at run time (a validator that joined, or moved): dialed from now on.
+   * @param address `host:port`, an IPv6 host in brackets
+   * @throws TransportError `bad-address` where it cannot be read, or there is no room for one more
+   */
+  setAddress(peer: NodeId, address: string): void;
+  /** Dials this peer no more and ends its connection; whether it may connect by itself is `admit`'s. */
+  forget(peer: NodeId): void;
 }
 
 export function createQuicTransport(options: QuicTransportOptions): QuicTransport {
@@ -103,6 +111,7 @@ class QuicTransportImpl implements QuicTransport {
       entropy: options.entropy,
       peers: options.peers,
       isConnected: (peer) => this.#registry.get(peer) !== undefined,
+      isWelcome: (peer) => options.admit(peer) !== null,
       dial: (peer) => this.#dial(peer),
     });
   }
@@ -144,6 +153,20 @@ class QuicTransportImpl implements QuicTransport {
 
   peers(): readonly PeerInfo[] {
     return this.#registry.all().map((connection) => connection.info());
+  }
+
+  disconnect(peer: NodeId, reason: string): void {
+    this.#registry.get(peer)?.close("dismissed", reason);
+  }
+
+  setAddress(peer: NodeId, address: string): void {
+    if (this.#dialer.set({ nodeId: peer, ...hostAndPort(address) })) return;
+    throw new TransportError("bad-address", `no room for the address of ${peer}: forget validators that left`);
+  }
+
+  forget(peer: NodeId): void {
+    this.#dialer.forget(peer);
+    this.disconnect(peer, "no peer any more");
   }
 
   async close(): Promise<void> {

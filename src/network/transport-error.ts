@@ -5,6 +5,7 @@ export type TransportErrorCode =
   | "too-large"
   | "connection-lost"
   | "cannot-listen"
+  | "bad-address"
   | "closed";
 
 /** A question without an answer, or a transport that cannot work; what to do is in the message. */

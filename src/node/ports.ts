@@ -42,6 +42,8 @@ export interface Transport {
   request(peer: NodeId, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<Uint8Array>;
   /** The authenticated peers, in ascending order of node id. */
   peers(): readonly PeerInfo[];
+  /** Ends the connection to a peer, where there is one; the reason goes to the log. Whether it may come back is another question. */
+  disconnect(peer: NodeId, reason: string): void;
   close(): Promise<void>;
 }
 

@@ -67,6 +67,9 @@ export class LocalTransport implements Transport {
       .map(infoOf);
   }
 
+  /** Frames cross in this process: there is no connection to end. */
+  disconnect(): void {}
+
   close(): Promise<void> {
     this.#board.transports.delete(this.#nodeId);
     this.handler = null;
