@@ -20,7 +20,9 @@ export type HashDomain =
   | "new-view"
   | "execution-state"
   | "history"
-  | "record";
+  | "record"
+  | "evidence"
+  | "membership";
 
 const PREFIXES = new Map<HashDomain, Uint8Array>();
 
