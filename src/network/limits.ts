@@ -1,6 +1,12 @@
 /** The most bytes of one frame, question or answer; what is larger is refused before anything is allocated. */
 export const MESSAGE_BYTES_MAX: number = 16 * 1024 * 1024;
 
+/**
+ * The most bytes of one question. The largest names 256 digests in 8 KiB; an answer may be as large as a frame. Of questions
+ * a peer has 32 under way, and with a frame's size for each it could make a node hold half a gigabyte.
+ */
+export const QUESTION_BYTES_MAX: number = 64 * 1024;
+
 /** Bytes that wait for one peer. Consensus has room for several full view changes, bodies for about a second of load. */
 export const QUEUE_BYTES_MAX: Readonly<Record<"consensus" | "dissemination", number>> = {
   consensus: 64 * 1024 * 1024,

@@ -1,6 +1,6 @@
 import type { QuicSession, QuicStream } from "node:quic";
 import type { Clock } from "../node/ports.ts";
-import { FIRST_BYTE_TIMEOUT_MS, MESSAGE_BYTES_MAX, STREAM_HIGH_WATER_BYTES } from "./limits.ts";
+import { FIRST_BYTE_TIMEOUT_MS, MESSAGE_BYTES_MAX, QUESTION_BYTES_MAX, STREAM_HIGH_WATER_BYTES } from "./limits.ts";
 import { MessageAssembler, messageHeader } from "./message-assembler.ts";
 import { StreamWriter } from "./stream-writer.ts";
 import { TransportError } from "./transport-error.ts";
@@ -17,7 +17,12 @@ export async function ask(
   body: Uint8Array,
   { timeoutMs, clock, nudge }: { readonly timeoutMs: number; readonly clock: Clock; readonly nudge: () => void },
 ): Promise<Uint8Array> {
-  if (body.length > MESSAGE_BYTES_MAX) throw new TransportError("too-large", `a question of ${body.length} bytes`);
+  if (body.length > QUESTION_BYTES_MAX) {
+    throw new TransportError(
+      "too-large",
+      `a question of ${body.length} bytes, at most ${QUESTION_BYTES_MAX}: ask for less`,
+    );
+  }
   let stream: QuicStream;
   try {
     stream = await session.createBidirectionalStream({ highWaterMark: STREAM_HIGH_WATER_BYTES });
@@ -56,7 +61,7 @@ export async function answer(
 ): Promise<void> {
   const cancel = clock.setTimer(clock.monotonicMs() + FIRST_BYTE_TIMEOUT_MS, () => stream.destroy());
   try {
-    const body = await readOne(stream, MESSAGE_BYTES_MAX);
+    const body = await readOne(stream, QUESTION_BYTES_MAX);
     const writer = new StreamWriter(stream, nudge);
     let response: Uint8Array;
     try {
