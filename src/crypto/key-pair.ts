@@ -29,6 +29,8 @@ export interface NodeKeyPair {
    * all statements), not once per message.
    */
   sign(message: Uint8Array): Promise<HybridSignature>;
+  /** As `sign`, at once: for a caller that has no event loop to wait in. */
+  signNow(message: Uint8Array): HybridSignature;
 }
 
 /** A new identity from the operating system's random source. */
@@ -70,6 +72,10 @@ class SeededKeyPair implements NodeKeyPair {
   }
 
   async sign(message: Uint8Array): Promise<HybridSignature> {
+    return this.signNow(message);
+  }
+
+  signNow(message: Uint8Array): HybridSignature {
     return {
       mlDsa: new Uint8Array(sign(null, message, this.#mlDsa)),
       ed25519: this.#ed25519 === null ? null : new Uint8Array(sign(null, message, this.#ed25519)),

@@ -245,12 +245,11 @@ export class NodeLoop<M> implements TransportHandler {
       case "persist":
         return ledger.recordEngine(this.#outbox.writes(), effect.writes);
       case "broadcast":
-        return this.#say(effect.message, "all", (proof) => {
-          const signed = this.#verification.mint({ message: effect.message, proof });
-          this.#feed({ kind: "message", ...this.#now(), signed });
-        });
+        return this.#say(effect.message, "all", (proof) => this.#hear(effect.message, proof));
       case "send":
-        return this.#say(effect.message, effect.to, null);
+        return this.#say(effect.message, effect.to, (proof) => {
+          if (effect.to === this.#options.self) this.#hear(effect.message, proof);
+        });
       case "relay": {
         const { message, proof } = effect.signed;
         const messages = [{ body: engine.wire.encode(message), proof }];
@@ -291,6 +290,11 @@ export class NodeLoop<M> implements TransportHandler {
     if (this.#gate.isSilent) return;
     const leaf = statementDigest(network, engine.wire.statementOf(message));
     this.#outbox.say({ lane: "consensus", leaf, body: engine.wire.encode(message), to, onSealed: null, onSent });
+  }
+
+  /** What this node said comes back to it as a message of its own. */
+  #hear(message: M, proof: Proof): void {
+    this.#feed({ kind: "message", ...this.#now(), signed: this.#verification.mint({ message, proof }) });
   }
 
   #finalize(slot: CommittedSlot): void {

@@ -4,12 +4,13 @@ import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
 import { execute } from "../../src/replication/executor.ts";
-import { type Attack, attackOf, type AttackName } from "./attacks.ts";
+import type { AttackName } from "../../src/sim/plan.ts";
+import { type Attack, attackOf } from "./attacks.ts";
 import { CALM, Cluster, type Weather } from "./cluster.ts";
 import type { Host } from "./host.ts";
 import { Violation } from "./invariants.ts";
 import { pbftOf } from "./pbft-host.ts";
-import { Random } from "./random.ts";
+import { Random } from "../../src/sim/random.ts";
 import { networkOf } from "./signing.ts";
 import { HASTY_TIMEOUTS, TIMEOUTS } from "./timing.ts";
 

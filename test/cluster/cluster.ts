@@ -10,8 +10,8 @@ import type { Stored } from "./disk.ts";
 import { Host, type HostOptions } from "./host.ts";
 import { Invariants, Violation } from "./invariants.ts";
 import type { Packet } from "./packet.ts";
-import { Random } from "./random.ts";
-import { Schedule } from "./schedule.ts";
+import { Random } from "../../src/sim/random.ts";
+import { Schedule } from "../../src/sim/schedule.ts";
 import { TIMEOUTS } from "./timing.ts";
 
 /** How the links of a run behave; times in milliseconds. */

@@ -5,7 +5,7 @@ import type { Hash } from "../../src/lib/hash.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
 import { ValidatorSet } from "../../src/membership/validator-set.ts";
 import { type Execution, type ExecutionState, execute, type ExecutedBundle } from "../../src/replication/executor.ts";
-import { edited } from "./attacks.ts";
+import { edited } from "../../src/sim/attacks.ts";
 import type { RunOptions } from "./campaign.ts";
 import type { Host } from "./host.ts";
 import { pbftOf } from "./pbft-host.ts";

@@ -154,3 +154,16 @@ function readSlots<T>(
 function sequenceKey(sequence: Sequence): string {
   return sequence.toString(16).padStart(14, "0");
 }
+
+/** The row that a vote rests on; for those who check from outside that it was written first. */
+export function rowOfVote(phase: "pre-prepare" | "prepare" | "commit", sequence: Sequence): string {
+  return (phase === "commit" ? PREPARED : ACCEPTED) + sequenceKey(sequence);
+}
+
+/** What such a row says was voted for. @throws DecodeError */
+export function voteOfRow(
+  phase: "pre-prepare" | "prepare" | "commit",
+  row: Uint8Array,
+): { readonly view: View; readonly digest: Hash } {
+  return phase === "commit" ? decode(preparedRecordCodec, row).certificate : decode(acceptedCodec, row);
+}

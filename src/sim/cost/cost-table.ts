@@ -24,7 +24,7 @@ export interface CostTable {
   readonly fsyncCpuUs: number;
   /** Writing one more KiB: the database thread, compactions included. */
   readonly writePerKiBUs: number;
-  /** A small frame: sending and receiving it, both ends together. */
+  /** A small frame that finds both ends asleep: sending and receiving it with its acknowledgement, both ends together. */
   readonly wireFixedUs: number;
   /** One more KiB of a frame, both ends together. */
   readonly wirePerKiBUs: number;
@@ -53,26 +53,26 @@ export class CostTableError extends Error {
 
 /**
  * What `bun bench/calibrate.ts` measured: two cores of an Intel Xeon (family 6, model 167, 2.5 GHz), a virtual disk with
- * ext4, Linux, Bun 1.4.5, 2026-11-21. The link is no measurement: 1 Gbit/s and 0.5 ms one way, an ordinary LAN.
+ * ext4, Linux, Bun 1.4.5, 2026-11-21; medians of three runs. The link is no measurement: 1 Gbit/s and 0.5 ms one way, an ordinary LAN.
  */
 export const REFERENCE_COSTS: CostTable = {
-  signUs: 260,
-  verifyUs: 155,
-  verifyLoopUs: 24,
-  hashFixedUs: 1.05,
-  hashPerKiBUs: 0.24,
-  encodeFixedUs: 2.1,
-  encodePerKiBUs: 0.35,
-  decodePerKiBUs: 0.34,
-  rowUs: 1.1,
-  rowWriteUs: 1.4,
-  fsyncUs: 420,
-  fsyncCpuUs: 230,
-  writePerKiBUs: 6.5,
-  wireFixedUs: 10,
-  wirePerKiBUs: 3,
-  requestUs: 48,
-  requestVertexUs: 5.8,
+  signUs: 280,
+  verifyUs: 215,
+  verifyLoopUs: 49,
+  hashFixedUs: 1.04,
+  hashPerKiBUs: 0.23,
+  encodeFixedUs: 1.9,
+  encodePerKiBUs: 0.33,
+  decodePerKiBUs: 0.3,
+  rowUs: 1.07,
+  rowWriteUs: 1.3,
+  fsyncUs: 290,
+  fsyncCpuUs: 210,
+  writePerKiBUs: 6.2,
+  wireFixedUs: 125,
+  wirePerKiBUs: 2.1,
+  requestUs: 138,
+  requestVertexUs: 6.6,
   linkLatencyUs: 500,
   linkMbitPerS: 1_000,
   coresPerNode: 2,

@@ -79,13 +79,16 @@ export function workOf(rates: Rates, costs: CostTable): Work {
   const disk = writesOf(rates);
   const statements = statementsPerTurn(rates);
   const frames = traffic.frames;
+  // A turn's two frames leave together and wake the receiver once.
   const receiveUs =
     costs.verifyLoopUs +
     (digestsOfPeersTurn(statements, frames / rates.turns) * costs.hashFixedUs +
-      (frames / rates.turns) * (costs.encodeFixedUs + costs.wireFixedUs / 2) +
+      (frames / rates.turns) * costs.encodeFixedUs +
+      costs.wireFixedUs / 2 +
       (traffic.bytesIn / rates.turns / KIB) * (costs.decodePerKiBUs + costs.wirePerKiBUs / 2));
   const sendUs =
-    frames * (costs.encodeFixedUs + (peers * costs.wireFixedUs) / 2) +
+    frames * costs.encodeFixedUs +
+    (rates.turns * peers * costs.wireFixedUs) / 2 +
     (traffic.bytesOut / KIB) * (costs.encodePerKiBUs + (peers * costs.wirePerKiBUs) / 2);
   const ownUs = rates.turns * (costs.signUs + (3 + 2 * statements) * statements * costs.hashFixedUs);
   const storeUs = disk.rows * costs.rowUs + (disk.bytes / KIB) * costs.encodePerKiBUs;

@@ -22,6 +22,18 @@ export class Random {
     return out >>> 0;
   }
 
+  /** Uniform in [0, 1), in steps of 2^-32. */
+  fraction(): number {
+    return this.next() / 0x1_0000_0000;
+  }
+
+  /** A stream of its own, so that what one part of a run draws does not move what another draws. */
+  static of(seed: number, ...path: readonly number[]): Random {
+    let mixed = seed;
+    for (const step of path) mixed = new Random(mixed * 31 + step + 1).next() * 0x20_0000 + (mixed % 0x20_0000);
+    return new Random(mixed);
+  }
+
   /** Uniform in 0 .. count - 1. */
   below(count: number): number {
     return Math.floor((this.next() / 0x1_0000_0000) * count);

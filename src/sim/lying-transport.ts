@@ -1,0 +1,151 @@
+import { decode, encode } from "../codec/codec.ts";
+import { bundleCodec, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { merkleRoot } from "../crypto/merkle.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
+import { type Seal, sealedBytes } from "../membership/seal.ts";
+import { statementDigest } from "../membership/statement.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import type { Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../node/ports.ts";
+import { committedAnswerCodec, type Frame, frameCodec, frameSizeHint } from "../node/wire.ts";
+import { LIARS_MARK } from "./checker.ts";
+import type { AttackName } from "./plan.ts";
+import type { Random } from "./random.ts";
+import type { VirtualKeys } from "./virtual-keys.ts";
+
+export interface LyingScene {
+  readonly network: NetworkContext;
+  readonly self: ValidatorIndex;
+  readonly keys: VirtualKeys;
+  readonly random: Random;
+}
+
+/** Frames kept for replay, and the share of sends with which something bad goes out as well. */
+const KEPT_FRAMES_MAX = 200;
+const GARBAGE_CHANCE = 0.1;
+const REPLAY_CHANCE = 0.2;
+
+/**
+ * What a Byzantine validator does to bytes: garbage and damaged frames, old frames once more, forks of its own lane, lying
+ * answers to those who catch up. Its connections are its own: it cannot speak in another's name.
+ */
+export class LyingTransport implements Transport {
+  readonly #inner: Transport;
+  readonly #attacks: readonly AttackName[];
+  readonly #scene: LyingScene;
+  readonly #kept: { readonly lane: Lane; readonly frame: Uint8Array }[] = [];
+  #forked: { readonly of: Uint8Array; readonly frame: Uint8Array | null } | null = null;
+
+  constructor(inner: Transport, attacks: readonly AttackName[], scene: LyingScene) {
+    this.#inner = inner;
+    this.#attacks = attacks;
+    this.#scene = scene;
+  }
+
+  start(handler: TransportHandler): Promise<void> {
+    return this.#inner.start({
+      onPeerConnected: (peer) => handler.onPeerConnected(peer),
+      onPeerDisconnected: (peer, reason) => handler.onPeerDisconnected(peer, reason),
+      onFrame: (peer, lane, frame) => handler.onFrame(peer, lane, frame),
+      onRequest: async (peer, body) => this.#answer(await handler.onRequest(peer, body)),
+    });
+  }
+
+  send(peer: NodeId, lane: Lane, frame: Uint8Array): SendOutcome {
+    const { random } = this.#scene;
+    if (this.#does("garbage") && random.chance(GARBAGE_CHANCE)) this.#inner.send(peer, lane, this.#garbage(frame));
+    if (this.#does("replay")) this.#replay(peer, lane, frame);
+    if (this.#does("fork-lane") && lane === "dissemination" && random.chance(0.5)) {
+      const fork = this.#forkOf(frame);
+      if (fork !== null) return this.#inner.send(peer, lane, fork);
+    }
+    return this.#inner.send(peer, lane, frame);
+  }
+
+  async request(
+    peer: NodeId,
+    body: Uint8Array,
+    options: { readonly timeoutMs: number },
+  ): Promise<Uint8Array> {
+    return await this.#inner.request(peer, body, options);
+  }
+
+  peers(): readonly PeerInfo[] {
+    return this.#inner.peers();
+  }
+
+  disconnect(peer: NodeId, reason: string): void {
+    this.#inner.disconnect(peer, reason);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  #does(attack: AttackName): boolean {
+    return this.#attacks.includes(attack);
+  }
+
+  #garbage(frame: Uint8Array): Uint8Array {
+    const { random } = this.#scene;
+    if (random.chance(0.3)) return Uint8Array.from({ length: random.below(200) }, () => random.below(256));
+    const damaged = frame.slice(0, random.chance(0.3) ? random.below(frame.length) : frame.length);
+    for (let count = random.between(1, 4); count > 0 && damaged.length > 0; count--) {
+      damaged[random.below(damaged.length)] = random.below(256);
+    }
+    return damaged;
+  }
+
+  #replay(peer: NodeId, lane: Lane, frame: Uint8Array): void {
+    const { random } = this.#scene;
+    if (this.#kept.length < KEPT_FRAMES_MAX) this.#kept.push({ lane, frame });
+    else this.#kept[random.below(this.#kept.length)] = { lane, frame };
+    if (!random.chance(REPLAY_CHANCE)) return;
+    const old = random.pick(this.#kept);
+    this.#inner.send(peer, old.lane, old.frame);
+  }
+
+  /** The same nonces once more with other payloads, under a signature of its own: half of the peers get this one. */
+  #forkOf(bytes: Uint8Array): Uint8Array | null {
+    if (this.#forked?.of === bytes) return this.#forked.frame;
+    const frame = this.#fork(bytes);
+    this.#forked = { of: bytes, frame };
+    return frame;
+  }
+
+  #fork(bytes: Uint8Array): Uint8Array | null {
+    const { network, self, keys } = this.#scene;
+    const frame = decode(frameCodec, bytes);
+    if (frame.kind !== "sealed") return null;
+    const leaves: ReturnType<typeof statementDigest>[] = [];
+    const items = frame.items.map((item) => {
+      if (item.kind === "leaf") {
+        leaves.push(item.leaf);
+        return item;
+      }
+      const bundle = decode(bundleCodec, item.body);
+      const [, ...rest] = bundle.payloads;
+      const fork = { ...bundle, purpose: "application" as const, payloads: [new Uint8Array([LIARS_MARK, 1]), ...rest] };
+      leaves.push(statementDigest(network, bundleStatement(holdBundle(network, fork).ref)));
+      return { kind: "body" as const, body: encode(bundleCodec, fork) };
+    });
+    const signature = keys.sign(sealedBytes(network, self, leaves.length, merkleRoot(leaves)));
+    const seal: Seal = { signer: self, leafCount: leaves.length, signature };
+    const forked: Frame = { ...frame, seal, items };
+    return encode(frameCodec, forked, frameSizeHint(forked));
+  }
+
+  /** State transfer that lies: nothing, a part, the wrong order, damaged bytes. */
+  #answer(honest: Uint8Array): Uint8Array {
+    const { random } = this.#scene;
+    if (!this.#does("lie") || random.chance(0.2)) return honest;
+    if (random.chance(0.3)) return this.#garbage(honest);
+    try {
+      const { slots } = decode(committedAnswerCodec, honest);
+      const kept = random.chance(0.5) ? slots.slice(0, 1) : [...slots].reverse();
+      return encode(committedAnswerCodec, { slots: kept, checkpoint: null });
+    } catch {
+      return new Uint8Array(0);
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import type { ClockFault } from "./virtual-clock.ts";
+import type { DiskWeather } from "./virtual-disk.ts";
+import type { CryptoMode } from "./virtual-keys.ts";
+import type { LinkWeather } from "./virtual-network.ts";
+
+/** The engines that the simulator can run. */
+export const SIM_ENGINES = ["pbft"] as const;
+export type SimEngine = (typeof SIM_ENGINES)[number];
+
+/** What a Byzantine validator may do; see `attacks.ts`. */
+export const ATTACKS = [
+  "equivocate",
+  "withhold",
+  "vote-for-everything",
+  "forget-certificates",
+  "two-new-views",
+  "forge-new-view",
+  "forge-certificate",
+  "wrong-state",
+  "view-change-spam",
+  "lie",
+  "replay",
+  "censor",
+  "crawl",
+  "propose-anywhere",
+  "garbage",
+  "fork-lane",
+] as const;
+export type AttackName = (typeof ATTACKS)[number];
+
+/** A validator that lies: a correct engine whose effects are edited, or twins, two correct processes with one key. */
+export interface Liar {
+  readonly node: number;
+  readonly attacks: readonly AttackName[];
+  /** The Twins method (Bano et al. 2020): what contradicts itself is every single message correct. */
+  readonly twin: boolean;
+}
+
+/** Times are virtual milliseconds from the begin of the run. */
+export type Fault =
+  /** Goes down after so many operations of its ports (0: at once), and comes back. */
+  | {
+      readonly kind: "crash";
+      readonly node: number;
+      readonly atMs: number;
+      readonly operations: number;
+      readonly downMs: number;
+    }
+  /** Each direction `from -> to` passes nothing. */
+  | {
+      readonly kind: "partition";
+      readonly atMs: number;
+      readonly durationMs: number;
+      readonly blocked: readonly (readonly [from: number, to: number])[];
+    }
+  /** Frames of some engine messages are lost on some ways; the connection breaks with them. */
+  | {
+      readonly kind: "loss";
+      readonly atMs: number;
+      readonly durationMs: number;
+      readonly messages: readonly number[];
+      readonly from: readonly number[];
+      readonly to: readonly number[];
+    }
+  /** Every write fails; the node stops itself, and is started again when there is room. */
+  | { readonly kind: "disk-full"; readonly node: number; readonly atMs: number; readonly durationMs: number }
+  | {
+      readonly kind: "slow-disk";
+      readonly node: number;
+      readonly atMs: number;
+      readonly durationMs: number;
+      readonly fsyncMs: number;
+    }
+  /** The node crashes and finds an empty disk. */
+  | { readonly kind: "lost-disk"; readonly node: number; readonly atMs: number; readonly downMs: number };
+
+/** Payloads of clients that one node is given. */
+export interface Work {
+  readonly node: number;
+  readonly atMs: number;
+  readonly payloads: number;
+  readonly bytes: number;
+}
+
+/** One run, whole: what is not in here comes from the seed. As JSON, a regression that can be kept. */
+export interface Plan {
+  readonly engine: SimEngine;
+  readonly nodes: number;
+  readonly seed: number;
+  readonly crypto: CryptoMode;
+  readonly links: LinkWeather;
+  readonly disks: DiskWeather;
+  readonly clocks: readonly ClockFault[];
+  /** In milliseconds, see `TimeoutLimits`. */
+  readonly timeouts: { readonly floorMs: number; readonly initialMs: number; readonly capMs: number };
+  readonly windows: { readonly checkpointInterval: number; readonly sendWindow: number; readonly receiveWindow: number };
+  readonly liars: readonly Liar[];
+  readonly work: readonly Work[];
+  readonly faults: readonly Fault[];
+  /** Faults end here at the latest: everybody is up, every link passes and is calm. */
+  readonly chaosMs: number;
+  /** Within this time after that everything accepted must be final everywhere. */
+  readonly settleMs: number;
+}

@@ -1,0 +1,144 @@
+import { faultTolerance } from "../membership/quorum.ts";
+import { ATTACKS, type AttackName, type Fault, type Liar, type Plan, type SimEngine, type Work } from "./plan.ts";
+import { Random } from "./random.ts";
+import type { CryptoMode } from "./virtual-keys.ts";
+
+export interface SwarmOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly engine?: SimEngine;
+  readonly crypto?: CryptoMode;
+  /** How many validators lie; by default none to f, by the seed. */
+  readonly byzantine?: number;
+  /** Only these attacks. Default: one to three of all, or a twin. */
+  readonly attacks?: readonly AttackName[];
+  /** Faults happen until here, in virtual milliseconds. Default 6,000. */
+  readonly chaosMs?: number;
+}
+
+const CHAOS_MS = 6_000;
+
+/** After the faults everything must be final everywhere within this time. */
+const SETTLE_MS = 60_000;
+
+/** Small windows: a few places, and checkpoints, truncation and watermarks all take part in every run. */
+const SMALL_WINDOWS = { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 };
+
+/** A calm cluster is far from the floor; a hasty one barely makes it, so that views fail while requests are on their way. */
+const TIMEOUTS = { floorMs: 250, initialMs: 500, capMs: 3_000 };
+const HASTY_TIMEOUTS = { floorMs: 60, initialMs: 100, capMs: 3_000 };
+
+const MESSAGE_KINDS = 6;
+
+/** Swarm testing (Groce et al. 2012): each run has its own mixture, so that rare combinations get their turn. */
+export function planOf(options: SwarmOptions): Plan {
+  const { seed, nodes, engine = "pbft", crypto = "modelled", chaosMs = CHAOS_MS } = options;
+  const random = Random.of(seed, 0x9a);
+  const liars = liarsOf(options, random);
+  const delayMaxMs = random.pick([2, 10, 40, 150, 500]);
+  const loss = random.pick([0, 0, 0.02, 0.1, 0.3]);
+  return {
+    engine,
+    nodes,
+    seed,
+    crypto,
+    links: {
+      delayMinMs: 0.2,
+      delayMaxMs,
+      loss,
+      breakage: random.pick([0, 0, 0.002, 0.02]),
+      duplication: random.pick([0, 0, 0.1]),
+    },
+    disks: { fsyncMinMs: 0.1, fsyncMaxMs: random.pick([0.5, 3, 30]), readMaxMs: random.pick([0, 1, 5]) },
+    clocks: Array.from({ length: nodes }, () => ({
+      skewMs: random.between(-2_000, 2_000),
+      driftPpm: random.pick([0, 0, 200, -200, 20_000, -20_000]),
+    })),
+    timeouts: random.pick([TIMEOUTS, TIMEOUTS, HASTY_TIMEOUTS]),
+    windows: SMALL_WINDOWS,
+    liars,
+    work: workOf(random, nodes, chaosMs),
+    faults: faultsOf(random, nodes, chaosMs),
+    chaosMs,
+    settleMs: SETTLE_MS,
+  };
+}
+
+function liarsOf({ nodes, byzantine, attacks }: SwarmOptions, random: Random): readonly Liar[] {
+  const count = byzantine ?? random.below(faultTolerance(nodes) + 1);
+  const places = Array.from({ length: nodes }, (_, place) => place);
+  return random
+    .shuffled(places)
+    .slice(0, count)
+    .map((node) => {
+      if (attacks === undefined && random.chance(0.15)) return { node, attacks: [], twin: true };
+      return { node, attacks: attacks ?? random.shuffled(ATTACKS).slice(0, random.between(1, 3)), twin: false };
+    });
+}
+
+function workOf(random: Random, nodes: number, chaosMs: number): readonly Work[] {
+  const count = random.pick([4, 12, 30]);
+  return Array.from({ length: count }, () => ({
+    node: random.below(nodes),
+    atMs: random.between(500, chaosMs),
+    payloads: random.pick([1, 2, 5, 50]),
+    bytes: random.pick([8, 40, 300]),
+  }));
+}
+
+function faultsOf(random: Random, nodes: number, chaosMs: number): readonly Fault[] {
+  const faults: Fault[] = [];
+  const times = (counts: readonly number[], make: () => Fault): void => {
+    for (let left = random.pick(counts); left > 0; left--) faults.push(make());
+  };
+  const atMs = (): number => random.between(300, chaosMs - 1);
+  const node = (): number => random.below(nodes);
+  times([0, 0, 1, 3, 6], () => {
+    const downMs = random.pick([1, 50, 800, 2_500]);
+    return { kind: "crash", node: node(), atMs: atMs(), operations: random.below(40), downMs };
+  });
+  times([0, 0, 0, 1], () => {
+    // The lights go out for all: each comes back in its own time.
+    const blackoutMs = atMs();
+    for (let place = 1; place < nodes; place++) {
+      faults.push({ kind: "crash", node: place, atMs: blackoutMs, operations: 0, downMs: random.between(1, 600) });
+    }
+    return { kind: "crash", node: 0, atMs: blackoutMs, operations: 0, downMs: random.between(1, 600) };
+  });
+  times([0, 0, 1, 3], () => partitionOf(random, nodes, atMs()));
+  times([0, 2, 8], () => ({
+    kind: "loss",
+    atMs: atMs(),
+    durationMs: random.pick([50, 300, 1_500]),
+    messages: random.shuffled(Array.from({ length: MESSAGE_KINDS }, (_, kind) => kind)).slice(0, random.between(1, 3)),
+    from: someOf(random, nodes),
+    to: someOf(random, nodes),
+  }));
+  times([0, 0, 0, 1], () => ({ kind: "disk-full", node: node(), atMs: atMs(), durationMs: random.pick([200, 1_500]) }));
+  times([0, 0, 0, 1], () => ({
+    kind: "slow-disk",
+    node: node(),
+    atMs: atMs(),
+    durationMs: random.pick([500, 3_000]),
+    fsyncMs: random.pick([50, 400]),
+  }));
+  return faults;
+}
+
+function partitionOf(random: Random, nodes: number, atMs: number): Fault {
+  const sides = Array.from({ length: nodes }, () => random.below(2));
+  // Half of them are asymmetric: one side still hears the other.
+  const isOneWay = random.chance(0.5);
+  const blocked: [number, number][] = [];
+  for (let from = 0; from < nodes; from++) {
+    for (let to = 0; to < nodes; to++) {
+      const crosses = sides[from] !== sides[to];
+      if (crosses && (!isOneWay || sides[from] === 0)) blocked.push([from, to]);
+    }
+  }
+  return { kind: "partition", atMs, durationMs: random.pick([100, 700, 2_000]), blocked };
+}
+
+function someOf(random: Random, nodes: number): readonly number[] {
+  return Array.from({ length: nodes }, (_, place) => place).filter(() => random.chance(0.6));
+}

@@ -1,0 +1,98 @@
+import { verify as verifyNow } from "node:crypto";
+import { hashOf } from "../crypto/hash.ts";
+import { type NodeId, nodeIdOf, type PublicKeys } from "../crypto/identity.ts";
+import { keyPairFromSeeds } from "../crypto/key-pair.ts";
+import { importPublicKeys } from "../crypto/public-keys.ts";
+import {
+  type HybridSignature,
+  ML_DSA_87_PUBLIC_KEY_BYTES,
+  ML_DSA_87_SIGNATURE_BYTES,
+} from "../crypto/signature.ts";
+import { hashBytes } from "../lib/hash.ts";
+import type { Signer, Verifier } from "../node/ports.ts";
+
+/** `modelled`: a keyed hash of a signature's size; `real`: ML-DSA-87 and Ed25519, about a hundred times slower. */
+export type CryptoMode = "modelled" | "real";
+
+/** One validator's keys in the virtual world. Nobody else can sign for it: an attacker holds its own keys only. */
+export interface VirtualKeys {
+  readonly nodeId: NodeId;
+  readonly publicKeys: PublicKeys;
+  sign(message: Uint8Array): HybridSignature;
+  verify(message: Uint8Array, signature: HybridSignature): boolean;
+}
+
+export function virtualKeys(mode: CryptoMode, place: number): VirtualKeys {
+  return mode === "modelled" ? modelledKeys(place) : realKeys(place);
+}
+
+/**
+ * The repeatable stand-in: BLAKE3 under a secret of the signer's, in the size of the real thing. Verification is never
+ * off: what is forged, changed or replayed elsewhere fails as it would with real keys.
+ */
+function modelledKeys(place: number): VirtualKeys {
+  const secret = hashBytes(hashOf("record", new Uint8Array([0x5e, place & 0xff, place >> 8])));
+  const mlDsa = new Uint8Array(ML_DSA_87_PUBLIC_KEY_BYTES);
+  mlDsa.set([0x9b, place & 0xff, place >> 8]);
+  const publicKeys: PublicKeys = { mlDsa, ed25519: null };
+  const tagOf = (message: Uint8Array): Uint8Array => hashBytes(hashOf("record", secret, message));
+  return {
+    nodeId: nodeIdOf(publicKeys),
+    publicKeys,
+    sign: (message) => {
+      const signature = new Uint8Array(ML_DSA_87_SIGNATURE_BYTES);
+      signature.set(tagOf(message));
+      return { mlDsa: signature, ed25519: null };
+    },
+    verify: (message, { mlDsa: signature, ed25519 }) => {
+      if (ed25519 !== null || signature.length !== ML_DSA_87_SIGNATURE_BYTES) return false;
+      const tag = tagOf(message);
+      // The rest is zero in every genuine one; a forger may leave none of it to chance.
+      return tag.every((byte, index) => byte === signature[index]) && signature[signature.length - 1] === 0;
+    },
+  };
+}
+
+/** Signatures differ from run to run here; nothing that is decided or traced depends on their bytes. */
+function realKeys(place: number): VirtualKeys {
+  // Both seeds have 32 bytes, as a hash has.
+  const seedOf = (kind: number): Uint8Array =>
+    hashBytes(hashOf("record", new Uint8Array([kind, place & 0xff, place >> 8])));
+  const pair = keyPairFromSeeds({
+    mlDsaSeed: seedOf(1),
+    ed25519Seed: seedOf(2),
+  });
+  const imported = importPublicKeys(pair.publicKeys);
+  return {
+    nodeId: pair.nodeId,
+    publicKeys: pair.publicKeys,
+    sign: (message) => pair.signNow(message),
+    verify: (message, { mlDsa, ed25519 }) => {
+      if (ed25519 === null || imported.ed25519 === null || mlDsa.length !== ML_DSA_87_SIGNATURE_BYTES) return false;
+      return (
+        verifyNow(null, message, imported.ed25519, ed25519) && verifyNow(null, message, imported.mlDsa, mlDsa)
+      );
+    },
+  };
+}
+
+/** The ports of one life; `delay` makes signing and verifying take virtual time. */
+export function signerOf(keys: VirtualKeys, delay: () => Promise<void>): Signer {
+  return {
+    sign: async (message) => {
+      const signature = keys.sign(message);
+      await delay();
+      return signature;
+    },
+  };
+}
+
+export function verifierOf(all: ReadonlyMap<NodeId, VirtualKeys>, delay: () => Promise<void>): Verifier {
+  return {
+    verify: async (signer, message, signature) => {
+      const holds = all.get(signer)?.verify(message, signature) ?? false;
+      await delay();
+      return holds;
+    },
+  };
+}

@@ -1,0 +1,232 @@
+import type { Engine } from "../consensus/engine.ts";
+import type { PbftMessage } from "../consensus/pbft/messages.ts";
+import type { PbftOptions } from "../consensus/pbft/engine.ts";
+import { asciiBytes } from "../lib/ascii.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
+import { ConsensusNode, type NodeParts } from "../node/consensus-node.ts";
+import type { LoopObserver } from "../node/observer.ts";
+import type { Transport } from "../node/ports.ts";
+import { MemoryDisk } from "../storage/memory-database.ts";
+import { Random } from "./random.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+import { VirtualDatabase, VirtualDisk } from "./virtual-disk.ts";
+import { signerOf, verifierOf, type VirtualKeys } from "./virtual-keys.ts";
+import { VirtualTransport } from "./virtual-network.ts";
+import type { World } from "./world.ts";
+
+export interface VirtualNodeOptions {
+  /** Its number among the processes of the world. */
+  readonly place: number;
+  readonly index: ValidatorIndex;
+  readonly keys: VirtualKeys;
+  readonly isCorrect: boolean;
+  readonly makeEngine: (options: PbftOptions, node: VirtualNode) => Engine<PbftMessage>;
+  /** What a liar puts around its transport. */
+  readonly wrapTransport: (transport: Transport, node: VirtualNode) => Transport;
+}
+
+/** One life of a process: from its start to its crash. */
+interface Life {
+  alive: boolean;
+  /** Operations of its ports until it crashes; null for none. */
+  operations: number | null;
+  readonly database: VirtualDatabase;
+  node: ConsensusNode | null;
+  engine: Engine<PbftMessage> | null;
+}
+
+/** Signing and verifying take up to this time, in milliseconds: what is asynchronous in production is so here. */
+const SIGN_MS_MAX = 1;
+const VERIFY_MS_MAX = 1;
+
+const ROW_PREFIX = "engine/";
+
+/** A node of production over virtual ports, which can crash at every operation of a port and start again. */
+export class VirtualNode {
+  readonly place: number;
+  readonly index: ValidatorIndex;
+  readonly isCorrect: boolean;
+  readonly disk: VirtualDisk = new VirtualDisk();
+  readonly random: Random;
+  readonly #world: World;
+  readonly #options: VirtualNodeOptions;
+  readonly #submitted = new Set<Hash>();
+  #life: Life | null = null;
+
+  constructor(world: World, options: VirtualNodeOptions) {
+    this.#world = world;
+    this.#options = options;
+    this.place = options.place;
+    this.index = options.index;
+    this.isCorrect = options.isCorrect;
+    this.random = Random.of(world.plan.seed, 0x4e, options.place);
+    this.disk.weather = world.plan.disks;
+  }
+
+  get isUp(): boolean {
+    return this.#life !== null;
+  }
+
+  get node(): ConsensusNode | null {
+    return this.#life?.node ?? null;
+  }
+
+  get engine(): Engine<PbftMessage> | null {
+    return this.#life?.engine ?? null;
+  }
+
+  get keys(): VirtualKeys {
+    return this.#options.keys;
+  }
+
+  get world(): World {
+    return this.#world;
+  }
+
+  /** Vertices of its clients that were durable when it said so. */
+  get accepted(): ReadonlySet<Hash> {
+    return this.#submitted;
+  }
+
+  start(): void {
+    if (this.#life !== null) return;
+    const { schedule } = this.#world;
+    const random = Random.of(this.#world.plan.seed, 0xd1, this.place, schedule.ran);
+    const life: Life = {
+      alive: true,
+      operations: null,
+      database: new VirtualDatabase(this.disk, schedule, random),
+      node: null,
+      engine: null,
+    };
+    this.#life = life;
+    this.#open(life).catch((error: unknown) => {
+      if (life.alive) this.#world.onFatal(this, error);
+    });
+  }
+
+  crash(): void {
+    const life = this.#life;
+    if (life === null) return;
+    life.alive = false;
+    this.#life = null;
+    life.database.crash();
+    this.#world.network.detach(this.place);
+    this.#world.onCrash(this);
+  }
+
+  /** Goes down at its next operation but so many. */
+  crashAfter(operations: number): void {
+    if (this.#life !== null) this.#life.operations = operations;
+  }
+
+  /** The fault is over: a crash that has not come yet does not come. */
+  spare(): void {
+    if (this.#life !== null) this.#life.operations = null;
+  }
+
+  loseDisk(): void {
+    this.crash();
+    this.disk.rows = new MemoryDisk();
+    this.#submitted.clear();
+  }
+
+  submit(payloads: readonly Uint8Array[]): void {
+    const life = this.#life;
+    if (life?.node == null) return;
+    for (const payload of payloads) this.#world.checker.onSubmitted(payload);
+    const { accepted } = life.node.submit(payloads);
+    accepted.then(
+      (hashes) => {
+        if (!life.alive) return;
+        for (const hash of hashes) this.#submitted.add(hash);
+        this.#world.onAccepted(this, hashes);
+      },
+      () => undefined,
+    );
+  }
+
+  /** A row of the engine as it lies on the disk now. */
+  row(key: string): Uint8Array | undefined {
+    const wanted = asciiBytes(ROW_PREFIX + key);
+    // The rows are sorted, but few: what is not stable yet.
+    return this.disk.rows.find("consensus", wanted);
+  }
+
+  async #open(life: Life): Promise<void> {
+    const node = await ConsensusNode.open(this.#parts(life));
+    if (!life.alive) return;
+    life.node = node;
+    node.subscribe((event) => {
+      if (life.alive && event.kind === "finalized") this.#world.onFinal(this, event.items);
+    });
+    await this.#world.onOpened(this, node);
+    if (life.alive) await node.start();
+  }
+
+  #parts(life: Life): NodeParts {
+    const world = this.#world;
+    const { plan, schedule } = world;
+    const operation = (): boolean => this.#operate(life);
+    const clock = new VirtualClock(schedule, plan.clocks[this.place] ?? { skewMs: 0, driftPpm: 0 }, () => life.alive);
+    const delay = (maxMs: number) => (): Promise<void> =>
+      new Promise((resolve) => {
+        schedule.after(this.random.fraction() * maxMs, () => {
+          if (life.alive) resolve();
+        });
+      });
+    const { database } = life;
+    return {
+      network: world.networkContext(),
+      nodeId: this.#options.keys.nodeId,
+      database: {
+        write: (batch) => (operation() ? database.write(batch) : Promise.reject(new Error("the node crashed"))),
+        get: (column, key) => database.get(column, key),
+        getMany: (column, keys) => database.getMany(column, keys),
+        scan: (column, range) => database.scan(column, range),
+        close: () => database.close(),
+      },
+      transport: this.#options.wrapTransport(new VirtualTransport(world.network, this.place, operation), this),
+      signer: signerOf(this.#options.keys, delay(SIGN_MS_MAX)),
+      verifier: verifierOf(world.allKeys, delay(VERIFY_MS_MAX)),
+      clock,
+      observer: this.#observer(life),
+      timeouts: plan.timeouts,
+      limits: { payloadBytesMax: 65_536, pendingVerticesMax: 10_000, submissionVerticesMax: 10_000 },
+      alpn: "virtual",
+      onFatal: (error) => {
+        if (life.alive) world.onFatal(this, error);
+      },
+      makeEngine: (options) => {
+        const engine = this.#options.makeEngine({ ...options, windows: plan.windows }, this);
+        life.engine = engine;
+        return engine;
+      },
+    };
+  }
+
+  #operate(life: Life): boolean {
+    if (!life.alive || life.operations === null) return life.alive;
+    life.operations -= 1;
+    if (life.operations <= 0) this.crash();
+    return life.alive;
+  }
+
+  #observer(life: Life): LoopObserver {
+    const world = this.#world;
+    return {
+      log: (level, event, fields) => world.onLog(this, level, event, fields ?? {}),
+      onTrace: (trace) => world.onTrace(this, trace),
+      onTurn: () => undefined,
+      onProposed: () => undefined,
+      onFinalized: () => undefined,
+      onFinality: () => undefined,
+      onIgnored: () => undefined,
+      onRejected: (peer, reason) => {
+        if (life.alive) world.onRejected(this, peer, reason);
+      },
+      onEquivocation: () => undefined,
+    };
+  }
+}

@@ -1,0 +1,199 @@
+import { decode } from "../codec/codec.ts";
+import type { Trace } from "../consensus/engine.ts";
+import { hashOf } from "../crypto/hash.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { present } from "../lib/assert.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
+import { type NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
+import type { ConsensusNode } from "../node/consensus-node.ts";
+import type { LogLevel } from "../node/observer.ts";
+import type { Lane } from "../node/ports.ts";
+import type { FinalizedItem } from "../node/service.ts";
+import { frameCodec } from "../node/wire.ts";
+import { Checker, Violation } from "./checker.ts";
+import { Fingerprint } from "./fingerprint.ts";
+import type { Liar, Plan } from "./plan.ts";
+import { Schedule } from "./schedule.ts";
+import type { Recorder } from "./recorder.ts";
+import { type VirtualKeys, virtualKeys } from "./virtual-keys.ts";
+import { type Endpoint, VirtualNetwork } from "./virtual-network.ts";
+import { VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
+
+/** How a process of this world is made: correct, lying, or wrong by plan. */
+export type NodeKind = Pick<VirtualNodeOptions, "makeEngine" | "wrapTransport">;
+
+export interface WorldOptions {
+  readonly plan: Plan;
+  readonly kindOf: (world: World, place: number, liar: Liar | null) => NodeKind;
+  readonly recorder: Recorder | null;
+}
+
+/**
+ * A network of nodes in virtual time: one thread, one schedule, one seed. Whatever happens is an entry of the schedule;
+ * after each one the promises that it set off are run to their end, so that the order of everything is the schedule's.
+ */
+export class World {
+  readonly plan: Plan;
+  readonly schedule: Schedule = new Schedule();
+  readonly network: VirtualNetwork;
+  readonly checker: Checker;
+  readonly nodes: readonly VirtualNode[];
+  readonly allKeys: ReadonlyMap<NodeId, VirtualKeys>;
+  readonly fingerprint: Fingerprint = new Fingerprint();
+  readonly recorder: Recorder | null;
+  /** Vertices that correct nodes said to be durable: each must be final everywhere in the end. */
+  readonly accepted: Set<Hash> = new Set();
+  /** Liars that a correct node rejected, ignored too often or holds evidence against. */
+  readonly detected: Set<number> = new Set();
+  /** Steps of engines. */
+  steps = 0;
+  /** Answers false for what is to be lost. */
+  passes: (from: Endpoint, to: Endpoint, lane: Lane, frame: Uint8Array) => boolean = () => true;
+  violation: Violation | null = null;
+  readonly #genesis: Hash;
+  readonly #set: ValidatorSet;
+  readonly #places: ReadonlyMap<NodeId, number>;
+  readonly #lastFrames = new Map<number, Uint8Array>();
+
+  constructor({ plan, kindOf, recorder }: WorldOptions) {
+    this.plan = plan;
+    this.recorder = recorder;
+    const keys = Array.from({ length: plan.nodes }, (_, place) => virtualKeys(plan.crypto, place));
+    this.allKeys = new Map(keys.map((pair) => [pair.nodeId, pair]));
+    const roster = keys.map(({ nodeId, publicKeys }, place) => ({ nodeId, publicKeys, name: `node-${place}` }));
+    this.#set = new ValidatorSet(0 as Epoch, roster);
+    this.#genesis = hashOf("genesis", new Uint8Array([plan.nodes]));
+    // Places follow the roster, so that a node's number is its validator's index.
+    const ordered = this.#set.roster.map(({ nodeId }) => present(this.allKeys.get(nodeId), "keys"));
+    const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
+    const isCorrect = (place: number): boolean => !liars.has(place) && place < plan.nodes;
+    this.checker = new Checker(isCorrect);
+    this.#places = new Map(ordered.map(({ nodeId }, place) => [nodeId, place]));
+    this.network = new VirtualNetwork(this.schedule, plan.seed, {
+      onSend: (from, to, lane, frame) => this.#onSend(from, to, lane, frame),
+      onDeliver: (from, to, lane, frame) => this.#onDeliver(from, to, lane, frame),
+      afterEvent: () => undefined,
+    });
+    this.network.weather = plan.links;
+    const twins = plan.liars.filter(({ twin }) => twin).map(({ node }) => node);
+    this.nodes = [...ordered.keys(), ...twins].map((index, place) => {
+      const node = new VirtualNode(this, {
+        place,
+        index: index as ValidatorIndex,
+        keys: present(ordered[index], `keys of validator ${index}`),
+        isCorrect: isCorrect(place),
+        ...kindOf(this, place, liars.get(index) ?? null),
+      });
+      this.network.add({ nodeId: node.keys.nodeId, place });
+      return node;
+    });
+  }
+
+  /** A fresh view of the genesis set: each life begins with it and learns the rest from its disk. */
+  networkContext(): NetworkContext {
+    return { genesis: this.#genesis, set: this.#set };
+  }
+
+  node(place: number): VirtualNode {
+    return present(this.nodes[place], `node ${place}`);
+  }
+
+  correct(): readonly VirtualNode[] {
+    return this.nodes.filter(({ isCorrect }) => isCorrect);
+  }
+
+  fail(violation: Violation): void {
+    this.violation ??= violation;
+  }
+
+  onLog(node: VirtualNode, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void {
+    this.recorder?.log(this.schedule.nowMs, node.place, level, event, fields);
+  }
+
+  onTrace(node: VirtualNode, trace: Trace): void {
+    this.fingerprint.number(this.schedule.nowMs);
+    this.fingerprint.number(node.place);
+    this.fingerprint.text(trace.phase);
+    this.fingerprint.number(trace.view);
+    this.fingerprint.number(trace.sequence);
+    this.recorder?.phase(this.schedule.nowMs, node.place, trace);
+  }
+
+  /** What became final before the crash and was not told any more is looked at now. */
+  async onOpened(node: VirtualNode, opened: ConsensusNode): Promise<void> {
+    this.fingerprint.number(node.place);
+    this.fingerprint.text("start");
+    this.recorder?.note(this.schedule.nowMs, node.place, "start");
+    if (!node.isCorrect) return;
+    const { lastBatch, lastSequence } = opened.status();
+    this.checker.onStart(node.place, lastBatch);
+    const known = this.checker.position(node.place);
+    if (lastSequence < known) {
+      const forgot = `node ${node.place} came back at place ${lastSequence}, it had finalized ${known}`;
+      return this.fail(new Violation("durable-before-visible", forgot));
+    }
+    const untold = await opened.finalized({ from: known + 1, limit: lastSequence - known });
+    this.onFinal(node, untold);
+  }
+
+  onCrash(node: VirtualNode): void {
+    this.fingerprint.number(node.place);
+    this.fingerprint.text("crash");
+    this.recorder?.note(this.schedule.nowMs, node.place, "crash");
+  }
+
+  onFatal(node: VirtualNode, error: unknown): void {
+    this.recorder?.note(this.schedule.nowMs, node.place, `fatal: ${String(error)}`);
+    const wasFull = node.disk.isFull;
+    node.crash();
+    if (wasFull || !node.isCorrect) return;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.fail(error instanceof Violation ? error : new Violation("no-failure", `node ${node.place} stopped itself: ${text}`));
+  }
+
+  onAccepted(node: VirtualNode, hashes: readonly Hash[]): void {
+    if (!node.isCorrect) return;
+    for (const hash of hashes) this.accepted.add(hash);
+  }
+
+  onFinal(node: VirtualNode, items: readonly FinalizedItem[]): void {
+    this.fingerprint.number(items.length);
+    if (node.isCorrect) this.guard(() => this.checker.onFinal(node.place, items));
+  }
+
+  onRejected(node: VirtualNode, peer: NodeId, reason: string): void {
+    const blamed = present(this.#places.get(peer), "the place of a peer");
+    this.recorder?.note(this.schedule.nowMs, node.place, `rejects ${blamed}: ${reason}`);
+    if (!node.isCorrect) return;
+    this.detected.add(blamed);
+    this.guard(() => this.checker.onBlamed(node.place, blamed, reason));
+  }
+
+  /** Runs a check; what it finds ends the run. */
+  guard(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      this.fail(error);
+    }
+  }
+
+  #onSend(from: Endpoint, to: Endpoint, lane: Lane, frame: Uint8Array): boolean {
+    const sender = this.node(from.place);
+    this.recorder?.sent(this.schedule.nowMs, from.place, to.place, lane, frame);
+    if (sender.isCorrect && lane === "consensus" && this.#lastFrames.get(from.place) !== frame) {
+      this.#lastFrames.set(from.place, frame);
+      this.guard(() => this.checker.onSent(from.place, decode(frameCodec, frame), (key) => sender.row(key)));
+    }
+    return this.passes(from, to, lane, frame);
+  }
+
+  #onDeliver(from: Endpoint, to: Endpoint, lane: Lane, frame: Uint8Array): void {
+    this.fingerprint.number(this.schedule.nowMs);
+    this.fingerprint.number(from.place * 0x1_0000 + to.place);
+    this.fingerprint.number(frame.length);
+    this.recorder?.delivered(this.schedule.nowMs, from.place, to.place, lane, frame);
+  }
+}
