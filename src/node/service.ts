@@ -22,6 +22,38 @@ export interface NodeService {
   subscribe(listener: (event: NodeEvent) => void): () => void;
 }
 
+/** What an operator may see and decide about peers. A ban is this node's own: it removes no validator from the set. */
+export interface PeerControl {
+  /** Every peer of which this node has an opinion, connected or not, in ascending order of node id. */
+  reports(): readonly PeerReport[];
+  report(peer: NodeId): PeerReport;
+  /** Ends the connection and refuses new ones, in both directions. Resolves when the ban is on disk. */
+  ban(peer: NodeId, options: { readonly lengthMs: number | null; readonly reason: string }): Promise<PeerReport>;
+  /** Ends a ban and makes the score whole. Resolves when that is on disk. */
+  unban(peer: NodeId): Promise<PeerReport>;
+}
+
+export type PeerState = "good" | "graylisted" | "throttled" | "banned";
+
+export interface PeerReport {
+  readonly nodeId: NodeId;
+  /** From 1, spotless, down to 0. */
+  readonly score: number;
+  readonly state: PeerState;
+  /** Violations by type since this process started. */
+  readonly violations: Readonly<Record<string, number>>;
+  readonly ban: BanView | null;
+}
+
+export interface BanView {
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** Null: until an operator lifts it. */
+  readonly untilMs: number | null;
+  readonly reason: string;
+  readonly by: "operator" | "automatic";
+}
+
 export interface Submission {
   /** The hashes of the vertices, in the order of the payloads. */
   readonly accepted: Promise<readonly Hash[]>;

@@ -1,0 +1,108 @@
+import { type Codec, decode } from "../codec/codec.ts";
+import { struct } from "../codec/composites.ts";
+import { bool, u16, u64 } from "../codec/primitives.ts";
+import { Reader } from "../codec/reader.ts";
+import { messageCodec } from "../consensus/pbft/codec.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import type { ViolationType } from "../peering/peer-score.ts";
+import type { Lane } from "./ports.ts";
+import { frameCodec, type SealedFrame } from "./wire.ts";
+
+export interface Finding {
+  readonly type: ViolationType;
+  readonly detail: string;
+}
+
+/** As far as a proposal's time may be ahead of the clock (`CLOCK_SKEW_MS_MAX` of the engine). */
+const AHEAD_MS_MAX = 15_000;
+
+/** A bundle may have waited in queues for long; one that is older was not made in the turn that sealed it. */
+const BEHIND_MS_MAX: number = 10 * 60_000;
+
+/** Peers whose highest wished view is remembered: above any `max_peers`. */
+const PEERS_MAX = 2_048;
+
+/** The wire's tags (u32, little-endian) of a sealed frame and of a view change. */
+const SEALED_TAG = 0;
+const VIEW_CHANGE_TAG = 4;
+
+const TAG_BYTES = 4;
+
+/** The first fields of a bundle, so that its payloads need not be walked. */
+const bundleHeaderCodec: Codec<BundleHeader> = struct<BundleHeader>({
+  creator: u16,
+  purpose: bool,
+  firstNonce: u64,
+  timestampMs: u64,
+});
+
+interface BundleHeader {
+  readonly creator: number;
+  readonly purpose: boolean;
+  readonly firstNonce: number;
+  readonly timestampMs: number;
+}
+
+/**
+ * Looks at what a peer says on its own behalf, in frames that it sealed: does its lane ascend, are its times near the clock,
+ * how often does it want another view? What is relayed is others', old and in any order by right. Bodies are not verified
+ * here, and need not be: whatever they are, this connection's owner sent them as its own.
+ */
+export class FrameInspector {
+  readonly #wishedViews = new Map<NodeId, number>();
+
+  /** @param wallMs milliseconds since 1970 */
+  inspect(peer: NodeId, lane: Lane, bytes: Uint8Array, wallMs: number): readonly Finding[] {
+    if (tagOf(bytes) !== SEALED_TAG) return [];
+    let frame: SealedFrame;
+    try {
+      const decoded = decode(frameCodec, bytes);
+      if (decoded.kind !== "sealed") return [];
+      frame = decoded;
+      return lane === "consensus" ? this.#viewChanges(peer, frame) : bundleFindings(frame, wallMs);
+    } catch {
+      // What cannot be read is rejected where it is read for its content.
+      return [];
+    }
+  }
+
+  /** One for each view above all that this peer has wished for so far: its repeats to others who ask are no new wish. */
+  #viewChanges(peer: NodeId, frame: SealedFrame): readonly Finding[] {
+    const findings: Finding[] = [];
+    for (const item of frame.items) {
+      if (item.kind !== "body" || tagOf(item.body) !== VIEW_CHANGE_TAG) continue;
+      const message = decode(messageCodec, item.body);
+      if (message.kind !== "view-change" || message.view <= (this.#wishedViews.get(peer) ?? 0)) continue;
+      if (!this.#wishedViews.has(peer) && this.#wishedViews.size >= PEERS_MAX) this.#wishedViews.clear();
+      this.#wishedViews.set(peer, message.view);
+      findings.push({ type: "view-change-spam", detail: `asks for view ${message.view}` });
+    }
+    return findings;
+  }
+}
+
+/** At most one of each type for a frame. */
+function bundleFindings(frame: SealedFrame, wallMs: number): readonly Finding[] {
+  const findings = new Map<ViolationType, Finding>();
+  let last = 0;
+  for (const item of frame.items) {
+    if (item.kind !== "body") continue;
+    const { firstNonce, timestampMs } = bundleHeaderCodec.decode(new Reader(item.body));
+    if (firstNonce <= last) {
+      const detail = `a bundle from nonce ${firstNonce} behind one from nonce ${last} in one frame`;
+      findings.set("out-of-order", { type: "out-of-order", detail });
+    }
+    last = Math.max(last, firstNonce);
+    const aheadMs = timestampMs - wallMs;
+    if (aheadMs > AHEAD_MS_MAX || -aheadMs > BEHIND_MS_MAX) {
+      const detail = `a bundle ${aheadMs} ms away from this node's clock`;
+      findings.set("timestamp", { type: "timestamp", detail });
+    }
+  }
+  return [...findings.values()];
+}
+
+function tagOf(bytes: Uint8Array): number | null {
+  if (bytes.length < TAG_BYTES) return null;
+  return new DataView(bytes.buffer, bytes.byteOffset, TAG_BYTES).getUint32(0, true);
+}

@@ -1,0 +1,77 @@
+import type { ViolationType } from "../peering/peer-score.ts";
+
+/**
+ * What the inbound path's words mean for the peer that sent it: a violation of document 3, or nothing (null) where a correct
+ * peer can do it too. Blame is always the authenticated connection's (corrections.md 10). Two types do not come this way:
+ * `equivocation`, proved by two signatures of its author, whoever delivered them, and `timeout`, which is a silence.
+ *
+ * Null is also what depends on the epoch in which two nodes are: they do not enter one in the same moment.
+ */
+const REJECTED: ReadonlyMap<string, ViolationType | null> = new Map(
+  Object.entries<ViolationType | null>({
+    "malformed-frame": "malformed",
+    "malformed-message": "malformed",
+    "malformed-bundle": "malformed",
+    "malformed-certificate": "malformed",
+    "malformed-answer": "malformed",
+    "seal-of-another": "malformed",
+    "bundle-of-another": "malformed",
+    "new-view-not-from-leader": "malformed",
+    "pre-prepare-not-from-leader": "malformed",
+    "prepare-from-leader": "malformed",
+    "invalid-signature": "invalid-signature",
+    "invalid-certificate": "invalid-signature",
+    "invalid-bundle": "invalid-signature",
+    "invalid-committed-places": "invalid-signature",
+    // A validator that joined or left is one here a moment sooner or later than there; the roster grows with it.
+    "statement-of-observer": null,
+    "unknown-signer": null,
+    "malformed-status": null,
+  }),
+);
+
+const IGNORED: ReadonlyMap<string, ViolationType | null> = new Map(
+  Object.entries<ViolationType | null>({
+    // Again, or too late: what a replay is made of. The allowance of `replay` is what makes too many of them one.
+    duplicate: "replay",
+    "old-view": "replay",
+    "below-window": "replay",
+    "checkpoint-not-expected": "replay",
+    "bundle-not-wanted": "replay",
+    "status-too-often": "replay",
+    // Early: then it is this node that is behind.
+    "above-window": null,
+    "far-view": null,
+  }),
+);
+
+/** The class of a reason: what stands before a colon; particulars follow. */
+export function reasonClass(reason: string): string {
+  const colon = reason.indexOf(":");
+  return colon < 0 ? reason : reason.slice(0, colon);
+}
+
+/**
+ * The violation that `onRejected`'s reason is; null where it is none. Whatever has no name here is not held against
+ * anybody: a word that this list forgot must not ban a correct peer.
+ */
+export function violationOfRejected(reason: string): ViolationType | null {
+  return REJECTED.get(reasonClass(reason)) ?? null;
+}
+
+/** As `violationOfRejected`, for `onIgnored`; correct peers send such things too, and the score has allowances for them. */
+export function violationOfIgnored(reason: string): ViolationType | null {
+  return IGNORED.get(reasonClass(reason)) ?? null;
+}
+
+export function isKnownReason(kind: "rejected" | "ignored", reason: string): boolean {
+  return (kind === "rejected" ? REJECTED : IGNORED).has(reasonClass(reason));
+}
+
+/**
+ * Whether an engine's "discard" is about a leader's own choice of a time far from the clock. The proposal was signed by the
+ * leader of the view, so it is the leader's violation; other discards are nobody's.
+ */
+export function isTimestampDiscard(phase: string, detail: string): boolean {
+  return phase === "discard" && /^a proposal -?\d+ ms away from this node's clock$/.test(detail);
+}
