@@ -132,7 +132,7 @@ export function validatorSetOf(state: MembershipState): ValidatorSet {
 /**
  * All membership commands of one executed batch, in order; their shapes and signatures were checked (`commandFault`,
  * `obligationsOfCommand`). Whatever they change takes effect together, as one next epoch that begins after this batch. A
- * function of its arguments alone; where nothing changes, the state is the very same object.
+ * function of its arguments alone; where no command counted and no approval expired, the state is the very same object.
  */
 export function applyMembership(
   state: MembershipState,
