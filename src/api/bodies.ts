@@ -66,7 +66,7 @@ export function splitPayloads(body: Uint8Array): readonly Uint8Array[] {
   return payloads;
 }
 
-function mediaType(request: Request): string {
+export function mediaType(request: Request): string {
   const header = request.headers.get("content-type") ?? "application/octet-stream";
   return header.split(";")[0]?.trim().toLowerCase() ?? "";
 }

@@ -3,6 +3,7 @@ import type {
   FinalizedItem,
   FinalizedReceipt,
   NodeService,
+  PeerControl,
   ProposedItem,
   Submission,
   VertexView,
@@ -14,9 +15,10 @@ import { ApiProblem } from "./problem.ts";
 /** What every route gets. */
 export interface Call {
   readonly service: NodeService;
+  readonly peerControl: PeerControl | null;
   readonly request: Request;
   readonly query: URLSearchParams;
-  /** The last part of a path with a parameter. */
+  /** The part of the path that varies; empty where none does. */
   readonly parameter: string;
 }
 
@@ -59,10 +61,6 @@ export async function getFinalized({ service, query }: Call): Promise<Response> 
 
 export function getStatus({ service }: Call): Response {
   return json(service.status());
-}
-
-export function getPeers({ service }: Call): Response {
-  return json({ items: service.peers() });
 }
 
 export function getValidators({ service }: Call): Response {

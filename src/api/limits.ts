@@ -17,3 +17,8 @@ export const STREAM_BUFFER_BYTES_MAX: number = 16 * 1024 * 1024;
 
 /** Items of one replayed message on a stream. */
 export const REPLAY_ITEMS = 500;
+
+/** A ban of at most a year; a longer one is one without an end. */
+export const BAN_SECONDS_MAX = 31_536_000;
+
+export const BAN_REASON_CHARS_MAX = 200;

@@ -17,6 +17,25 @@ function list(name: string): object {
   return object({ items: { type: "array", items: { $ref: `#/components/schemas/${name}` } } });
 }
 
+/** What a node thinks of a peer. */
+const REPORT: Readonly<Record<string, object>> = {
+  score: { type: "number", minimum: 0, maximum: 1, description: "1 is spotless" },
+  state: { type: "string", enum: ["good", "graylisted", "throttled", "banned"] },
+  violations: { type: "object", additionalProperties: COUNT, description: "by type, since the node started" },
+  bannedUntil: { type: ["integer", "null"], description: "milliseconds since 1970; null also while `ban` has no end" },
+  ban: {
+    anyOf: [
+      { type: "null" },
+      object({
+        sinceMs: TIME,
+        untilMs: nullable("integer"),
+        reason: text,
+        by: { type: "string", enum: ["operator", "automatic"] },
+      }),
+    ],
+  },
+};
+
 const SCHEMAS: Readonly<Record<string, object>> = {
   Receipt: object({ hash: HASH, sequence: nullable("integer"), finalized: flag, finalityMs: nullable("number") }),
   Receipts: list("Receipt"),
@@ -57,15 +76,18 @@ const SCHEMAS: Readonly<Record<string, object>> = {
   }),
   Peer: object({
     nodeId: HASH,
-    role: { type: "string", enum: ["validator", "observer"] },
-    address: text,
-    direction: { type: "string", enum: ["inbound", "outbound"] },
-    connectedSinceMs: TIME,
+    connected: flag,
+    role: { type: ["string", "null"], enum: ["validator", "observer", null] },
+    address: nullable("string"),
+    direction: { type: ["string", "null"], enum: ["inbound", "outbound", null] },
+    connectedSinceMs: { ...TIME, type: ["integer", "null"] },
     roundTripMs: nullable("number"),
     bytesSent: COUNT,
     bytesReceived: COUNT,
     queuedBytes: COUNT,
+    ...REPORT,
   }),
+  PeerReport: object({ nodeId: HASH, ...REPORT }),
   Peers: list("Peer"),
   Validator: object({ index: COUNT, nodeId: HASH, name: text, isLeader: flag, isSelf: flag, connected: flag }),
   Validators: list("Validator"),

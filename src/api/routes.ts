@@ -2,7 +2,6 @@ import {
   type Call,
   getFinalized,
   getHealth,
-  getPeers,
   getReady,
   getStatus,
   getValidators,
@@ -10,7 +9,16 @@ import {
   postBatch,
   postVertex,
 } from "./handlers.ts";
-import { BATCH_PAYLOADS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from "./limits.ts";
+import { getPeers, postBan, postUnban } from "./peers.ts";
+import {
+  BAN_REASON_CHARS_MAX,
+  BAN_SECONDS_MAX,
+  BATCH_PAYLOADS_MAX,
+  PAGE_ITEMS_DEFAULT,
+  PAGE_ITEMS_MAX,
+  WAIT_MS_DEFAULT,
+  WAIT_MS_MAX,
+} from "./limits.ts";
 import type { ProblemKind } from "./problem.ts";
 
 export interface QueryParameter {
@@ -22,7 +30,7 @@ export interface QueryParameter {
 /** A route with its documentation: what is served and what `/openapi.json` says come from here. */
 export interface Route {
   readonly method: "GET" | "POST";
-  /** With `{name}` for a last part that varies. */
+  /** With `{name}` for one part that varies. */
   readonly path: string;
   readonly summary: string;
   readonly query?: readonly QueryParameter[];
@@ -125,10 +133,42 @@ export const ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: "/v1/peers",
-    summary: "Authenticated peers",
+    summary: "Authenticated peers with this node's score of each, and peers that are away but banned or marked",
     answers: { 200: "Peers" },
     problems: [],
     handle: getPeers,
+  },
+  {
+    method: "POST",
+    path: "/v1/peers/{nodeId}/ban",
+    summary:
+      "Ban a peer at this node: disconnected at once, refused until the ban ends. A banned validator stays in the set, but its votes are not heard here",
+    body: {
+      "application/json": {
+        type: "object",
+        properties: {
+          seconds: {
+            type: "integer",
+            minimum: 1,
+            maximum: BAN_SECONDS_MAX,
+            description: "absent: until it is lifted",
+          },
+          reason: { type: "string", maxLength: BAN_REASON_CHARS_MAX },
+        },
+      },
+    },
+    answers: { 200: "PeerReport" },
+    problems: ["malformed", "not-found", "unsupported-media-type"],
+    handle: postBan,
+  },
+  {
+    method: "POST",
+    path: "/v1/peers/{nodeId}/unban",
+    summary: "End a peer's ban and make its score whole",
+    body: { "application/json": { type: "object" } },
+    answers: { 200: "PeerReport" },
+    problems: ["malformed", "not-found", "unsupported-media-type"],
+    handle: postUnban,
   },
   {
     method: "GET",

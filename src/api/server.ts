@@ -1,6 +1,6 @@
 import type { Server } from "bun";
 import type { Log } from "../node/observer.ts";
-import type { NodeService } from "../node/service.ts";
+import type { NodeService, PeerControl } from "../node/service.ts";
 import { DOCS_FILES, DOCS_PAGE, docsFile } from "./docs-page.ts";
 import { json } from "./handlers.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
@@ -11,6 +11,8 @@ import { newStream, onStreamClose, onStreamMessage, type StreamState } from "./s
 
 export interface ApiOptions {
   readonly service: NodeService;
+  /** Left out where nobody keeps scores: the peer routes then tell of connections only. */
+  readonly peerControl?: PeerControl;
   readonly host: string;
   /** 0 takes a free one; see `url`. */
   readonly port: number;
@@ -99,7 +101,7 @@ interface Found {
 }
 
 async function respond(
-  { service, log }: ApiOptions,
+  { service, peerControl, log }: ApiOptions,
   request: Request,
   at: { readonly path: string; readonly query: string; readonly route: Found; readonly documents: string },
 ): Promise<Response> {
@@ -109,6 +111,7 @@ async function respond(
     if (route !== undefined) {
       return await route.handle({
         service,
+        peerControl: peerControl ?? null,
         request,
         query: new URLSearchParams(at.query),
         parameter: at.route.parameter,
@@ -144,11 +147,24 @@ function staticPage(path: string, documents: string): Response | null {
 
 const BY_PATH: ReadonlyMap<string, readonly Route[]> = Map.groupBy(ROUTES, ({ path }) => path);
 
+/** Paths with a part that varies, split around it. */
+const VARYING = [...BY_PATH].flatMap(([path, routes]) => {
+  const [, before, after] = /^([^{]*)\{\w+\}(.*)$/.exec(path) ?? [];
+  return before === undefined || after === undefined ? [] : [{ before, after, routes }];
+});
+
 function findRoute(path: string): Found {
   const exact = BY_PATH.get(path);
-  const slash = path.lastIndexOf("/");
-  const candidates = exact ?? ROUTES.filter((route) => route.path.startsWith(`${path.slice(0, slash)}/{`));
-  const parameter = exact === undefined ? path.slice(slash + 1) : "";
+  if (exact !== undefined) return found(exact, "");
+  for (const { before, after, routes } of VARYING) {
+    if (!path.startsWith(before) || !path.endsWith(after) || path.length < before.length + after.length) continue;
+    const parameter = path.slice(before.length, path.length - after.length);
+    if (!parameter.includes("/")) return found(routes, parameter);
+  }
+  return found([], "");
+}
+
+function found(candidates: readonly Route[], parameter: string): Found {
   return { match: candidates[0] ?? null, methods: candidates.map(({ method }) => method), parameter, candidates };
 }
 

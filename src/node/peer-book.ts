@@ -89,8 +89,9 @@ export class PeerBook implements PeerControl {
     };
   }
 
-  reports(): readonly PeerReport[] {
-    const known = new Set([...this.#marks.keys(), ...[...this.#bans.keys()].filter((peer) => this.isBanned(peer))]);
+  reports(also: readonly NodeId[]): readonly PeerReport[] {
+    const banned = [...this.#bans.keys()].filter((peer) => this.isBanned(peer));
+    const known = new Set([...also, ...this.#marks.keys(), ...banned]);
     return [...known].sort((left, right) => (left < right ? -1 : 1)).map((peer) => this.report(peer));
   }
 

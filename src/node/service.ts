@@ -24,8 +24,8 @@ export interface NodeService {
 
 /** What an operator may see and decide about peers. A ban is this node's own: it removes no validator from the set. */
 export interface PeerControl {
-  /** Every peer of which this node has an opinion, connected or not, in ascending order of node id. */
-  reports(): readonly PeerReport[];
+  /** Every peer of which this node has an opinion, connected or not, and these, in ascending order of node id. */
+  reports(also: readonly NodeId[]): readonly PeerReport[];
   report(peer: NodeId): PeerReport;
   /** Ends the connection and refuses new ones, in both directions. Resolves when the ban is on disk. */
   ban(peer: NodeId, options: { readonly lengthMs: number | null; readonly reason: string }): Promise<PeerReport>;

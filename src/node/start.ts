@@ -1,13 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { createApiServer } from "../api/server.ts";
 import { readKeyFile } from "../crypto/key-file.ts";
+import type { NodeId } from "../crypto/identity.ts";
 import type { NodeKeyPair } from "../crypto/key-pair.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { importPublicKeys } from "../crypto/public-keys.ts";
 import { createVerifier, type SignatureVerifier } from "../crypto/verifier.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import { VIOLATION_TYPES } from "../peering/peer-score.ts";
 import { ALPN, createQuicTransport, type QuicTransport } from "../network/quic-transport.ts";
 import { createMetricsServer } from "../observability/metrics-server.ts";
 import { createNodeMetrics, type NodeMetrics } from "../observability/node-metrics.ts";
@@ -16,9 +19,13 @@ import type { NodeConfig } from "./config.ts";
 import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
 import { type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
 import { keyFileAt } from "./key-location.ts";
-import type { Log, LoopObserver } from "./observer.ts";
+import type { Log } from "./observer.ts";
 import { peerAddresses } from "./peer-addresses.ts";
-import type { NodeService } from "./service.ts";
+import { PeerBook } from "./peer-book.ts";
+import { PeerGuard } from "./peer-guard.ts";
+import { observerOf } from "./peer-watch.ts";
+import { restoreBans, writePeersFile } from "./peers-file.ts";
+import type { NodeService, PeerControl } from "./service.ts";
 import { systemClock } from "./system-clock.ts";
 
 /** Payloads of one submission: what the batch route of the API takes. */
@@ -56,21 +63,32 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
   const stack = new AsyncDisposableStack();
   try {
     const metrics = createNodeMetrics();
+    // A type that never occurred is a zero, not an absence: an alert on it must not wait for its first time.
+    for (const type of VIOLATION_TYPES) metrics.onViolation(type, 0);
     const database = await openDatabase(config, network.genesis, log, metrics);
     stack.defer(() => database.close());
     const verifier = createVerifier({ hybrid: genesis.hybrid });
-    const transport = openTransport({ config, genesis, network, keys, verifier, metrics, log });
+    const book: PeerBook = await openPeerBook({
+      config,
+      network,
+      metrics,
+      log,
+      onBanned: (...ban) => quic.disconnect(...ban),
+    });
+    const quic = openTransport({ config, genesis, network, keys, verifier, book, metrics, log });
+    const validators = (): NetworkContext["set"] => network.set;
+    const guard = new PeerGuard({ self: keys.nodeId, transport: quic, book, clock: systemClock, validators });
     const fatal = Promise.withResolvers<never>();
     fatal.promise.catch(() => undefined);
     const node = await ConsensusNode.open({
       network,
       nodeId: keys.nodeId,
       database,
-      transport,
+      transport: guard,
       signer: keys,
       verifier: keyRing(network, verifier),
       clock: systemClock,
-      observer: observerOf(metrics, log),
+      observer: observerOf({ metrics: metrics.observer, log, guard, validators }),
       ...limitsOf(config),
       alpn: ALPN,
       onFatal: (error) => {
@@ -87,12 +105,13 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       status: node.status(),
       participation: node.participation(),
       peers: node.peers(),
+      reports: book.reports(node.peers().map(({ nodeId }) => nodeId)),
       storage: database.gauges(),
       diskBytes: await database.diskBytes(),
     }));
     const metricsUrl = startMetrics(config, metrics, stack);
-    const apiUrl = await startApi({ config, service: node, log, metrics }, stack);
-    const { address } = transport;
+    const apiUrl = await startApi({ config, service: node, peerControl: book, log, metrics }, stack);
+    const { address } = quic;
     const quicAddress = address === null ? "" : `${address.host}:${address.port}`;
     announce(network, node, { log, quicAddress, apiUrl });
     return { service: node, apiUrl, metricsUrl, quicAddress, stop: () => stack.disposeAsync(), failed: fatal.promise };
@@ -102,16 +121,38 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
   }
 }
 
+/** Opinions of peers begin anew with the process; bans are kept beside the database. */
+async function openPeerBook(parts: {
+  readonly config: NodeConfig;
+  readonly network: NetworkContext;
+  readonly metrics: NodeMetrics;
+  readonly log: Log;
+  readonly onBanned: (peer: NodeId, reason: string) => void;
+}): Promise<PeerBook> {
+  const { config, network, metrics, log, onBanned } = parts;
+  const file = join(config.node.data_dir, "peers.json");
+  return new PeerBook({
+    validators: () => network.set,
+    clock: systemClock,
+    log,
+    bans: await restoreBans(file, log),
+    save: (bans) => writePeersFile(file, bans),
+    onViolation: (_peer, type) => metrics.onViolation(type),
+    onBanned,
+  });
+}
+
 function openTransport(parts: {
   readonly config: NodeConfig;
   readonly genesis: Genesis;
   readonly network: NetworkContext;
   readonly keys: NodeKeyPair;
   readonly verifier: SignatureVerifier;
+  readonly book: PeerBook;
   readonly metrics: NodeMetrics;
   readonly log: Log;
 }): QuicTransport {
-  const { config, genesis, network, keys, verifier, metrics, log } = parts;
+  const { config, genesis, network, keys, verifier, book, metrics, log } = parts;
   return createQuicTransport({
     nodeId: keys.nodeId,
     publicKeys: keys.publicKeys,
@@ -122,6 +163,7 @@ function openTransport(parts: {
     listen: { host: listenHost(config), port: config.network.quic_port },
     peers: peerAddresses(genesis, config.network.bootstrap_peers, (warning) => log("warn", "config.peer", { warning })),
     admit: (peer) => {
+      if (book.isBanned(peer)) return null;
       if (network.set.indexOf(peer) !== null) return "validator";
       return config.network.accept_observers ? "observer" : null;
     },
@@ -167,11 +209,13 @@ async function startApi(
   {
     config,
     service,
+    peerControl,
     log,
     metrics,
   }: {
     readonly config: NodeConfig;
     readonly service: NodeService;
+    readonly peerControl: PeerControl;
     readonly log: Log;
     readonly metrics: NodeMetrics;
   },
@@ -179,7 +223,15 @@ async function startApi(
 ): Promise<string | null> {
   const { http_enabled, http_host: host, http_port: port, cors_enabled: enabled, cors_origins: origins } = config.api;
   if (!http_enabled) return null;
-  const server = await createApiServer({ service, host, port, cors: { enabled, origins }, log, metrics: metrics.api });
+  const server = await createApiServer({
+    service,
+    peerControl,
+    host,
+    port,
+    cors: { enabled, origins },
+    log,
+    metrics: metrics.api,
+  });
   stack.defer(() => server.close());
   return server.url;
 }
@@ -248,36 +300,4 @@ function checkAgainstGenesis(config: NodeConfig, genesis: Genesis): void {
 
 function listenHost(config: NodeConfig): string {
   return config.network.listen_addr.replace(/:\d+$/, "").replaceAll(/[[\]]/g, "");
-}
-
-function observerOf(metrics: NodeMetrics, log: Log): LoopObserver {
-  return {
-    log,
-    onTrace: (trace) => {
-      metrics.observer.onTrace(trace);
-      if (trace.phase === "view-change" || trace.phase === "new-view") {
-        log("info", `consensus.${trace.phase}`, { view: trace.view, sequence: trace.sequence });
-      } else
-        log("debug", `consensus.${trace.phase}`, { view: trace.view, sequence: trace.sequence, detail: trace.detail });
-    },
-    onTurn: (turn) => metrics.observer.onTurn(turn),
-    onProposed: (vertices) => metrics.observer.onProposed(vertices),
-    onFinalized: (vertices, bundles) => metrics.observer.onFinalized(vertices, bundles),
-    onFinality: (vertices, finalityMs) => metrics.observer.onFinality(vertices, finalityMs),
-    onIgnored: (peer, reason) => metrics.observer.onIgnored(peer, reason),
-    onRejected: (peer, reason) => {
-      metrics.observer.onRejected(peer, reason);
-      log("warn", "peer.rejected", { peer, reason });
-    },
-    onEquivocation: (equivocation) => {
-      metrics.observer.onEquivocation(equivocation);
-      const { statement, proof } = equivocation.first;
-      log("error", "consensus.equivocation", {
-        signer: proof.seal.signer,
-        phase: statement.phase,
-        view: statement.view,
-        sequence: statement.sequence,
-      });
-    },
-  };
 }

@@ -22,7 +22,12 @@ export const METRICS = {
   cretoai_view_changes_total: { kind: "counter", help: "Views that this node asked for" },
   cretoai_byzantine_violations_total: {
     kind: "counter",
-    help: "What no correct peer does, by reason",
+    help: "What no correct peer does, by the types of document 3",
+    labels: ["type"],
+  },
+  cretoai_messages_rejected_total: {
+    kind: "counter",
+    help: "Messages that were refused, by reason; a violation where the reason is one",
     labels: ["reason"],
   },
   cretoai_view: { kind: "gauge", help: "The present view" },
@@ -94,9 +99,13 @@ export const METRICS = {
   cretoai_equivocations_detected: { kind: "counter", help: "Pairs of contradictory signed statements" },
   cretoai_invalid_signatures_detected: {
     kind: "counter",
-    help: "Frames and certificates whose signature did not verify",
+    help: "Frames, certificates and bundles whose signature did not verify",
   },
-  cretoai_node_reputation_score: { kind: "gauge", help: "This node's score of a peer, from 0 to 1", labels: ["peer"] },
+  cretoai_node_reputation_score: {
+    kind: "gauge",
+    help: "This node's score of a peer, from 0 to 1, by the first 16 digits of its id; the lowest 64 scores",
+    labels: ["peer"],
+  },
   cretoai_banned_nodes: { kind: "gauge", help: "Peers that are banned here" },
   cretoai_api_requests_total: { kind: "counter", help: "API requests", labels: ["route", "status"] },
   cretoai_api_request_seconds: {

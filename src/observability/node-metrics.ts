@@ -4,7 +4,7 @@ import type { Trace } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
 import type { PeerInfo } from "../node/ports.ts";
-import type { NodeStatus } from "../node/service.ts";
+import type { NodeStatus, PeerReport } from "../node/service.ts";
 import { METRICS, type MetricName, type MetricSpec } from "./metric-names.ts";
 
 /** Batches whose phases are timed at a time. */
@@ -13,11 +13,15 @@ const TIMED_BATCHES_MAX = 1_024;
 /** Distinct values of one label; what comes after is counted as "other", so that no peer can make the registry grow. */
 const LABEL_VALUES_MAX = 64;
 
+/** Digits of a node id in a label: what the command line shows. */
+const PEER_LABEL_DIGITS = 16;
+
 /** What the wiring reads at every scrape. */
 export interface Collected {
   readonly status: NodeStatus;
   readonly participation: number;
   readonly peers: readonly PeerInfo[];
+  readonly reports: readonly PeerReport[];
   readonly storage: { readonly runningCompactions: number; readonly pendingWrites: number };
   readonly diskBytes: number;
 }
@@ -66,14 +70,10 @@ export class NodeMetrics {
     onRejected: (_peer: NodeId, reason: string): void => {
       // The part before a colon is the class; what follows are particulars.
       const [name = "other"] = reason.split(":");
-      this.#countBy("cretoai_byzantine_violations_total", "reason", name);
-      if (name === "invalid-signature" || name === "invalid-certificate") {
-        this.#counter("cretoai_invalid_signatures_detected").inc();
-      }
+      this.#countBy("cretoai_messages_rejected_total", "reason", name);
     },
     onEquivocation: (_equivocation: Equivocation): void => {
       this.#counter("cretoai_equivocations_detected").inc();
-      this.#countBy("cretoai_byzantine_violations_total", "reason", "equivocation");
     },
   };
 
@@ -104,6 +104,12 @@ export class NodeMetrics {
     },
   };
 
+  /** @param type one of the violation types of the specification */
+  onViolation(type: string, count = 1): void {
+    this.#countBy("cretoai_byzantine_violations_total", "type", type, count);
+    if (type === "invalid-signature") this.#counter("cretoai_invalid_signatures_detected").inc(count);
+  }
+
   onCollect(collect: () => Promise<Collected>): void {
     this.#collect = collect;
   }
@@ -127,7 +133,8 @@ export class NodeMetrics {
     this.#histogram("cretoai_consensus_latency_seconds").observe({ algorithm: "pbft" }, seconds);
   }
 
-  #setGauges({ status, participation, peers, storage, diskBytes }: Collected): void {
+  #setGauges({ status, participation, peers, reports, storage, diskBytes }: Collected): void {
+    this.#setPeerGauges(reports);
     const vertices = status.lastSequence + status.pending;
     this.#gauge("cretoai_quorum_participation_ratio").set(participation);
     this.#gauge("cretoai_view").set(status.view);
@@ -147,6 +154,15 @@ export class NodeMetrics {
     this.#lastScrapeMs = nowMs;
   }
 
+  /** Peers with the lowest scores first: those are the ones that somebody looks for. */
+  #setPeerGauges(reports: readonly PeerReport[]): void {
+    const scores = this.#gauge("cretoai_node_reputation_score");
+    scores.reset();
+    const lowest = [...reports].sort((left, right) => left.score - right.score).slice(0, LABEL_VALUES_MAX);
+    for (const { nodeId, score } of lowest) scores.set({ peer: nodeId.slice(0, PEER_LABEL_DIGITS) }, score);
+    this.#gauge("cretoai_banned_nodes").set(reports.filter(({ state }) => state === "banned").length);
+  }
+
   #setProcessGauges(): void {
     const { user, system } = process.cpuUsage();
     this.#gauge("cretoai_process_cpu_seconds_total").set((user + system) / 1e6);
@@ -155,11 +171,11 @@ export class NodeMetrics {
     this.#loopDelay.reset();
   }
 
-  #countBy(name: MetricName, label: string, value: string): void {
+  #countBy(name: MetricName, label: string, value: string, count = 1): void {
     const known = this.#labels.get(name) ?? new Set<string>();
     this.#labels.set(name, known);
     if (known.size < LABEL_VALUES_MAX) known.add(value);
-    this.#counter(name).inc({ [label]: known.has(value) ? value : "other" });
+    this.#counter(name).inc({ [label]: known.has(value) ? value : "other" }, count);
   }
 
   #register(name: MetricName, spec: MetricSpec): void {
