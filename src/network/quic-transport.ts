@@ -227,26 +227,29 @@ class QuicTransportImpl implements QuicTransport {
   /** From a session to a connection: who is at the other end, and may it be there. */
   async #prove(session: QuicSession, side: Role, expected: NodeId | null, binding: Promise<Uint8Array>): Promise<void> {
     this.#unproved += 1;
+    const timeout = this.#timeout();
     const early: QuicStream[] = [];
     let connection: Connection | null = null;
     const firstStream = Promise.withResolvers<QuicStream>();
     let isFirst = side === "listener";
     session.onstream = (stream) => {
-      stream.onerror = () => undefined;
-      stream.closed.catch(() => undefined);
+      quieted(stream);
       if (connection !== null) connection.onStream(stream);
       else if (isFirst && stream.direction === "bidi") {
         isFirst = false;
         firstStream.resolve(stream);
-      } else if (!isFirst && early.length < UNI_STREAMS_MAX) early.push(stream);
-      else firstStream.reject(new HandshakeFailed("protocol", "us"));
+      } else if (side === "dialer" && early.length < UNI_STREAMS_MAX) early.push(stream);
+      else {
+        // Only a listener's lanes may overtake its welcome; a stranger's would hold unread all that flow control lets in.
+        timeout.reject(new HandshakeFailed("protocol", "us"));
+        closeSession(session, "protocol");
+      }
     };
-    const timeout = this.#timeout();
     session.closed.then(() => timeout.reject(new Error("the session ended")), timeout.reject);
     try {
       const proving = (async () => {
-        const stream = side === "dialer" ? await openFirst(session) : await firstStream.promise;
-        return await performHandshake(stream, this.#handshakeOptions(side, expected), binding, this.#options);
+        const stream = await (side === "dialer" ? session.createBidirectionalStream() : firstStream.promise);
+        return await performHandshake(quieted(stream), this.#handshakeOptions(side, expected), binding, this.#options);
       })();
       proving.catch(() => undefined);
       const identity = await Promise.race([proving, timeout.promise]);
@@ -369,8 +372,7 @@ class QuicTransportImpl implements QuicTransport {
   }
 }
 
-async function openFirst(session: QuicSession): Promise<QuicStream> {
-  const stream = await session.createBidirectionalStream();
+function quieted(stream: QuicStream): QuicStream {
   stream.onerror = () => undefined;
   stream.closed.catch(() => undefined);
   return stream;

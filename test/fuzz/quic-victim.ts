@@ -5,6 +5,7 @@ import { importPublicKeys } from "../../src/crypto/public-keys.ts";
 import { createVerifier } from "../../src/crypto/verifier.ts";
 import { ZERO_HASH } from "../../src/lib/hash.ts";
 import type { PeerAddress } from "../../src/network/dialer.ts";
+import { NO_NETWORK_METRICS } from "../../src/network/network-metrics.ts";
 import { createQuicTransport, type QuicTransport } from "../../src/network/quic-transport.ts";
 import type { Clock } from "../../src/node/ports.ts";
 import { systemClock } from "../../src/node/system-clock.ts";
@@ -26,18 +27,26 @@ export class QuicVictim {
   readonly address: PeerAddress;
   /** Frames that came in, by peer. */
   readonly frames: Map<NodeId, number>;
+  /** Why handshakes failed, in the order in which they did. */
+  readonly failures: string[];
   readonly #waiting: Set<() => void>;
 
-  private constructor(transport: QuicTransport, nodeId: NodeId, frames: Map<NodeId, number>, waiting: Set<() => void>) {
+  private constructor(
+    transport: QuicTransport,
+    nodeId: NodeId,
+    { frames, failures, waiting }: { frames: Map<NodeId, number>; failures: string[]; waiting: Set<() => void> },
+  ) {
     this.transport = transport;
     this.address = { nodeId, host: "127.0.0.1", port: transport.address?.port ?? 0 };
     this.frames = frames;
+    this.failures = failures;
     this.#waiting = waiting;
   }
 
   static async started(options: { readonly dial?: PeerAddress; readonly isHasty?: boolean } = {}): Promise<QuicVictim> {
     const keys = generateKeyPair({ hybrid: true });
     const frames = new Map<NodeId, number>();
+    const failures: string[] = [];
     const waiting = new Set<() => void>();
     const wake = (): void => {
       for (const check of waiting) check();
@@ -55,6 +64,7 @@ export class QuicVictim {
       maxPeers: 32,
       clock: options.isHasty === true ? hastyClock : systemClock,
       entropy: { bytes: (count) => Uint8Array.from(randomBytes(count)) },
+      metrics: { ...NO_NETWORK_METRICS, onHandshakeFailure: (code) => failures.push(code) },
     });
     await transport.start({
       onPeerConnected: wake,
@@ -65,7 +75,7 @@ export class QuicVictim {
       },
       onRequest: (_from, body) => Promise.resolve(body),
     });
-    return new QuicVictim(transport, keys.nodeId, frames, waiting);
+    return new QuicVictim(transport, keys.nodeId, { frames, failures, waiting });
   }
 
   /** Resolves when the condition holds; looked at whenever something happened here. */

@@ -123,6 +123,24 @@ describe(`before the handshake (seed ${seed})`, () => {
     );
   }
 
+  for (const kind of ["uni", "bidi"] as const) {
+    test(
+      `a stranger's second stream (${kind}) is a breach, whatever the first one does`,
+      async () => {
+        const attacker = await stranger();
+        const before = victim.failures.length;
+        write(await attacker.bidi(), messageHeader(0));
+        const second = await attacker[kind]();
+        for (let count = 0; count < 16; count++) write(second, new Uint8Array(64 * 1024));
+        await attacker.closed;
+        // Not "connection", which is what the end of the handshake's time is called.
+        expect(victim.failures.slice(before)).toEqual(["protocol"]);
+        await traffic.passes(10);
+      },
+      PATIENCE_MS,
+    );
+  }
+
   test(
     "strangers of all kinds at once are closed, and honest frames pass",
     async () => {
