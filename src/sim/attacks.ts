@@ -113,7 +113,8 @@ const EDITORS: Readonly<Partial<Record<AttackName, (scene: Scene) => Edit>>> = {
     return [{ kind: "broadcast", message: forgedLocks(effect.message) }];
   },
   "wrong-state": (scene) => (effect) => {
-    if (effect.kind !== "broadcast" || effect.message.kind !== "checkpoint" || scene.random.chance(0.2)) return [effect];
+    if (effect.kind !== "broadcast" || effect.message.kind !== "checkpoint" || scene.random.chance(0.2))
+      return [effect];
     const stateDigest = batchDigest({ timestampMs: effect.message.sequence, bundles: [] });
     return [{ kind: "broadcast", message: { ...effect.message, stateDigest } }];
   },
@@ -226,10 +227,7 @@ function otherProposal(message: PrePrepare, later = 1): PrePrepare {
 }
 
 /** One message for each validator, itself included; null for none. */
-function toEach(
-  { network }: Scene,
-  messageFor: (to: ValidatorIndex) => PbftMessage | null,
-): readonly PbftEffect[] {
+function toEach({ network }: Scene, messageFor: (to: ValidatorIndex) => PbftMessage | null): readonly PbftEffect[] {
   return network.set.indices().flatMap((to): PbftEffect[] => {
     const message = messageFor(to);
     return message === null ? [] : [{ kind: "send", to, message }];

@@ -128,12 +128,18 @@ export class Checker {
     const witness = this.#of(place);
     this.checks += 1;
     if (status.view < witness.view)
-      throw new Violation("view-monotone", `node ${place} went from view ${witness.view} to ${status.view}`);
+      throw new Violation(
+        "view-monotone",
+        `node ${place} went from view ${witness.view} to ${status.view} by ${event.kind}`,
+      );
     witness.view = status.view;
     if (event.kind !== "executed") return;
     const agreed = this.#states.get(event.sequence);
     if (agreed !== undefined && agreed !== event.stateDigest) {
-      throw new Violation("state-equality", `node ${place} has another state after place ${event.sequence} than others`);
+      throw new Violation(
+        "state-equality",
+        `node ${place} has another state after place ${event.sequence} than others`,
+      );
     }
     this.#states.set(event.sequence, event.stateDigest);
     witness.executed = event.sequence;
@@ -172,7 +178,10 @@ export class Checker {
     for (const { sequence, hash, payload } of items) {
       this.checks += 1;
       if (sequence !== witness.position + 1) {
-        throw new Violation("prefix-consistency", `node ${place} finalized place ${sequence} after ${witness.position}`);
+        throw new Violation(
+          "prefix-consistency",
+          `node ${place} finalized place ${sequence} after ${witness.position}`,
+        );
       }
       witness.position = sequence;
       if (witness.positions.has(hash)) throw new Violation("exactly-once", `node ${place} finalized ${hash} twice`);
@@ -188,7 +197,8 @@ export class Checker {
 
   /** A peer was said to do what no correct node does. */
   onBlamed(place: number, blamed: number, reason: string): void {
-    if (this.#isCorrect(blamed)) throw new Violation("no-false-blame", `node ${place} blames node ${blamed}: ${reason}`);
+    if (this.#isCorrect(blamed))
+      throw new Violation("no-false-blame", `node ${place} blames node ${blamed}: ${reason}`);
   }
 
   #onFinalize(place: number, slot: CommittedSlot): void {
@@ -203,7 +213,10 @@ export class Checker {
     witness.finalizing = sequence;
     const agreed = this.#ordered.get(sequence);
     if (agreed !== undefined && agreed !== digest) {
-      throw new Violation("agreement", `place ${sequence} is ${short(digest)} at node ${place}, ${short(agreed)} elsewhere`);
+      throw new Violation(
+        "agreement",
+        `place ${sequence} is ${short(digest)} at node ${place}, ${short(agreed)} elsewhere`,
+      );
     }
     this.#ordered.set(sequence, digest);
   }
@@ -230,7 +243,10 @@ export class Checker {
     this.checks += 1;
     const before = witness.said.get(key);
     if (before !== undefined && before !== digest) {
-      throw new Violation("no-contradiction", `node ${place} said ${key} twice: ${short(before)}, then ${short(digest)}`);
+      throw new Violation(
+        "no-contradiction",
+        `node ${place} said ${key} twice: ${short(before)}, then ${short(digest)}`,
+      );
     }
     witness.said.set(key, digest);
     if (message.kind === "view-change") {
@@ -239,7 +255,10 @@ export class Checker {
       witness.wanted = Math.max(witness.wanted, view);
     }
     if ((phase === "commit" || phase === "prepare" || phase === "pre-prepare") && view < witness.promised) {
-      throw new Violation("no-contradiction", `node ${place} said ${key} though it had asked for view ${witness.promised}`);
+      throw new Violation(
+        "no-contradiction",
+        `node ${place} said ${key} though it had asked for view ${witness.promised}`,
+      );
     }
     if (before === undefined) this.#checkDurable(place, message, row);
     if (message.kind === "commit") {
@@ -256,10 +275,16 @@ export class Checker {
       if (sequence <= low) continue;
       const certificate = carried.get(sequence);
       if (certificate === undefined || certificate.view < view) {
-        throw new Violation("lock-respected", `node ${place} asks for view ${message.view} without its lock on ${sequence}`);
+        throw new Violation(
+          "lock-respected",
+          `node ${place} asks for view ${message.view} without its lock on ${sequence}`,
+        );
       }
       if (certificate.view === view && certificate.digest !== digest) {
-        throw new Violation("lock-respected", `node ${place} asks for view ${message.view} with another lock on ${sequence}`);
+        throw new Violation(
+          "lock-respected",
+          `node ${place} asks for view ${message.view} with another lock on ${sequence}`,
+        );
       }
     }
   }

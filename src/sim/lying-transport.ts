@@ -62,11 +62,7 @@ export class LyingTransport implements Transport {
     return this.#inner.send(peer, lane, frame);
   }
 
-  async request(
-    peer: NodeId,
-    body: Uint8Array,
-    options: { readonly timeoutMs: number },
-  ): Promise<Uint8Array> {
+  async request(peer: NodeId, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<Uint8Array> {
     return await this.#inner.request(peer, body, options);
   }
 

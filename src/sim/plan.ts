@@ -93,7 +93,11 @@ export interface Plan {
   readonly clocks: readonly ClockFault[];
   /** In milliseconds, see `TimeoutLimits`. */
   readonly timeouts: { readonly floorMs: number; readonly initialMs: number; readonly capMs: number };
-  readonly windows: { readonly checkpointInterval: number; readonly sendWindow: number; readonly receiveWindow: number };
+  readonly windows: {
+    readonly checkpointInterval: number;
+    readonly sendWindow: number;
+    readonly receiveWindow: number;
+  };
   readonly liars: readonly Liar[];
   readonly work: readonly Work[];
   readonly faults: readonly Fault[];

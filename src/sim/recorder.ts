@@ -8,7 +8,15 @@ import { frameCodec } from "../node/wire.ts";
 
 /** One line of a run's trace. Times in virtual milliseconds. */
 export type TraceRecord =
-  | { readonly kind: "sent" | "delivered"; readonly atMs: number; readonly from: number; readonly to: number; readonly lane: Lane; readonly label: string; readonly frame: number }
+  | {
+      readonly kind: "sent" | "delivered";
+      readonly atMs: number;
+      readonly from: number;
+      readonly to: number;
+      readonly lane: Lane;
+      readonly label: string;
+      readonly frame: number;
+    }
   | { readonly kind: "phase"; readonly atMs: number; readonly node: number; readonly label: string }
   | { readonly kind: "note"; readonly atMs: number; readonly node: number; readonly label: string };
 
@@ -39,7 +47,12 @@ export class Recorder {
   }
 
   phase(atMs: number, node: number, { phase, view, sequence, detail }: Trace): void {
-    this.#add({ kind: "phase", atMs, node, label: `${phase} v${view} s${sequence}${detail === "" ? "" : ` ${detail}`}` });
+    this.#add({
+      kind: "phase",
+      atMs,
+      node,
+      label: `${phase} v${view} s${sequence}${detail === "" ? "" : ` ${detail}`}`,
+    });
   }
 
   note(atMs: number, node: number, label: string): void {

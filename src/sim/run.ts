@@ -69,7 +69,8 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
   world.schedule.at(plan.chaosMs, () => heal(world));
   const endMs = plan.chaosMs + plan.settleMs;
   const done = await turn(world, endMs, options.eventsMax ?? EVENTS_MAX);
-  if (!done) world.fail(new Violation("liveness", `not done ${plan.settleMs} ms after the last fault: ${describe(world)}`));
+  if (!done)
+    world.fail(new Violation("liveness", `not done ${plan.settleMs} ms after the last fault: ${describe(world)}`));
   return resultOf(world);
 }
 

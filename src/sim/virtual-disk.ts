@@ -49,8 +49,7 @@ export class VirtualDatabase implements Database {
   write(batch: WriteBatchBytes): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (this.#disk.isFull) {
-      this.#failure = new StorageError("disk-full", "the virtual disk is full");
-      return Promise.reject(this.#failure);
+      return Promise.reject(this.#fail(new StorageError("disk-full", "the virtual disk is full")));
     }
     // Taken over, as the transfer to the database thread does: whoever writes on in the buffer is found out.
     const { buffer, byteOffset, length } = batch.bytes;
@@ -91,6 +90,13 @@ export class VirtualDatabase implements Database {
     this.#gathered = [];
   }
 
+  /** After a failure every write fails, also those that wait. */
+  #fail(failure: Error): Error {
+    this.#failure = failure;
+    for (const { done } of [...this.#syncing, ...this.#gathered]) done.reject(failure);
+    return failure;
+  }
+
   #sync(): void {
     this.#syncing = this.#gathered;
     this.#gathered = [];
@@ -111,7 +117,9 @@ export class VirtualDatabase implements Database {
     const { readMaxMs } = this.#disk.weather;
     if (readMaxMs === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#schedule.after(this.#random.fraction() * readMaxMs, resolve);
+      this.#schedule.after(this.#random.fraction() * readMaxMs, () => {
+        if (this.#failure === null) resolve();
+      });
     });
   }
 }

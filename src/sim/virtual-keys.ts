@@ -3,11 +3,7 @@ import { hashOf } from "../crypto/hash.ts";
 import { type NodeId, nodeIdOf, type PublicKeys } from "../crypto/identity.ts";
 import { keyPairFromSeeds } from "../crypto/key-pair.ts";
 import { importPublicKeys } from "../crypto/public-keys.ts";
-import {
-  type HybridSignature,
-  ML_DSA_87_PUBLIC_KEY_BYTES,
-  ML_DSA_87_SIGNATURE_BYTES,
-} from "../crypto/signature.ts";
+import { type HybridSignature, ML_DSA_87_PUBLIC_KEY_BYTES, ML_DSA_87_SIGNATURE_BYTES } from "../crypto/signature.ts";
 import { hashBytes } from "../lib/hash.ts";
 import type { Signer, Verifier } from "../node/ports.ts";
 
@@ -69,9 +65,7 @@ function realKeys(place: number): VirtualKeys {
     sign: (message) => pair.signNow(message),
     verify: (message, { mlDsa, ed25519 }) => {
       if (ed25519 === null || imported.ed25519 === null || mlDsa.length !== ML_DSA_87_SIGNATURE_BYTES) return false;
-      return (
-        verifyNow(null, message, imported.ed25519, ed25519) && verifyNow(null, message, imported.mlDsa, mlDsa)
-      );
+      return verifyNow(null, message, imported.ed25519, ed25519) && verifyNow(null, message, imported.mlDsa, mlDsa);
     },
   };
 }

@@ -315,16 +315,26 @@ export class VirtualNetwork {
   }
 }
 
+/** What a process waits for that is no more. */
+const NEVER: Promise<never> = new Promise(() => undefined);
+
 /** The transport of one life of one process. */
 export class VirtualTransport implements Transport {
   readonly #network: VirtualNetwork;
   readonly #place: number;
+  readonly #operate: () => boolean;
   readonly #isAlive: () => boolean;
 
-  constructor(network: VirtualNetwork, place: number, isAlive: () => boolean) {
+  /** `operate` counts an operation and answers whether the process lives on to do it. */
+  constructor(
+    network: VirtualNetwork,
+    place: number,
+    life: { readonly operate: () => boolean; readonly isAlive: () => boolean },
+  ) {
     this.#network = network;
     this.#place = place;
-    this.#isAlive = isAlive;
+    this.#operate = life.operate;
+    this.#isAlive = life.isAlive;
   }
 
   start(handler: TransportHandler): Promise<void> {
@@ -333,12 +343,17 @@ export class VirtualTransport implements Transport {
   }
 
   send(peer: NodeId, lane: Lane, frame: Uint8Array): SendOutcome {
-    return this.#isAlive() ? this.#network.send(this.#place, peer, lane, frame) : "not-connected";
+    return this.#operate() ? this.#network.send(this.#place, peer, lane, frame) : "not-connected";
   }
 
   request(peer: NodeId, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<Uint8Array> {
-    if (!this.#isAlive()) return Promise.reject(new Error("the node crashed"));
-    return this.#network.request(this.#place, peer, body, options.timeoutMs);
+    if (!this.#operate()) return NEVER;
+    const answer = this.#network.request(this.#place, peer, body, options.timeoutMs);
+    // A process that is gone hears neither the answer nor that there is none.
+    return answer.then(
+      (bytes) => (this.#isAlive() ? bytes : NEVER),
+      (error: unknown) => (this.#isAlive() ? Promise.reject(error) : NEVER),
+    );
   }
 
   peers(): readonly PeerInfo[] {

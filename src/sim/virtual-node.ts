@@ -168,7 +168,7 @@ export class VirtualNode {
   #parts(life: Life): NodeParts {
     const world = this.#world;
     const { plan, schedule } = world;
-    const operation = (): boolean => this.#operate(life);
+    const operate = (): boolean => this.#operate(life);
     const clock = new VirtualClock(schedule, plan.clocks[this.place] ?? { skewMs: 0, driftPpm: 0 }, () => life.alive);
     const delay = (maxMs: number) => (): Promise<void> =>
       new Promise((resolve) => {
@@ -181,13 +181,16 @@ export class VirtualNode {
       network: world.networkContext(),
       nodeId: this.#options.keys.nodeId,
       database: {
-        write: (batch) => (operation() ? database.write(batch) : Promise.reject(new Error("the node crashed"))),
+        write: (batch) => (operate() ? database.write(batch) : new Promise(() => undefined)),
         get: (column, key) => database.get(column, key),
         getMany: (column, keys) => database.getMany(column, keys),
         scan: (column, range) => database.scan(column, range),
         close: () => database.close(),
       },
-      transport: this.#options.wrapTransport(new VirtualTransport(world.network, this.place, operation), this),
+      transport: this.#options.wrapTransport(
+        new VirtualTransport(world.network, this.place, { operate, isAlive: () => life.alive }),
+        this,
+      ),
       signer: signerOf(this.#options.keys, delay(SIGN_MS_MAX)),
       verifier: verifierOf(world.allKeys, delay(VERIFY_MS_MAX)),
       clock,

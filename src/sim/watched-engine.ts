@@ -3,11 +3,7 @@ import type { PbftMessage } from "../consensus/pbft/messages.ts";
 
 export interface EngineWatcher {
   /** Before the effects are performed. */
-  onStep(
-    event: EngineEvent<PbftMessage>,
-    effects: readonly Effect<PbftMessage>[],
-    status: EngineStatus,
-  ): void;
+  onStep(event: EngineEvent<PbftMessage>, effects: readonly Effect<PbftMessage>[], status: EngineStatus): void;
 }
 
 /** The very engine, with somebody who looks on. */

@@ -149,7 +149,9 @@ export class World {
     node.crash();
     if (wasFull || !node.isCorrect) return;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.fail(error instanceof Violation ? error : new Violation("no-failure", `node ${node.place} stopped itself: ${text}`));
+    this.fail(
+      error instanceof Violation ? error : new Violation("no-failure", `node ${node.place} stopped itself: ${text}`),
+    );
   }
 
   onAccepted(node: VirtualNode, hashes: readonly Hash[]): void {

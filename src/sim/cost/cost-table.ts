@@ -16,13 +16,13 @@ export interface CostTable {
   readonly decodePerKiBUs: number;
   /** Encoding one row and packing it into a turn's batch, on the event loop. */
   readonly rowUs: number;
-  /** The database thread's work for one row of a batch. */
+  /** The database's work for one small row, its bytes and later flushes and compactions included. */
   readonly rowWriteUs: number;
   /** From handing over a small batch until it is durable: a wait, not a use of a core. */
   readonly fsyncUs: number;
   /** The use of a core within `fsyncUs`, all threads and the kernel together. */
   readonly fsyncCpuUs: number;
-  /** Writing one more KiB: the database thread, compactions included. */
+  /** Writing one KiB of a large value, likewise. */
   readonly writePerKiBUs: number;
   /** A small frame that finds both ends asleep: sending and receiving it with its acknowledgement, both ends together. */
   readonly wireFixedUs: number;
@@ -53,26 +53,26 @@ export class CostTableError extends Error {
 
 /**
  * What `bun bench/calibrate.ts` measured: two cores of an Intel Xeon (family 6, model 167, 2.5 GHz), a virtual disk with
- * ext4, Linux, Bun 1.4.5, 2026-11-21; medians of three runs. The link is no measurement: 1 Gbit/s and 0.5 ms one way, an ordinary LAN.
+ * ext4, Linux, Bun 1.4.5, 2026-11-21; medians of several runs. The link is no measurement: 1 Gbit/s and 0.5 ms one way, an ordinary LAN.
  */
 export const REFERENCE_COSTS: CostTable = {
   signUs: 280,
-  verifyUs: 215,
-  verifyLoopUs: 49,
-  hashFixedUs: 1.04,
-  hashPerKiBUs: 0.23,
+  verifyUs: 220,
+  verifyLoopUs: 46,
+  hashFixedUs: 1.25,
+  hashPerKiBUs: 0.25,
   encodeFixedUs: 1.9,
   encodePerKiBUs: 0.33,
-  decodePerKiBUs: 0.3,
-  rowUs: 1.07,
-  rowWriteUs: 1.3,
-  fsyncUs: 290,
-  fsyncCpuUs: 210,
-  writePerKiBUs: 6.2,
-  wireFixedUs: 125,
-  wirePerKiBUs: 2.1,
-  requestUs: 138,
-  requestVertexUs: 6.6,
+  decodePerKiBUs: 0.37,
+  rowUs: 0.65,
+  rowWriteUs: 3.5,
+  fsyncUs: 280,
+  fsyncCpuUs: 230,
+  writePerKiBUs: 6,
+  wireFixedUs: 105,
+  wirePerKiBUs: 2.5,
+  requestUs: 150,
+  requestVertexUs: 6.4,
   linkLatencyUs: 500,
   linkMbitPerS: 1_000,
   coresPerNode: 2,

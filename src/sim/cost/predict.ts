@@ -17,7 +17,7 @@ export interface Question {
   readonly payloadBytes: number;
   /** Vertices of one client's request. */
   readonly verticesPerRequest: number;
-  /** Vertices that all clients together have under way at a time. */
+  /** Vertices that all clients together have under way at a time; one request or more. */
   readonly inFlight: number;
   readonly costs: CostTable;
 }
@@ -55,8 +55,8 @@ const TURNS_UNDER_WAY = 2;
 /** No turn of a network that works is longer. Where even this does not suffice, the figures are those of an overload. */
 const TURN_S_MAX = 1_000;
 
-/** Enough to halve the whole range down to far below a per mille. */
-const HALVINGS = 60;
+/** Enough to halve every range below down to a hundred thousandth. */
+const HALVINGS = 22;
 
 /** Times the standard deviation: the 99th percentile of a normal distribution. */
 const P99_DEVIATIONS = 2.326;
@@ -105,19 +105,19 @@ export function predictShared(question: Question & { readonly cores: number }): 
   return solve(question, { cores, nodes, hasClients: true, linkUs: 0, linkBytesPerS: Number.POSITIVE_INFINITY });
 }
 
-/** The most that the clients can get with a p99 of at most so many milliseconds; null where one vertex takes longer. */
+/** The most that the clients can get with a p99 of at most so many milliseconds; null where one request takes longer. */
 export function predictMost(question: Omit<Question, "inFlight">, p99MsMax: number): Prediction | null {
   const at = (inFlight: number): Prediction => predict({ ...question, inFlight });
-  if (at(1).p99Ms > p99MsMax) return null;
-  const inFlight = lowest(1, 1e9, (candidate) => at(candidate).p99Ms > p99MsMax);
-  return at(inFlight * (1 - 1e-6));
+  if (at(question.verticesPerRequest).p99Ms > p99MsMax) return null;
+  const inFlight = lowest(question.verticesPerRequest, 1e9, (candidate) => at(candidate).p99Ms > p99MsMax);
+  return at(Math.max(question.verticesPerRequest, inFlight * (1 - 1e-4)));
 }
 
 /** The shortest turn with which no resource is asked for more than there is. */
 function solve(question: Question, machine: Machine): Prediction {
   const { nodes, payloadBytes, verticesPerRequest, inFlight } = question;
   assert(Number.isInteger(nodes) && nodes >= 1, `1 validator or more, not ${nodes}`);
-  assert(payloadBytes >= 0 && verticesPerRequest >= 1 && inFlight > 0, "a load of something");
+  assert(payloadBytes >= 0 && verticesPerRequest >= 1 && inFlight >= verticesPerRequest, "one request or more");
   const turnS = lowest(TURN_INTERVAL_S, TURN_S_MAX, (turn) => {
     const state = settle(question, machine, turn);
     return fullest(state.work, machine).use <= 1 && durationOfTurn(state, question.costs) <= TURNS_UNDER_WAY * turn;
@@ -157,24 +157,25 @@ function stateAt(question: Question, machine: Machine, turnS: number, vertices: 
   const perNode = vertices / nodes;
   // At most one bundle a turn, unless that one is full.
   const bundles = Math.max(Math.min(1 / turnS, perNode / question.verticesPerRequest), perNode / BUNDLE_VERTICES_MAX);
-  let rates: Rates = {
-    nodes,
-    quorum: quorumSize(nodes),
-    payloadBytes: question.payloadBytes,
-    verticesPerRequest: question.verticesPerRequest,
-    vertices,
-    bundles,
-    slots: nodes * bundles,
-    turns: 1 / turnS,
+  const at = (slots: number): { readonly rates: Rates; readonly work: Work; readonly times: Times } => {
+    const rates: Rates = {
+      nodes,
+      quorum: quorumSize(nodes),
+      payloadBytes: question.payloadBytes,
+      verticesPerRequest: question.verticesPerRequest,
+      vertices,
+      bundles,
+      slots,
+      turns: Math.min(1 / turnS, 2 * slots + bundles),
+    };
+    const work = workOf(rates, costs);
+    return { rates, work, times: timesOf(rates, work, costs, machine, turnS) };
   };
-  let times = timesOf(rates, workOf(rates, costs), costs, machine, turnS);
-  // A bundle that finds room in the pipeline becomes a place of its own. Twice: fewer places make turns rarer, and so on.
-  for (let pass = 0; pass < 2; pass++) {
-    const slots = Math.min(nodes * bundles, PIPELINE_DEPTH / times.slotS);
-    rates = { ...rates, slots, turns: Math.min(1 / turnS, 2 * slots + bundles) };
-    times = timesOf(rates, workOf(rates, costs), costs, machine, turnS);
-  }
-  return { rates, work: workOf(rates, costs), turnS, latency: times.latency };
+  // A bundle that finds room in the pipeline becomes a place of its own. The more places, the longer each takes.
+  const most = nodes * bundles;
+  const slots = lowest(most * 1e-6, most, (candidate) => candidate * at(candidate).times.slotS >= PIPELINE_DEPTH);
+  const { rates, work, times } = at(slots);
+  return { rates, work, turnS, latency: times.latency };
 }
 
 interface Times {
@@ -197,8 +198,8 @@ function timesOf(rates: Rates, work: Work, costs: CostTable, machine: Machine, t
   const openS = isAlone ? 0 : (work.receiveUs + costs.verifyUs) / 1e6;
   const stepS = sealS + writeS + wayS + queueS + openS;
   const slotS = cycleS / 2 + 2 * quorumWaitS + 3 * stepS;
-  const isFull = nodes * rates.bundles * slotS > PIPELINE_DEPTH;
-  const placeS = isFull ? slotS / PIPELINE_DEPTH : 0;
+  // Places follow each other no faster than the pipeline allows; a bundle waits for what that is longer than bundles' own pace.
+  const placeS = Math.max(0, slotS / PIPELINE_DEPTH - 1 / (nodes * rates.bundles));
   const requestS = (costs.requestUs + (rates.verticesPerRequest - 1) * costs.requestVertexUs) / 1e6;
   const meanS = requestS + 2 * queueS + (cycleS / 2 + stepS) + placeS / 2 + slotS + (cycleS / 2 + sealS + writeS);
   const order = (quorum * (nodes + 1 - quorum)) / ((nodes + 1) ** 2 * (nodes + 2));

@@ -21,9 +21,6 @@ const BUNDLE_ROWS = 6;
 /** Rows of one place of the log: accepted, prepared, committed, execution state; the first two are deleted later. */
 const SLOT_ROWS = 6;
 
-/** A vertex's row in `metadata`, key included. */
-const VERTEX_ROW_BYTES = 160;
-
 /** Digests over one bundle's digest: trees of the batch when it is learnt, checked and executed, and its own statement. */
 const DIGESTS_PER_BUNDLE = 8;
 
@@ -135,15 +132,12 @@ function trafficOf(rates: Rates): { readonly frames: number; readonly bytesOut: 
   return { frames: consensus + dissemination, bytesIn, bytesOut: bytesIn + nodes * bundles * DIGEST_BYTES };
 }
 
-/** Rows and bytes a second into one node's database. Certificates hold a quorum of seals: one for prepared, one for committed. */
+/** Rows, and bytes of large values, a second into one node's database. Certificates hold a quorum of seals: one for prepared, one for committed. */
 function writesOf(rates: Rates): { readonly rows: number; readonly bytes: number } {
   const { nodes, quorum, slots, bundles, vertices, payloadBytes } = rates;
   return {
     rows: vertices + BUNDLE_ROWS * nodes * bundles + SLOT_ROWS * slots,
-    bytes:
-      vertices * (payloadBytes + 8 + VERTEX_ROW_BYTES) +
-      nodes * bundles * (SEAL_BYTES + BUNDLE_ROWS * 64) +
-      slots * ((2 * quorum + 1) * SEAL_BYTES + SLOT_ROWS * 64),
+    bytes: vertices * (payloadBytes + 8) + nodes * bundles * SEAL_BYTES + slots * (2 * quorum + 1) * SEAL_BYTES,
   };
 }
 
