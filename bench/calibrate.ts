@@ -5,7 +5,9 @@
  *   bun bench/calibrate.ts           a table
  *   bun bench/calibrate.ts --json    a `CostTable` (src/sim/cost/cost-table.ts)
  *
- * Costs are CPU time, medians of several rounds, so that other work on the machine matters little; `fsyncUs` is a wait.
+ * Costs are CPU time, medians of several rounds, so that other work on the machine matters little; `fsyncUs` is a wait. What a
+ * node does once in a while (signatures, checks, frames, turns' writes, requests) is measured once in a while, every 2 ms: in a
+ * tight loop, with warm caches and a thread that never sleeps, a small frame costs a fifth and a check two thirds of that.
  * The link and the cores are not measured: they are those of the reference table.
  */
 import { randomBytes } from "node:crypto";
@@ -19,10 +21,11 @@ import { digestOf, hashOf } from "../src/crypto/hash.ts";
 import { generateKeyPair } from "../src/crypto/key-pair.ts";
 import { importPublicKeys } from "../src/crypto/public-keys.ts";
 import { createVerifier } from "../src/crypto/verifier.ts";
-import { bundleCodec } from "../src/dag/bundle.ts";
+import { type Bundle, bundleCodec, holdBundle } from "../src/dag/bundle.ts";
 import { present } from "../src/lib/assert.ts";
-import { type Hash, hashBytes, ZERO_HASH } from "../src/lib/hash.ts";
-import type { Nonce, Position, ValidatorIndex } from "../src/membership/ids.ts";
+import { type Hash, ZERO_HASH } from "../src/lib/hash.ts";
+import type { Epoch, Nonce, Position, ValidatorIndex } from "../src/membership/ids.ts";
+import { ValidatorSet } from "../src/membership/validator-set.ts";
 import { createQuicTransport, type QuicTransport } from "../src/network/quic-transport.ts";
 import { hashKey } from "../src/node/ledger-keys.ts";
 import { metadataCodec } from "../src/node/ledger-rows.ts";
@@ -35,6 +38,14 @@ import { openRocksDatabase } from "../src/storage/open-rocks-database.ts";
 import { machine } from "./machine.ts";
 
 const ROUNDS = 15;
+
+/** Operations of a round that are measured with pauses between them. */
+const PACED = 25;
+const PAUSE_MS = 2;
+
+/** Rows of a large turn, and of all turns: a dozen fillings of that column's write buffer. */
+const BATCH_ROWS = 1_000;
+const ROWS_WRITTEN = 200_000;
 
 interface Cost {
   /** Wall time of one operation, in microseconds. */
@@ -68,6 +79,22 @@ async function measure(operations: number, round: () => Promise<void> | void): P
   };
 }
 
+/** As `measure`, each operation alone and after a pause, without what the pauses cost themselves. */
+async function measurePaced(operation: () => Promise<unknown>): Promise<Cost> {
+  const pauses = await measure(PACED, () => repeat(PACED, () => Bun.sleep(PAUSE_MS)));
+  const all = await measure(PACED, () =>
+    repeat(PACED, async () => {
+      await operation();
+      await Bun.sleep(PAUSE_MS);
+    }),
+  );
+  return {
+    wallUs: Math.max(0, all.wallUs - pauses.wallUs),
+    cpuUs: Math.max(0, all.cpuUs - pauses.cpuUs),
+    loopUs: Math.max(0, all.loopUs - pauses.loopUs),
+  };
+}
+
 /** From the scheduler's own account, so on Linux only. */
 function loopThreadUs(): number {
   return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, "utf8").split(" ")[0]) / 1_000;
@@ -96,45 +123,47 @@ const signature = await keys.sign(message);
 async function crypto(): Promise<Pick<CostTable, "signUs" | "verifyUs" | "verifyLoopUs">> {
   const verifier = createVerifier({ hybrid: true });
   const imported = importPublicKeys(keys.publicKeys);
-  const sign = await measure(100, async () => {
-    for (let index = 0; index < 100; index++) await keys.sign(message);
-  });
-  const verify = await measure(200, async () => {
-    await Promise.all(Array.from({ length: 200 }, () => verifier.verify(imported, message, signature)));
-  });
+  const sign = await measurePaced(() => keys.sign(message));
+  const verify = await measurePaced(() => verifier.verify(imported, message, signature));
   return { signUs: sign.cpuUs, verifyUs: verify.cpuUs, verifyLoopUs: verify.loopUs };
 }
 
+/** Of ids and trees as a bundle's receiver computes them: three digests a vertex. */
 async function hashing(): Promise<Pick<CostTable, "hashFixedUs" | "hashPerKiBUs">> {
-  const left = hashBytes(hashOf("record", message));
+  const validator = { nodeId: keys.nodeId, publicKeys: keys.publicKeys, name: "calibration" };
+  const network = { genesis: ZERO_HASH, set: new ValidatorSet(0 as Epoch, [validator]) };
+  const bundles = Array.from({ length: 40 }, () => newBundle(100));
+  const hold = await measure(40 * 100 * 3, () => {
+    for (const bundle of bundles) holdBundle(network, bundle);
+  });
   const content = Uint8Array.from(randomBytes(65_536));
-  // As in the trees and ids: some results stay bytes, some become text and bytes again.
   const small = await measure(
-    20_000,
-    times(10_000, () => {
-      digestOf("merkle-node", left, left);
-      hashBytes(hashOf("merkle-leaf", left));
-    }),
+    2_000,
+    times(2_000, () => digestOf("vertex", message)),
   );
   const large = await measure(
     500,
     times(500, () => digestOf("vertex", content)),
   );
-  return { hashFixedUs: small.cpuUs, hashPerKiBUs: perKiB(large.cpuUs, small.cpuUs, content.length) };
+  const hashPerKiBUs = perKiB(large.cpuUs, small.cpuUs, content.length);
+  return { hashFixedUs: hold.cpuUs - (hashPerKiBUs * 200) / 1_024 / 3, hashPerKiBUs };
 }
 
-/** A sealed frame with one bundle of so many payloads of 200 bytes, as the node sends it. */
-function bundleFrame(vertices: number): Frame {
-  const payloads = Array.from({ length: vertices }, () => Uint8Array.from(randomBytes(200)));
+function newBundle(vertices: number): Bundle {
   const bundle = {
     creator: 0 as ValidatorIndex,
     purpose: "application" as const,
     firstNonce: 1 as Nonce,
     timestampMs: 1,
     parents: [ZERO_HASH],
-    payloads,
+    payloads: Array.from({ length: vertices }, () => Uint8Array.from(randomBytes(200))),
   };
-  const body = encode(bundleCodec, bundle);
+  return bundle;
+}
+
+/** A sealed frame with one bundle of so many payloads of 200 bytes, as the node sends it. */
+function bundleFrame(vertices: number): Frame {
+  const body = encode(bundleCodec, newBundle(vertices));
   const seal = { signer: 0 as ValidatorIndex, leafCount: 1, signature };
   return { kind: "sealed", seal, items: [{ kind: "body", body }] };
 }
@@ -179,13 +208,15 @@ async function storage(): Promise<StorageCosts> {
   const path = mkdtempSync(join(tmpdir(), "cretoai-calibrate-"));
   const database = await openRocksDatabase({ path, identity: ZERO_HASH, create: "if-missing" });
   const value = Uint8Array.from(randomBytes(65_536));
-  const id = (): Hash => hashBytesOf(randomBytes(32));
-  const ids = Array.from({ length: 1_000 }, id);
+  const ids = Array.from({ length: ROWS_WRITTEN }, () => hashOf("record", randomBytes(32)));
+  let next = 0;
   const fill = (): WriteBatch => {
     const batch = new WriteBatch();
-    ids.forEach((key, index) => {
+    for (let index = 0; index < BATCH_ROWS; index++) {
+      next = (next + 1) % ids.length;
+      const key = present(ids[next], "a row's key");
       batch.put("metadata", hashKey(key), encode(metadataCodec, vertexRow(key, index)));
-    });
+    }
     return batch;
   };
   const write = async (rows: number, valueBytes: number): Promise<void> => {
@@ -197,15 +228,21 @@ async function storage(): Promise<StorageCosts> {
   };
   try {
     const packed = await measure(10_000, times(10, fill));
-    const one = await measure(20, () => repeat(20, () => write(1, 100)));
-    const many = await measure(10, () => repeat(10, () => database.write(fill().finish())));
+    const one = await measurePaced(() => write(1, 100));
+    const warm = await measure(20, () => repeat(20, () => write(1, 100)));
+    // New rows all the time, and the mean of all, so that flushes and compactions are in it.
+    const before = process.cpuUsage();
+    await repeat(ROWS_WRITTEN / BATCH_ROWS, () => database.write(fill().finish()));
+    const used = process.cpuUsage(before);
+    const rowCpuUs = (used.user + used.system) / ROWS_WRITTEN - warm.cpuUs / BATCH_ROWS;
     const large = await measure(10, () => repeat(10, () => write(8, value.length)));
     return {
       rowUs: packed.cpuUs,
-      rowWriteUs: Math.max(0, (many.cpuUs - one.cpuUs) / ids.length - packed.cpuUs),
-      fsyncUs: one.wallUs,
+      rowWriteUs: Math.max(0, rowCpuUs - packed.cpuUs),
+      // By the clock between two pauses a wait of less than a millisecond cannot be told; this one can.
+      fsyncUs: warm.wallUs,
       fsyncCpuUs: one.cpuUs,
-      writePerKiBUs: perKiB(large.cpuUs, one.cpuUs, 8 * value.length),
+      writePerKiBUs: perKiB(large.cpuUs, warm.cpuUs, 8 * value.length),
     };
   } finally {
     await database.close();
@@ -213,12 +250,8 @@ async function storage(): Promise<StorageCosts> {
   }
 }
 
-async function repeat(count: number, work: () => Promise<void>): Promise<void> {
+async function repeat(count: number, work: () => Promise<unknown>): Promise<void> {
   for (let index = 0; index < count; index++) await work();
-}
-
-function hashBytesOf(bytes: Uint8Array): Hash {
-  return hashOf("record", bytes);
 }
 
 function vertexRow(bundle: Hash, index: number): Parameters<typeof metadataCodec.encode>[1] {
@@ -284,17 +317,14 @@ async function wire(): Promise<Pick<CostTable, "wireFixedUs" | "wirePerKiBUs">> 
   const listener = await wireEnd(null, keys);
   const port = listener.transport.address?.port ?? 0;
   const dialer = await wireEnd({ node: keys, port }, generateKeyPair({ hybrid: true }));
-  const send = async (count: number, bytes: number): Promise<void> => {
-    const frame = Uint8Array.from(randomBytes(bytes));
-    for (let index = 0; index < count; index++) {
-      const arrived = listener.arrived(1);
-      dialer.transport.send(keys.nodeId, "consensus", frame);
-      await arrived;
-    }
+  const send = async (frame: Uint8Array): Promise<void> => {
+    const arrived = listener.arrived(1);
+    dialer.transport.send(keys.nodeId, "consensus", frame);
+    await arrived;
   };
-  // A vote's frame is 5 KiB at least, for its signature; the small one is that without it.
-  const small = await measure(300, () => send(300, 100));
-  const large = await measure(100, () => send(100, 50_000));
+  const frames = { small: Uint8Array.from(randomBytes(100)), large: Uint8Array.from(randomBytes(50_000)) };
+  const small = await measurePaced(() => send(frames.small));
+  const large = await measurePaced(() => send(frames.large));
   await Promise.all([dialer.transport.close(), listener.transport.close()]);
   return { wireFixedUs: small.cpuUs, wirePerKiBUs: perKiB(large.cpuUs, small.cpuUs, 50_000) };
 }
@@ -312,19 +342,16 @@ async function requests(): Promise<Pick<CostTable, "requestUs" | "requestVertexU
     log: () => undefined,
     metrics: { onRequest: () => undefined },
   });
-  const post = async (count: number, batch: number): Promise<void> => {
+  const post = async (batch: number): Promise<void> => {
     const path = batch === 1 ? "/v1/vertices?wait=finalized" : "/v1/vertices/batch?wait=finalized";
-    const ask = async (): Promise<void> => {
-      const payloads = Array.from({ length: batch }, () => Uint8Array.from(randomBytes(200)));
-      const body = batch === 1 ? present(payloads[0], "a payload") : packPayloads(payloads);
-      const response = await fetch(server.url + path, { method: "POST", body: new Uint8Array(body) });
-      await response.arrayBuffer();
-      if (response.status !== 200) throw new Error(`the API answers ${response.status}`);
-    };
-    for (let sent = 0; sent < count; sent += 16) await Promise.all(Array.from({ length: 16 }, ask));
+    const payloads = Array.from({ length: batch }, () => Uint8Array.from(randomBytes(200)));
+    const body = batch === 1 ? present(payloads[0], "a payload") : packPayloads(payloads);
+    const response = await fetch(server.url + path, { method: "POST", body: new Uint8Array(body) });
+    await response.arrayBuffer();
+    if (response.status !== 200) throw new Error(`the API answers ${response.status}`);
   };
-  const single = await measure(320, () => post(320, 1));
-  const batch = await measure(64, () => post(64, 100));
+  const single = await measurePaced(() => post(1));
+  const batch = await measurePaced(() => post(100));
   await server.close();
   return { requestUs: single.cpuUs, requestVertexUs: Math.max(0, (batch.cpuUs - single.cpuUs) / 99) };
 }
