@@ -13,6 +13,7 @@ import { batchCodec, batchDigest } from "../../src/dag/batch.ts";
 import { type Bundle, bundleCodec, bundleFault, bundleStatement, holdBundle } from "../../src/dag/bundle.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import { merklePathLengthMax } from "../../src/crypto/merkle.ts";
+import type { ValidatorIndex } from "../../src/membership/ids.ts";
 import { type Proof, proofCodec, proofRoot, SEAL_LEAVES_MAX, sealCodec } from "../../src/membership/seal.ts";
 import { statementDigest } from "../../src/membership/statement.ts";
 import { edgeCodec, finalizedCodec, metadataCodec } from "../../src/node/ledger-rows.ts";
@@ -26,9 +27,13 @@ import {
 } from "../../src/node/wire.ts";
 import { executionStateCodec, executionStateDigest } from "../../src/replication/executor.ts";
 import { networkOf } from "../cluster/signing.ts";
+import { Solo } from "../cluster/solo.ts";
 import { bucket, codecTarget, promise, type Target, wordsOf } from "./target.ts";
 
 const network = networkOf(4);
+
+/** Only asked whether it would listen, which changes nothing in it. */
+const { engine } = new Solo();
 
 /** A statement's digest and the proof of it, as `verification` puts them together. */
 const provenLeafCodec = struct<{ leaf: Hash; proof: Proof }>({ leaf: hash, proof: proofCodec });
@@ -43,7 +48,8 @@ function useMessage(message: PbftMessage): string {
   const places = certificates.reduce((sum, part) => sum + ("prepared" in part ? part.prepared.length + 1 : 0), 0);
   const countMax = (places + certificates.length) * network.set.size;
   promise(obligations.length <= countMax, `${obligations.length} signature checks, at most ${countMax} are useful`);
-  return `obligations ${bucket(obligations.length)}`;
+  const screened = engine.screen(0 as ValidatorIndex, message).kind;
+  return `${screened}, obligations ${bucket(obligations.length)}`;
 }
 
 function useBundle(bundle: Bundle): string {

@@ -25,7 +25,7 @@ async function faultOf(target: Target, seed: number, mutants: number): Promise<s
 }
 
 describe.each(TARGETS)("$name", (target) => {
-  test("takes its whole corpus", async () => {
+  test("takes its whole corpus, and its seeds are still what its encoder writes", async () => {
     const corpus = corpusOf(target.name);
     expect(corpus.length).toBeGreaterThan(0);
     for (const { file, bytes } of corpus) {
@@ -33,6 +33,10 @@ describe.each(TARGETS)("$name", (target) => {
         .then(() => target.run(bytes))
         .catch((error: unknown) => error);
       expect(outcome, file).toBeString();
+      const isStale =
+        file.includes("seed-") &&
+        /(short|trailing-bytes|not-canonical|unknown-variant|-limit|not-utf8) \d+$/.test(String(outcome));
+      expect(isStale, `${file} is of an older format: node scripts/bun.cjs test/fuzz/run-write-seeds.ts`).toBe(false);
     }
   });
 

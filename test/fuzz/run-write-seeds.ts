@@ -1,4 +1,4 @@
-/** Writes the corpus' seeds by the real encoders. Run by hand after a change of a format: `bun test/fuzz/write-seeds.ts`. */
+/** Writes the corpus' seeds by the real encoders. Run by hand after a change of a format: `node scripts/bun.cjs test/fuzz/run-write-seeds.ts`. */
 import { type Codec, encode } from "../../src/codec/codec.ts";
 import { struct } from "../../src/codec/composites.ts";
 import { hash } from "../../src/codec/primitives.ts";
