@@ -1,5 +1,5 @@
 import type { NodeId } from "../crypto/identity.ts";
-import { present, unreachable } from "../lib/assert.ts";
+import { assert, present, unreachable } from "../lib/assert.ts";
 import {
   type Approval,
   changeId,
@@ -18,9 +18,9 @@ import {
   EVIDENCE_EPOCHS_MAX,
   isConvicted,
   type MembershipEntry,
-  moreUrgent,
   newEntry,
   type RemovalCause,
+  urgency,
   wasActiveIn,
 } from "./membership-entry.ts";
 import { quorumSize } from "./quorum.ts";
@@ -88,9 +88,8 @@ export class MembershipDraft {
   /** Drops what expired, and carries out what waits with a quorum: a smaller set may have made it one. */
   renewApprovals(keep: (approvals: PendingChanges) => PendingChanges): void {
     this.#set({ approvals: keep(this.#lists.approvals) });
-    for (const { id, change, approvals } of this.#lists.approvals) {
-      const isWaiting = this.#lists.approvals.some((pending) => pending.id === id);
-      if (!isWaiting || !this.#isQuorum(approvals)) continue;
+    for (const { change, approvals } of this.#lists.approvals) {
+      if (!this.#isQuorum(approvals)) continue;
       if (this.#changeFault(change) === null) this.#carryOut(change);
       else this.#set({ approvals: withoutSubject(this.#lists.approvals, subjectOf(change)) });
     }
@@ -230,10 +229,14 @@ export class MembershipDraft {
     return `validator ${place} is admitted again`;
   }
 
-  /** An active validator loses its place when the batch is through, or as soon as the minimum allows it. */
+  /**
+   * An active validator loses its place when the batch is through, or as soon as the minimum allows it. A cause only ever
+   * gives way to a more urgent one: the callers ignore the others.
+   */
   #condemn(index: ValidatorIndex, cause: RemovalCause): void {
     const entry = present(this.#lists.entries[index], "an entry");
-    this.#replace(index, { ...entry, condemned: moreUrgent(cause, entry.condemned) });
+    assert(entry.condemned === null || urgency(cause) < urgency(entry.condemned), "a more urgent cause");
+    this.#replace(index, { ...entry, condemned: cause });
   }
 
   /** Somebody who is not active loses what it has: its place in the queue, or the way back. */

@@ -94,11 +94,6 @@ export function deactivated(entry: MembershipEntry, cause: RemovalCause, epoch: 
   return { ...entry, standing: standingAfter(cause), condemned: null, lastActiveEpoch: epoch };
 }
 
-/** The more urgent one of two causes. */
-export function moreUrgent(left: RemovalCause, right: RemovalCause | null): RemovalCause {
-  return right === null || urgency(left) <= urgency(right) ? left : right;
-}
-
 /** 0 is the most urgent. */
 export function urgency(cause: RemovalCause): number {
   return CAUSES.indexOf(cause);

@@ -113,6 +113,32 @@ describe("evidence", () => {
     expect([0, 1, 2, 3, 4].map(verdict)).toEqual(["applied", "ignored", "applied", "applied", "ignored"]);
   });
 
+  test("reaches no gap between two terms", () => {
+    let state = batch(stateOf(4, { max: 5 }), from([0, 1, 2], admit(1))).state;
+    state = batch(state, [[4, LEAVE]], 2).state;
+    state = batch(state, from([0, 1, 2], admit(1)), 3).state;
+    expect(state.entries[4]).toMatchObject({ activeSinceEpoch: 3, formerTerms: [{ since: 1, until: 1 }] });
+    const verdict = (epoch: number): string =>
+      batch(state, [[0, evidence(4, lieOf(network, 4, { epoch }))]], 4).notes[0]?.result ?? "";
+    expect([0, 1, 2, 3].map(verdict)).toEqual(["ignored", "applied", "ignored", "applied"]);
+  });
+
+  test("reaches no term that is forgotten, so that the terms are bounded", () => {
+    const { state: left } = batch(stateOf(4), [[3, LEAVE]]);
+    const back: MembershipCommand = { kind: "admit", candidate: formerly(left, 3) };
+    const terms = (epochs: number) =>
+      batch(epochsLater(left, epochs), from([0, 1], back), 2).state.entries[3]?.formerTerms;
+    expect(terms(EVIDENCE_EPOCHS_MAX - 2)).toHaveLength(1);
+    expect(terms(EVIDENCE_EPOCHS_MAX)).toEqual([]);
+  });
+
+  test("against one who waits ends its waiting and what waited about it", () => {
+    const { state } = batch(stateOf(4), from([0, 1, 2], admit(1)));
+    const fork = evidence(4, lieOf(network, 4, { phase: "bundle" }));
+    const { state: after } = batch(state, [...from([0], dismiss(state, 4)), [0, fork]], 2);
+    expect([after.queue, after.approvals, standingOf(after, 4)]).toEqual([[], [], "convicted"]);
+  });
+
   test("expires", () => {
     const verdict = (epochs: number): string =>
       batch(epochsLater(stateOf(4), epochs), [[0, evidence(3)]]).notes[0]?.result ?? "";
@@ -181,6 +207,23 @@ describe("a newcomer", () => {
     expect(activeOf(freed.state)).toEqual([0, 2, 3, 4]);
     expect(standingOf(freed.state, 5)).toBe("standby");
     expect(validatorSetOf(freed.state).roster).toHaveLength(6);
+  });
+
+  test("that waits for a place waits for no approvals", () => {
+    const moved: MembershipCommand = { kind: "admit", candidate: { ...candidateOf(1), address: "elsewhere:1" } };
+    const { state } = batch(stateOf(4), [...from([3], moved), ...from([0, 1, 2], admit(1))]);
+    expect([state.approvals, state.queue]).toEqual([[], [4 as ValidatorIndex]]);
+  });
+
+  test("and its approvals keep no memory of the bundle that named it", () => {
+    const within = new Uint8Array(100_000).fill(2);
+    const candidate = { ...candidateOf(1), publicKeys: { mlDsa: within.subarray(0, 2592), ed25519: null } };
+    const { state } = batch(stateOf(4), from([0, 1, 2], { kind: "admit", candidate }));
+    expect(state.entries[4]?.publicKeys.mlDsa.buffer.byteLength).toBe(2592);
+    const { state: waiting } = batch(stateOf(4), from([0], { kind: "admit", candidate }));
+    const [pending] = waiting.approvals;
+    if (pending?.change.kind !== "admit") throw new Error("an admission waits");
+    expect(pending.change.candidate.publicKeys.mlDsa.buffer.byteLength).toBe(2592);
   });
 
   test("that waits, or is active, is not admitted twice", () => {
@@ -331,6 +374,19 @@ describe("at the minimum", () => {
     expect(changed?.removed).toEqual([{ nodeId: idOf(state, 3), why: "evidence" }]);
   });
 
+  test("a more urgent reason takes the place of another, and none a less urgent one", () => {
+    const low: MembershipCommand = { kind: "report", observations: [seen(3, { validPpm: 0 })] };
+    const reasonAfter = (...commands: Parameters<typeof batch>[1]) =>
+      batch(batch(stateOf(4, { min: 4 }), from([0, 1, 2], low)).state, commands, 2).state.entries[3]?.condemned;
+    const out = from([0, 1, 2], dismiss(stateOf(4), 3));
+    expect(reasonAfter()).toBe("reputation");
+    expect(reasonAfter([3, LEAVE])).toBe("left");
+    expect(reasonAfter([3, LEAVE], ...out)).toBe("dismissed");
+    expect(reasonAfter(...out, [3, LEAVE])).toBe("dismissed");
+    expect(reasonAfter(...out, [0, evidence(3)], [3, LEAVE], ...out)).toBe("evidence");
+    expect(reasonAfter([3, LEAVE], ...from([0, 1, 2], low))).toBe("left");
+  });
+
   test("who would have gone may be kept by a quorum, a convicted one not", () => {
     const { state } = batch(stateOf(4, { min: 4 }), [
       [1, LEAVE],
@@ -340,80 +396,5 @@ describe("at the minimum", () => {
     const kept = batch(state, [...from([0, 1, 2], keep(1)), ...from([0], keep(3))], 2);
     expect(kept.notes.map(({ result }) => result)).toEqual(["noted", "noted", "applied", "ignored"]);
     expect(kept.state.entries[1]).toMatchObject({ standing: "active", condemned: null });
-  });
-});
-
-describe("reports", () => {
-  const report = (...observed: readonly ReturnType<typeof seen>[]): MembershipCommand => ({
-    kind: "report",
-    observations: observed,
-  });
-  const LOW = { validPpm: 600_000, uptimePpm: 600_000 };
-
-  test("of a quorum deactivate whom they hold below 0.7", () => {
-    const before = stateOf(4);
-    const two = batch(before, from([0, 1], report(seen(3, LOW))));
-    expect([two.changed, two.notes.map(({ result }) => result)]).toEqual([null, ["noted", "noted"]]);
-    const { state, changed } = batch(two.state, from([2], report(seen(3, LOW))), 2);
-    expect(changed?.removed).toEqual([{ nodeId: idOf(before, 3), why: "reputation" }]);
-    expect(state.entries[3]).toMatchObject({ standing: "inactive", reputationPpm: 600_000 });
-    expect(state.reports).toEqual([]);
-  });
-
-  test("keep whom they hold at 0.7 exactly, and say what they hold", () => {
-    const { state, changed } = batch(stateOf(4), from([0, 1, 2], report(seen(3, { uptimePpm: 0 }))));
-    expect(changed).toBeNull();
-    expect(state.entries[3]).toMatchObject({ condemned: null, reputationPpm: 700_000 });
-  });
-
-  test("deactivate who was silent for more than five minutes", () => {
-    const silent = (inactiveMs: number) => batch(stateOf(4), from([0, 1, 2], report(seen(3, { inactiveMs })))).changed;
-    expect(silent(300_000)).toBeNull();
-    expect(silent(300_001)?.removed).toMatchObject([{ why: "inactivity" }]);
-  });
-
-  test("about oneself, or from one without a place, do not count", () => {
-    const { state: left } = batch(stateOf(5), [[4, LEAVE]]);
-    const { changed, notes } = batch(left, from([3, 4, 0, 1], report(seen(3, LOW))), 2);
-    expect(changed).toBeNull();
-    expect(notes.map(({ result }) => result)).toEqual(["ignored", "ignored", "noted", "noted"]);
-  });
-
-  test("replace each validator's former one", () => {
-    const first = batch(stateOf(4), from([0, 1], report(seen(3, LOW))));
-    const better = batch(first.state, from([0], report(seen(2), seen(3))), 2);
-    expect(better.state.reports.map(({ reporter, observations }) => [reporter, observations.length])).toEqual([
-      [0 as ValidatorIndex, 2],
-      [1 as ValidatorIndex, 1],
-    ]);
-    expect(batch(better.state, from([2], report(seen(3))), 3).changed).toBeNull();
-  });
-
-  test("of a former epoch are dropped", () => {
-    const low = batch(stateOf(5), from([0, 1, 2], report(seen(3, LOW))));
-    const { state } = batch(low.state, [[4, LEAVE]], 2);
-    expect(state.reports).toEqual([]);
-    expect(batch(state, from([0], report(seen(3, LOW))), 3).changed).toBeNull();
-  });
-
-  test("that improve before anybody took the place let a validator stay", () => {
-    const low = batch(stateOf(4, { min: 4 }), from([0, 1, 2], report(seen(3, LOW))));
-    expect(low.state.entries[3]).toMatchObject({ standing: "active", condemned: "reputation" });
-    const well = batch(low.state, from([0, 1], report(seen(3))), 2);
-    expect(well.state.entries[3]).toMatchObject({ standing: "active", condemned: null });
-  });
-
-  test("send who was kept for want of another away by rotation", () => {
-    const low = batch(stateOf(4, { min: 4 }), from([0, 1, 2], report(seen(3, LOW))));
-    const { state, changed } = batch(low.state, from([0, 1, 2], admit(1)), 2);
-    expect(changed?.removed).toMatchObject([{ why: "rotation" }]);
-    expect(standingOf(state, 3)).toBe("inactive");
-  });
-
-  test("of a former term say nothing of one who was admitted again", () => {
-    const out = batch(stateOf(4), from([0, 1, 2], report(seen(3, LOW))));
-    const back: MembershipCommand = { kind: "admit", candidate: formerly(out.state, 3) };
-    const { state } = batch(out.state, from([0, 1], back), 2);
-    expect(state.entries[3]).toMatchObject({ standing: "active", reputationPpm: 1_000_000 });
   });
 });

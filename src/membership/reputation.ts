@@ -1,7 +1,7 @@
 import type { Codec } from "../codec/codec.ts";
 import { struct, vec } from "../codec/composites.ts";
 import { u32, u64 } from "../codec/primitives.ts";
-import { assert, present } from "../lib/assert.ts";
+import { present } from "../lib/assert.ts";
 import type { ValidatorIndex } from "./ids.ts";
 import { quorumSize } from "./quorum.ts";
 import { validatorIndexCodec } from "./seal.ts";
@@ -95,7 +95,6 @@ export function judge(activeCount: number, observations: readonly Observation[])
 
 /** Why this judgement costs the place; null where it does not. */
 export function dismissalBy(judgement: Judgement): "reputation" | "inactivity" | null {
-  assert(isPpm(judgement.reputationPpm), `a reputation in ppm, not ${judgement.reputationPpm}`);
   if (judgement.inactiveMs > INACTIVE_MS_MAX) return "inactivity";
   return judgement.reputationPpm < REPUTATION_PPM_MIN ? "reputation" : null;
 }
