@@ -89,9 +89,7 @@ export class MembershipDraft {
   renewApprovals(keep: (approvals: PendingChanges) => PendingChanges): void {
     this.#set({ approvals: keep(this.#lists.approvals) });
     for (const { change, approvals } of this.#lists.approvals) {
-      if (!this.#isQuorum(approvals)) continue;
-      if (this.#changeFault(change) === null) this.#carryOut(change);
-      else this.#set({ approvals: withoutSubject(this.#lists.approvals, subjectOf(change)) });
+      if (this.#isQuorum(approvals) && this.#changeFault(change) === null) this.#carryOut(change);
     }
   }
 
