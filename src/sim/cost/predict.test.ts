@@ -26,8 +26,11 @@ const questions: fc.Arbitrary<Question> = fc
 
 fc.configureGlobal({ numRuns: 40 });
 
-function notAbove(seen: number, bound: number): void {
-  expect(seen).toBeLessThanOrEqual(bound * (1 + SLACK));
+/** Longer turns mean fewer places and certificates: an overloaded network gets a part of a delay back. */
+const TRADE = 0.05;
+
+function notAbove(seen: number, bound: number, slack: number = SLACK): void {
+  expect(seen).toBeLessThanOrEqual(bound * (1 + slack));
 }
 
 describe("a case computed by hand", () => {
@@ -151,7 +154,7 @@ describe("for any load", () => {
     fc.assert(
       fc.property(questions, fc.double({ min: 1, max: 30, noNaN: true }), (question, factor) => {
         const costs = { ...question.costs, [name]: question.costs[name] * factor };
-        notAbove(predict(question).p50Ms, predict({ ...question, costs }).p50Ms);
+        notAbove(predict(question).p50Ms, predict({ ...question, costs }).p50Ms, TRADE);
       }),
     );
   });

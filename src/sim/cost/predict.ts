@@ -194,10 +194,15 @@ function timesOf(rates: Rates, work: Work, costs: CostTable, machine: Machine, t
   const queueS = queueWait(fullest(work, machine).cpu, work.receiveUs / 1e6, turnS);
   const isAlone = nodes === 1;
   const sendS = isAlone ? 0 : ((nodes - 1) * work.turnBytes) / machine.linkBytesPerS;
-  const wayS = isAlone ? 0 : machine.linkUs / 1e6 + (sendS * quorum) / nodes;
+  const loopS = isAlone ? 0 : (machine.nodes * work.sendUs) / 1e6 / Math.min(machine.cores, machine.nodes);
+  const wayS = isAlone ? 0 : machine.linkUs / 1e6 + (Math.max(sendS, loopS) * quorum) / nodes;
   const openS = isAlone ? 0 : (work.receiveUs + costs.verifyUs) / 1e6;
   const stepS = sealS + writeS + wayS + queueS + openS;
-  const slotS = cycleS / 2 + 2 * quorumWaitS + 3 * stepS;
+  // Votes of one phase come at about the same time: the quorum's last one waits for the others.
+  const voteUs = work.receiveUs + costs.verifyUs - costs.verifyLoopUs;
+  const burstS = ((quorum - 1) * Math.max(work.receiveUs, (machine.nodes * voteUs) / machine.cores)) / 1e6;
+  const votesS = Math.max(0, burstS - queueS);
+  const slotS = cycleS / 2 + 2 * (quorumWaitS + votesS) + 3 * stepS;
   // Places follow each other no faster than the pipeline allows; a bundle waits for what that is longer than bundles' own pace.
   const placeS = Math.max(0, slotS / PIPELINE_DEPTH - 1 / (nodes * rates.bundles));
   const requestS = (costs.requestUs + (rates.verticesPerRequest - 1) * costs.requestVertexUs) / 1e6;

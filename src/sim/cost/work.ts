@@ -67,6 +67,8 @@ export interface Work {
   readonly turnDiskBytes: number;
   /** The event loop's work for one peer's turn, in microseconds. */
   readonly receiveUs: number;
+  /** And for sending one own turn to all peers. */
+  readonly sendUs: number;
 }
 
 /** What each of a node's resources has to do at these rates. */
@@ -104,6 +106,7 @@ export function workOf(rates: Rates, costs: CostTable): Work {
     turnBytes: traffic.bytesOut / rates.turns,
     turnDiskBytes: disk.bytes / rates.turns,
     receiveUs,
+    sendUs: sendUs / rates.turns,
   };
 }
 
