@@ -5,7 +5,7 @@ import type { Branded } from "../lib/brand.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Certificate, Obligation } from "../membership/certificate.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
-import type { Sequence, ValidatorIndex, View } from "../membership/ids.ts";
+import type { Epoch, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
 import type { Proof, Signed } from "../membership/seal.ts";
 import type { Statement } from "../membership/statement.ts";
 
@@ -56,6 +56,8 @@ export interface CommittedSlot {
 }
 
 export interface CommitCertificate {
+  /** Whose votes these are: votes of two epochs never count together. */
+  readonly epoch: Epoch;
   readonly view: View;
   readonly digest: Hash;
   readonly proofs: readonly Proof[];
@@ -63,6 +65,7 @@ export interface CommitCertificate {
 
 /** That a quorum executed up to `sequence` and came to the same state. */
 export interface CheckpointCertificate {
+  readonly epoch: Epoch;
   readonly sequence: Sequence;
   readonly stateDigest: Hash;
   readonly proofs: readonly Proof[];

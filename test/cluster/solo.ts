@@ -27,7 +27,7 @@ import { type HeldBundle, holdBundle } from "../../src/dag/bundle.ts";
 import { Lanes } from "../../src/dag/lanes.ts";
 import { present } from "../../src/lib/assert.ts";
 import type { Hash } from "../../src/lib/hash.ts";
-import type { Nonce, Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
+import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
 import type { Proof, Signed } from "../../src/membership/seal.ts";
 import { type Phase, type Statement, statementDigest } from "../../src/membership/statement.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
@@ -203,7 +203,11 @@ export class Solo {
     const digest = batchDigest(batch);
     const statement: Statement = { phase: "commit", view, sequence, digest };
     const proofs = signers.map((signer) => this.proof(signer, statement));
-    return { sequence: sequence as Sequence, batch, certificate: { view: view as View, digest, proofs } };
+    return {
+      sequence: sequence as Sequence,
+      batch,
+      certificate: { epoch: 0 as Epoch, view: view as View, digest, proofs },
+    };
   }
 
   viewChange(

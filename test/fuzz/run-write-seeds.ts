@@ -11,7 +11,7 @@ import { batchCodec, batchDigest } from "../../src/dag/batch.ts";
 import { bundleCodec } from "../../src/dag/bundle.ts";
 import { type Hash, toHash } from "../../src/lib/hash.ts";
 import { present } from "../../src/lib/assert.ts";
-import type { Nonce, Position, Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
+import type { Epoch, Nonce, Position, Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
 import { type Proof, proofCodec, sealCodec } from "../../src/membership/seal.ts";
 import { type Phase, type Statement, statementDigest } from "../../src/membership/statement.ts";
 import { messageHeader } from "../../src/network/message-assembler.ts";
@@ -59,7 +59,7 @@ function certificates(): {
     const place = { view: 0 as View, sequence: sequence as Sequence, digest: DIGEST };
     return { ...place, prePrepare: present(prePrepare, "a proof"), prepares };
   });
-  const stable = { sequence: 32 as Sequence, stateDigest: ONES, proofs: at(0) };
+  const stable = { epoch: 0 as Epoch, sequence: 32 as Sequence, stateDigest: ONES, proofs: at(0) };
   const viewChange: ViewChange = { kind: "view-change", view: 3 as View, stable, prepared };
   const empty: ViewChange = { ...viewChange, stable: null, prepared: [] };
   const parts = [empty, { ...viewChange, prepared: prepared.slice(0, 1) }, empty];
@@ -79,7 +79,7 @@ function writePbft(): void {
     newView,
   ];
   for (const message of messages) seed("pbft-message", message.kind, pbft.messageCodec, message);
-  const certificate = { view: 0 as View, digest: DIGEST, proofs: commits };
+  const certificate = { epoch: 0 as Epoch, view: 0 as View, digest: DIGEST, proofs: commits };
   seed("committed-slot", "three", pbft.committedSlotCodec, { sequence: 33 as Sequence, batch: BATCH, certificate });
   seed("checkpoint-certificate", "three", pbft.checkpointCertificateCodec, present(viewChange.stable, "stable"));
   seed("prepared-certificate", "three", pbft.preparedCertificateCodec, present(viewChange.prepared[0], "prepared"));

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { batchOf, commit, prepare, prePrepare, Solo } from "../../../test/cluster/solo.ts";
 import { SMALL_WINDOWS } from "../../../test/cluster/pbft-host.ts";
 import type { CheckpointCertificate } from "../engine.ts";
-import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
+import type { Epoch, Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import { execute, executionStateDigest, genesisState } from "../../replication/executor.ts";
 import type { Verified, CommittedSlot } from "../engine.ts";
 
@@ -148,6 +148,7 @@ describe("a long way to catch up", () => {
     const checkpoint = {
       sequence: 64 as Sequence,
       stateDigest,
+      epoch: 0 as Epoch,
       proofs: [0, 2, 3].map((from) => solo.proof(from, statement)),
     };
     for (let at = 0; at < 60; at += 10) synced(solo, 0, slots.slice(at, at + 10), checkpoint);

@@ -83,7 +83,7 @@ function maybeStable(replica: Replica, sequence: Sequence): void {
       .sort(([left], [right]) => left - right)
       .slice(0, replica.set.quorum)
       .map(([, vote]) => vote.proof);
-    const certificate = { sequence, stateDigest, proofs };
+    const certificate = { epoch: replica.set.epoch, sequence, stateDigest, proofs };
     if (own === undefined) learnCheckpoint(replica, certificate);
     else becomeStable(replica, certificate);
     return;

@@ -2,6 +2,7 @@ import type { Codec } from "../../codec/codec.ts";
 import { mapped, option, struct, union, variant, vec } from "../../codec/composites.ts";
 import { hash, u64 } from "../../codec/primitives.ts";
 import { batchCodec } from "../../dag/batch.ts";
+import { epochCodec } from "../../membership/evidence.ts";
 import type { Sequence, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import { withSealTable } from "../../membership/seal-table.ts";
@@ -35,6 +36,7 @@ export const sequenceCodec: Codec<Sequence> = mapped(
 
 function checkpointBody(proof: Codec<Proof>): Codec<CheckpointCertificate> {
   return struct<CheckpointCertificate>({
+    epoch: epochCodec,
     sequence: sequenceCodec,
     stateDigest: hash,
     proofs: vec(proof, VALIDATORS_MAX),
@@ -97,6 +99,7 @@ export const committedSlotCodec: Codec<CommittedSlot> = withSealTable(
       sequence: sequenceCodec,
       batch: batchCodec,
       certificate: struct<CommitCertificate>({
+        epoch: epochCodec,
         view: viewCodec,
         digest: hash,
         proofs: vec(proof, VALIDATORS_MAX),

@@ -46,6 +46,8 @@ export interface PbftOptions {
   readonly timeouts: TimeoutLimits;
   /** The same on all replicas of a network. Default: `WINDOWS`. */
   readonly windows?: Windows;
+  /** The last sequence of the epoch before; 0, the default, in the first. */
+  readonly base?: Sequence;
   /** The last executed sequence of the ledger. */
   readonly executed: Sequence;
   readonly restored: RestoredState;
@@ -65,13 +67,14 @@ export class PbftEngine implements Engine<PbftMessage> {
   constructor(options: PbftOptions) {
     const timeout = new AdaptiveTimeout(options.timeouts);
     const windows = options.windows ?? WINDOWS;
-    this.#replica = new Replica({ ...options, timeout, windows });
+    const base = options.base ?? (0 as Sequence);
+    this.#replica = new Replica({ ...options, timeout, windows, base });
     restoreInto(this.#replica, options.restored);
     this.wire = {
       encode: (message) => encode(messageCodec, message),
       decode: (bytes) => decode(messageCodec, bytes),
       statementOf,
-      obligationsOf: (message) => innerObligations(options.network, message, windows),
+      obligationsOf: (message) => innerObligations(options.network, message, { ...windows, base }),
     };
   }
 
@@ -242,9 +245,9 @@ function restoreInto(replica: Replica, restored: RestoredState): void {
   replica.ownViewChange = restored.view.active ? null : restored.ownViewChange;
   const { newView } = restored;
   if (newView !== null && newView.message.view === replica.view) {
-    const plan = planNewView(newView.message.viewChanges);
+    const plan = planNewView(newView.message.viewChanges, replica.base);
     replica.assigned = plan.assigned;
-    replica.floor = plan.stable?.sequence ?? (0 as Sequence);
+    replica.floor = plan.stable?.sequence ?? replica.base;
     replica.nextSequence = Math.max(replica.nextSequence, plan.last + 1) as Sequence;
   }
   for (const [sequence, record] of restored.accepted) {

@@ -9,7 +9,7 @@ export const NULL_DIGEST: Hash = batchDigest(NULL_BATCH);
 
 /** What a quorum's view changes oblige the new view to. */
 export interface NewViewPlan {
-  /** min-s: the newest stable checkpoint in V; null is genesis. */
+  /** min-s: the newest stable checkpoint in V; null is the epoch's begin. */
   readonly stable: CheckpointCertificate | null;
   /** max-s: the highest sequence in V's prepared certificates, or min-s. */
   readonly last: Sequence;
@@ -18,19 +18,20 @@ export interface NewViewPlan {
 }
 
 /**
- * Castro & Liskov 1999, §4.4, the computation of O from V, which every replica makes for itself.
+ * Castro & Liskov 1999, §4.4, the computation of O from V, which every replica makes for itself. `base` is the sequence
+ * that the epoch begins after, known to all of its replicas: it needs no certificate.
  *
  * Invariant: a batch that committed anywhere in an earlier view is assigned to its sequence again, because the quorum that
  * prepared it shares an honest replica with V's quorum, and no certificate of a higher view can contradict it.
  */
-export function planNewView(viewChanges: readonly Signed<ViewChange>[]): NewViewPlan {
+export function planNewView(viewChanges: readonly Signed<ViewChange>[], base: Sequence): NewViewPlan {
   let stable: CheckpointCertificate | null = null;
   for (const { message } of viewChanges) {
-    if (message.stable !== null && message.stable.sequence > (stable?.sequence ?? 0)) stable = message.stable;
+    if (message.stable !== null && message.stable.sequence > (stable?.sequence ?? base)) stable = message.stable;
   }
-  const low = stable?.sequence ?? 0;
+  const low = stable?.sequence ?? base;
   const chosen = new Map<Sequence, PreparedCertificate>();
-  let last = low;
+  let last: number = low;
   for (const { message } of viewChanges) {
     for (const certificate of message.prepared) {
       if (certificate.sequence <= low) continue;

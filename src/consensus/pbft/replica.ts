@@ -27,12 +27,14 @@ export class Replica {
   readonly lanes: Lanes;
   readonly timeout: AdaptiveTimeout;
   readonly windows: Windows;
+  /** The last sequence of the epoch before; 0 in the first. Every correct replica of this epoch executed up to it. */
+  readonly base: Sequence;
 
   /** Invariant: never decreases. */
   view: View = 0 as View;
   /** False from the moment this replica asks for `view` until it has that view's new-view message. */
   active = true;
-  /** h, with its proof; null is genesis. Invariant: its sequence never decreases. */
+  /** h, with its proof; null is the epoch's begin. Invariant: its sequence never decreases. */
   stable: CheckpointCertificate | null = null;
   /** Handed over for execution so far. Invariant: executed <= finalizing <= executed + what one step hands over. */
   finalizing: Sequence;
@@ -47,7 +49,7 @@ export class Replica {
   /** What this view's new-view message obliges the leader to propose. */
   assigned: ReadonlyMap<Sequence, Hash> = new Map();
   /** min-s of this view's new-view message: what is not above it is settled, and nothing for it is voted on here. */
-  floor: Sequence = 0 as Sequence;
+  floor: Sequence;
 
   readonly checkpointVotes: Map<Sequence, Map<ValidatorIndex, CheckpointVote>> = new Map();
   readonly ownStates: Map<Sequence, Hash> = new Map();
@@ -82,7 +84,10 @@ export class Replica {
     readonly timeout: AdaptiveTimeout;
     readonly windows: Windows;
     readonly executed: Sequence;
+    readonly base: Sequence;
   }) {
+    this.base = options.base;
+    this.floor = options.base;
     this.network = options.network;
     this.self = options.self;
     this.lanes = options.lanes;
@@ -107,7 +112,7 @@ export class Replica {
 
   /** h: the sequence of the stable checkpoint. */
   get low(): Sequence {
-    return this.stable?.sequence ?? (0 as Sequence);
+    return this.stable?.sequence ?? this.base;
   }
 
   inReceiveWindow(sequence: Sequence): boolean {

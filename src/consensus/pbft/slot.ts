@@ -73,7 +73,7 @@ export class Slot {
     for (const [, vote] of [...this.commits].sort(bySigner)) {
       if (vote.view === view && vote.digest === digest) proofs.push(vote.proof);
     }
-    return proofs.length < set.quorum ? null : { view, digest, proofs: proofs.slice(0, set.quorum) };
+    return proofs.length < set.quorum ? null : { epoch: set.epoch, view, digest, proofs: proofs.slice(0, set.quorum) };
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Solo } from "../../../test/cluster/solo.ts";
 import { batchDigest } from "../../dag/batch.ts";
-import type { Sequence, View } from "../../membership/ids.ts";
+import type { Epoch, Sequence, View } from "../../membership/ids.ts";
 import type { CheckpointCertificate } from "../engine.ts";
 import { RECEIVE_WINDOW } from "./limits.ts";
 import type { PreparedCertificate } from "./messages.ts";
@@ -15,6 +15,7 @@ function stableOf(solo: Solo, sequence: number, signers: readonly number[]): Che
   return {
     sequence: sequence as Sequence,
     stateDigest: DIGEST,
+    epoch: 0 as Epoch,
     proofs: signers.map((from) => solo.proof(from, statement)),
   };
 }

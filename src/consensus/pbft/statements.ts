@@ -7,7 +7,15 @@ import { type Statement, statementDigest } from "../../membership/statement.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import { checkpointCertificateOf } from "../engine.ts";
 import { type Windows, WINDOWS } from "./limits.ts";
+import type { Sequence } from "../../membership/ids.ts";
 import type { NewView, PbftMessage, PreparedCertificate, ViewChange } from "./messages.ts";
+
+/** What is agreed among the replicas of an epoch: its windows, and the sequence that it begins after. */
+export interface Bounds extends Windows {
+  readonly base: Sequence;
+}
+
+const GENESIS_BOUNDS: Bounds = { ...WINDOWS, base: 0 as Sequence };
 
 /** What the signer of a message says. */
 export function statementOf(message: PbftMessage): Statement {
@@ -34,10 +42,10 @@ export function statementOf(message: PbftMessage): Statement {
 export function innerObligations(
   network: NetworkContext,
   message: PbftMessage,
-  windows: Windows = WINDOWS,
+  bounds: Bounds = GENESIS_BOUNDS,
 ): readonly Obligation[] | null {
-  if (message.kind === "view-change") return viewChangeObligations(network, windows, message);
-  if (message.kind === "new-view") return newViewObligations(network, windows, message);
+  if (message.kind === "view-change") return viewChangeObligations(network, bounds, message);
+  if (message.kind === "new-view") return newViewObligations(network, bounds, message);
   return [];
 }
 
@@ -66,12 +74,12 @@ function newViewDigest(message: NewView): Hash {
   return hashOf("new-view", writer.finish());
 }
 
-function newViewObligations(network: NetworkContext, windows: Windows, message: NewView): readonly Obligation[] | null {
+function newViewObligations(network: NetworkContext, bounds: Bounds, message: NewView): readonly Obligation[] | null {
   const proofs = message.viewChanges.map(({ proof }) => proof);
   if (!hasDistinctSigners(network.set, proofs, network.set.quorum)) return null;
   const obligations: Obligation[] = [];
   for (const { message: viewChange, proof } of message.viewChanges) {
-    const inner = viewChange.view === message.view ? viewChangeObligations(network, windows, viewChange) : null;
+    const inner = viewChange.view === message.view ? viewChangeObligations(network, bounds, viewChange) : null;
     if (inner === null) return null;
     obligations.push({ leaf: statementDigest(network, statementOf(viewChange)), proof }, ...inner);
   }
@@ -80,19 +88,20 @@ function newViewObligations(network: NetworkContext, windows: Windows, message: 
 
 function viewChangeObligations(
   network: NetworkContext,
-  windows: Windows,
+  bounds: Bounds,
   message: ViewChange,
 ): readonly Obligation[] | null {
   const obligations: Obligation[] = [];
   const { stable } = message;
   if (stable !== null) {
-    if (stable.sequence < 1 || !hasDistinctSigners(network.set, stable.proofs, network.set.quorum)) return null;
+    if (stable.epoch !== network.set.epoch || stable.sequence <= bounds.base) return null;
+    if (!hasDistinctSigners(network.set, stable.proofs, network.set.quorum)) return null;
     obligations.push(...obligationsOf(network, checkpointCertificateOf(stable)));
   }
-  const low = stable?.sequence ?? 0;
+  const low = stable?.sequence ?? bounds.base;
   let last = low;
   for (const certificate of message.prepared) {
-    if (certificate.sequence <= last || certificate.sequence > low + windows.receiveWindow) return null;
+    if (certificate.sequence <= last || certificate.sequence > low + bounds.receiveWindow) return null;
     if (certificate.view >= message.view) return null;
     last = certificate.sequence;
     const inner = preparedObligations(network, certificate);

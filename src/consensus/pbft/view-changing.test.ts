@@ -3,7 +3,7 @@ import { batchOf, commit, prepare, prePrepare, Solo } from "../../../test/cluste
 import { SMALL_WINDOWS } from "../../../test/cluster/pbft-host.ts";
 import { TIMEOUTS } from "../../../test/cluster/timing.ts";
 import { batchDigest } from "../../dag/batch.ts";
-import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
+import type { Epoch, Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { CheckpointCertificate } from "../engine.ts";
 import { NULL_DIGEST } from "./new-view.ts";
 
@@ -14,7 +14,7 @@ function stableAt(solo: Solo, sequence: number, text = "state"): CheckpointCerti
     .indices()
     .slice(0, solo.network.set.quorum)
     .map((from) => solo.proof(from, statement));
-  return { sequence: sequence as Sequence, stateDigest, proofs };
+  return { epoch: 0 as Epoch, sequence: sequence as Sequence, stateDigest, proofs };
 }
 
 describe("section 4.4: asking for a view", () => {

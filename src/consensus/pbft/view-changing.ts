@@ -75,7 +75,7 @@ export function maybeNewView(replica: Replica, at: Instant): void {
 /** Enters the view; what V obliges to is computed here by every replica, never taken from the leader. */
 export function onNewView(replica: Replica, signed: Signed<NewView>, at: Instant): void {
   const { message } = signed;
-  const plan = planNewView(message.viewChanges);
+  const plan = planNewView(message.viewChanges, replica.base);
   for (const [sequence, digest] of plan.assigned) {
     const committed = replica.slots.get(sequence)?.committed;
     assert(
@@ -88,7 +88,7 @@ export function onNewView(replica: Replica, signed: Signed<NewView>, at: Instant
   replica.newView = signed;
   replica.ownViewChange = null;
   replica.assigned = plan.assigned;
-  replica.floor = plan.stable?.sequence ?? (0 as Sequence);
+  replica.floor = plan.stable?.sequence ?? replica.base;
   for (const slot of replica.slots.values()) slot.onNewView();
   if (plan.stable !== null) learnCheckpoint(replica, plan.stable);
   replica.emit({ kind: "persist", writes: [writeView({ view: message.view, active: true }), writeNewView(signed)] });
