@@ -192,6 +192,21 @@ describe("the guard between transport and loop", () => {
     expect(book.report(liar).violations).toEqual({ timeout: 2 });
   });
 
+  test("counts questions that were open at the same time as one silence", async () => {
+    const { guard, book, transport, advance } = await newGuard();
+    const ask = (): Promise<unknown> => guard.request(liar, Uint8Array.of(1), { timeoutMs: 1 }).catch(() => undefined);
+    const gate = Promise.withResolvers<void>();
+    transport.outcome = () => gate.promise.then(timeout);
+    const open = Array.from({ length: 9 }, ask);
+    advance(4_000);
+    gate.resolve();
+    await Promise.all(open);
+    expect(book.report(liar).violations).toEqual({});
+    await ask();
+    await ask();
+    expect(book.report(liar).violations).toEqual({ timeout: 1 });
+  });
+
   test("does not ask a graylisted validator while enough others are good, and asks it where they are not", async () => {
     const { guard, book, transport } = await newGuard();
     for (let round = 0; round < 7; round++) book.record(liar, "timeout", "silence");

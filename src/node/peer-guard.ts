@@ -6,7 +6,10 @@ import { FrameInspector } from "./frame-inspector.ts";
 import type { PeerBook } from "./peer-book.ts";
 import type { Clock, Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "./ports.ts";
 
-/** Questions in a row without an answer while the peer is connected; fewer are a slow disk or a bad minute. */
+/**
+ * Questions in a row without an answer while the peer is connected, each asked after the one before was given up: with the
+ * fetcher's 4 s that are 12 s of silence. Less is a slow disk or a bad moment.
+ */
 const TIMEOUTS_IN_A_ROW = 3;
 
 /** What a throttled peer may still say: all that a correct one says under load on the consensus lane, little else. */
@@ -45,6 +48,8 @@ interface PeerRecord {
   readonly history: PeerHistory;
   readonly buckets: Map<keyof typeof THROTTLED, TokenBucket>;
   timeouts: number;
+  /** When the last question was given up. */
+  timedOutMs: number;
 }
 
 /**
@@ -100,14 +105,17 @@ export class PeerGuard implements Transport {
     const state = book.stateOf(peer);
     if (state === "banned" || (state !== "good" && this.#canBeSpared())) throw new PeerShunned(peer, state);
     const record = this.#record(peer);
+    const askedMs = this.#nowMs();
     try {
       const answer = await transport.request(peer, body, options);
       record.timeouts = 0;
       return answer;
     } catch (error) {
       const code: unknown = error instanceof Error ? Reflect.get(error, "code") : null;
-      if (code !== "timeout") throw error;
+      // Several that were open at once are one silence.
+      if (code !== "timeout" || askedMs < record.timedOutMs) throw error;
       record.timeouts += 1;
+      record.timedOutMs = this.#nowMs();
       if (record.timeouts >= TIMEOUTS_IN_A_ROW) {
         book.record(
           peer,
@@ -187,7 +195,12 @@ export class PeerGuard implements Transport {
       const stranger = [...this.#records.keys()].find((other) => set.indexOf(other) === null);
       if (stranger !== undefined) this.#records.delete(stranger);
     }
-    const record: PeerRecord = { history: new PeerHistory(this.#nowMs()), buckets: new Map(), timeouts: 0 };
+    const record: PeerRecord = {
+      history: new PeerHistory(this.#nowMs()),
+      buckets: new Map(),
+      timeouts: 0,
+      timedOutMs: 0,
+    };
     this.#records.set(peer, record);
     return record;
   }
