@@ -21,9 +21,12 @@ const COLUMNS: Readonly<Record<"peers" | "validators", Columns>> = {
   ],
   peers: [
     ["node id", ({ nodeId }) => String(nodeId).slice(0, ID_DIGITS)],
-    ["role", ({ role }) => String(role)],
-    ["address", ({ address }) => String(address)],
-    ["dialled by", ({ direction }) => (direction === "inbound" ? "it" : "this node")],
+    ["role", ({ role }) => String(role ?? "-")],
+    ["score", ({ score }) => (typeof score === "number" ? score.toFixed(2) : "-")],
+    ["state", ({ state }) => String(state ?? "-")],
+    ["banned until", bannedUntilText],
+    ["address", ({ address }) => String(address ?? "away")],
+    ["dialled by", ({ direction }) => (direction === "inbound" ? "it" : direction === "outbound" ? "this node" : "-")],
     ["round trip", ({ roundTripMs }) => (typeof roundTripMs === "number" ? `${roundTripMs.toFixed(1)} ms` : "-")],
     ["sent", ({ bytesSent }) => bytesText(bytesSent)],
     ["received", ({ bytesReceived }) => bytesText(bytesReceived)],
@@ -67,6 +70,11 @@ function printTable(items: readonly Item[], columns: Columns): void {
         .join("  ")
         .trimEnd(),
     );
+}
+
+function bannedUntilText({ ban, bannedUntil }: Item): string {
+  if (typeof bannedUntil === "number") return new Date(bannedUntil).toISOString().slice(0, 19).replace("T", " ");
+  return typeof ban === "object" && ban !== null ? "it is lifted" : "-";
 }
 
 function bytesText(value: unknown): string {

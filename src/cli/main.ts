@@ -95,9 +95,32 @@ withTarget("health", "whether a node lives and can finalize (exit status 4 if no
   "health --config ./net/node-1/node.toml && echo ready",
 ]).action(async (options) => (await import("./inspect.ts")).health(options));
 
-withTarget("peers", "a node's authenticated peers", ["peers --config ./net/node-1/node.toml"]).action(async (options) =>
-  (await import("./inspect.ts")).inspect("peers", options),
-);
+// The options that say which node belong to `peers` and hold for all that it can do, wherever they stand.
+const peers = withTarget("peers", "a node's peers: what it thinks of each, whom it bans", [
+  "peers --config ./net/node-1/node.toml",
+  "peers ban node-4 --config ./net/node-1/node.toml",
+  "peers unban node-4 --url http://127.0.0.1:9001",
+]).configureHelp({ showGlobalOptions: true });
+
+peers
+  .command("list", { isDefault: true })
+  .description("every peer with its score and state")
+  .action(async (_options, self) => (await import("./peers.ts")).listPeers(self.optsWithGlobals()));
+
+peers
+  .command("ban")
+  .description("disconnect a peer and refuse it; this node alone does, and a validator stays a validator")
+  .argument("<peer>", "a validator's name, a node id, or its first digits")
+  .option("-f, --for <time>", "such as 90s, 10m, 2h or 1d (default: until it is lifted)")
+  .option("-r, --reason <text>", "kept with the ban")
+  .addHelpText("after", "\nExamples:\n  cretoai-node peers ban node-4 --for 10m --reason 'being repaired'")
+  .action(async (who, _options, self) => (await import("./peers.ts")).banPeer(who, self.optsWithGlobals()));
+
+peers
+  .command("unban")
+  .description("end a ban and make the peer's score whole")
+  .argument("<peer>", "a validator's name, a node id, or its first digits")
+  .action(async (who, _options, self) => (await import("./peers.ts")).unbanPeer(who, self.optsWithGlobals()));
 
 withTarget("validators", "the validator set, and who leads", ["validators --url http://127.0.0.1:9001"]).action(
   async (options) => (await import("./inspect.ts")).inspect("validators", options),
