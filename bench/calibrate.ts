@@ -165,7 +165,9 @@ function newBundle(vertices: number): Bundle {
 function bundleFrame(vertices: number): Frame {
   const body = encode(bundleCodec, newBundle(vertices));
   const seal = { signer: 0 as ValidatorIndex, leafCount: 1, signature };
-  return { kind: "sealed", seal, items: [{ kind: "body", body }] };
+  const items = [{ kind: "body" as const, body }];
+  const frame = { kind: "sealed" as const, epoch: 0 as Epoch, seal, items };
+  return frame;
 }
 
 async function codec(): Promise<Pick<CostTable, "encodeFixedUs" | "encodePerKiBUs" | "decodePerKiBUs">> {
