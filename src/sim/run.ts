@@ -6,6 +6,7 @@ import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
 import { type Proof, proofOf, sealedBytes } from "../membership/seal.ts";
 import { type Statement, statementDigest } from "../membership/statement.ts";
+import type { NodeParts } from "../node/consensus-node.ts";
 import { frameCodec } from "../node/wire.ts";
 import { lying } from "./attacks.ts";
 import { type Invariant, LIARS_MARK, Violation } from "./checker.ts";
@@ -22,6 +23,8 @@ import { type NodeKind, World } from "./world.ts";
 export interface RunOptions {
   /** The engine of correct validators; default production's. Planted faults go here. */
   readonly makeEngine?: (options: PbftOptions, node: VirtualNode) => Engine<PbftMessage>;
+  /** What correct validators get for ports, around those of the virtual world. Planted faults of the node go here. */
+  readonly alterParts?: (parts: NodeParts, node: VirtualNode) => NodeParts;
   readonly recorder?: Recorder;
   /** Entries of the schedule after which a run goes round in circles. Default 3,000,000. */
   readonly eventsMax?: number;
@@ -123,6 +126,7 @@ function correctKind(world: World, place: number, options: RunOptions): NodeKind
         },
       }),
     wrapTransport: (transport) => transport,
+    ...(options.alterParts === undefined ? {} : { alterParts: options.alterParts }),
   };
 }
 

@@ -24,6 +24,8 @@ export interface VirtualNodeOptions {
   readonly makeEngine: (options: PbftOptions, node: VirtualNode) => Engine<PbftMessage>;
   /** What a liar puts around its transport. */
   readonly wrapTransport: (transport: Transport, node: VirtualNode) => Transport;
+  /** What a planted fault puts around the other ports. */
+  readonly alterParts?: (parts: NodeParts, node: VirtualNode) => NodeParts;
 }
 
 /** One life of a process: from its start to its crash. */
@@ -155,7 +157,8 @@ export class VirtualNode {
   }
 
   async #open(life: Life): Promise<void> {
-    const node = await ConsensusNode.open(this.#parts(life));
+    const parts = this.#parts(life);
+    const node = await ConsensusNode.open(this.#options.alterParts?.(parts, this) ?? parts);
     if (!life.alive) return;
     life.node = node;
     node.subscribe((event) => {

@@ -21,7 +21,7 @@ import { type Endpoint, VirtualNetwork } from "./virtual-network.ts";
 import { VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
 
 /** How a process of this world is made: correct, lying, or wrong by plan. */
-export type NodeKind = Pick<VirtualNodeOptions, "makeEngine" | "wrapTransport">;
+export type NodeKind = Pick<VirtualNodeOptions, "makeEngine" | "wrapTransport" | "alterParts">;
 
 export interface WorldOptions {
   readonly plan: Plan;

@@ -1,0 +1,26 @@
+import type { Invariant } from "../checker.ts";
+import type { Plan } from "../plan.ts";
+import type { RunOptions } from "../run.ts";
+import { planOf, type SwarmOptions } from "../swarm.ts";
+
+/** A bug planted into every correct node of a run. The simulator has to find it, or what it passes means nothing. */
+export interface WrongNode {
+  readonly bug: string;
+  /** The rule that it breaks, with its place in the paper or in this house. */
+  readonly breaks: string;
+  /** It is found by this seed at the latest; seeds count from 1. */
+  readonly seeds: number;
+  /** What it is found by. Any other finding is an accident, or a bug of the simulator's own. */
+  readonly expects: readonly Invariant[];
+  /** What the finding must say: a node that stops itself does so for a reason. */
+  readonly says?: RegExp;
+  readonly swarm: Omit<SwarmOptions, "seed">;
+  /** Circumstances that chance alone chooses too seldom. */
+  readonly adjust?: (plan: Plan) => Plan;
+  readonly plant: Pick<RunOptions, "makeEngine" | "alterParts">;
+}
+
+export function planFor({ swarm, adjust }: WrongNode, seed: number): Plan {
+  const plan = planOf({ ...swarm, seed });
+  return adjust?.(plan) ?? plan;
+}
