@@ -10,7 +10,7 @@ import { ValidatorSet } from "../membership/validator-set.ts";
 import { PeerBook } from "./peer-book.ts";
 import { PeerGuard, PeerShunned } from "./peer-guard.ts";
 import type { Clock, PeerInfo, Transport, TransportHandler } from "./ports.ts";
-import { frameCodec } from "./wire.ts";
+import { frameCodec, type SealedFrame } from "./wire.ts";
 
 const ids = ["11", "22", "33", "44"].map((digits) => digits.repeat(32) as NodeId);
 const [self = "" as NodeId, liar = "" as NodeId, third = "" as NodeId, fourth = "" as NodeId] = ids;
@@ -138,7 +138,8 @@ async function newGuard(): Promise<{
 function sealed(bodies: readonly Uint8Array[]): Uint8Array {
   const signature = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
   const seal = { signer: 1 as ValidatorIndex, leafCount: bodies.length, signature };
-  return encode(frameCodec, { kind: "sealed", seal, items: bodies.map((body) => ({ kind: "body" as const, body })) });
+  const items = bodies.map((body) => ({ kind: "body" as const, body }));
+  return encode(frameCodec, { kind: "sealed", epoch: set.epoch, seal, items } as SealedFrame);
 }
 
 function bundle(firstNonce: number, timestampMs = WALL_MS): Uint8Array {

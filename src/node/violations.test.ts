@@ -22,8 +22,8 @@ function reasonsOf(pattern: RegExp): readonly { readonly file: string; readonly 
   });
 }
 
-const REJECTS = /(?:onRejected\([^"`;]*|\breject\()["`]([a-z][a-z-]*)/g;
-const IGNORES = /(?:onIgnored\([^"`;]*|\bignore\()["`]([a-z][a-z-]*)/g;
+const REJECTS = /(?:onRejected\([^"`;]*|\breject\(|kind: "reject", reason: )["`]([a-z][a-z-]*)/g;
+const IGNORES = /(?:onIgnored\([^"`;]*|\bignore\(|kind: "ignore", reason: )["`]([a-z][a-z-]*)/g;
 
 describe("the taxonomy of violations", () => {
   test("knows every reason for which the inbound path or an engine rejects", () => {

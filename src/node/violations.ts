@@ -23,10 +23,13 @@ const REJECTED: ReadonlyMap<string, ViolationType | null> = new Map(
     "invalid-certificate": "invalid-signature",
     "invalid-bundle": "invalid-signature",
     "invalid-committed-places": "invalid-signature",
-    // A validator that joined or left is one here a moment sooner or later than there; the roster grows with it.
-    "statement-of-observer": null,
+    "invalid-evidence": "invalid-signature",
+    "malformed-command": "malformed",
+    "malformed-status": "malformed",
+    // One that says it is in this epoch, of which it is no validator.
+    "statement-of-observer": "malformed",
+    // Bundles hold in every epoch, and their creator may have left, or not come yet.
     "unknown-signer": null,
-    "malformed-status": null,
   }),
 );
 
@@ -42,6 +45,8 @@ const IGNORED: ReadonlyMap<string, ViolationType | null> = new Map(
     // Early: then it is this node that is behind.
     "above-window": null,
     "far-view": null,
+    "other-epoch": null,
+    "command-not-understood": null,
   }),
 );
 

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeId } from "../crypto/identity.ts";
+import type { NodeStatus } from "../node/service.ts";
 import { METRICS, metricsTable } from "./metric-names.ts";
 import { createNodeMetrics } from "./node-metrics.ts";
 
@@ -30,3 +31,35 @@ test("a peer cannot make the registry grow: reasons beyond the bound are counted
   expect(lines.length).toBeLessThan(70);
   expect(lines.find((line) => line.includes('reason="other"'))).toEndWith(" 436");
 });
+
+test("violations are counted by type from zero on, and peers' scores are bounded in number", async () => {
+  const metrics = createNodeMetrics();
+  metrics.onViolation("replay", 0);
+  metrics.onViolation("invalid-signature");
+  metrics.observer.onIgnored("0".repeat(64) as NodeId, "command-not-understood: some particulars");
+  const text = await metrics.text();
+  expect(text).toContain('cretoai_messages_ignored_total{reason="command-not-understood"} 1');
+  expect(text).toContain('cretoai_byzantine_violations_total{type="replay"} 0');
+  expect(text).toContain('cretoai_byzantine_violations_total{type="invalid-signature"} 1');
+  expect(text).toContain("cretoai_invalid_signatures_detected 1");
+  const reports = Array.from({ length: 500 }, (_, index) => ({
+    nodeId: index.toString(16).padStart(16, "0").padEnd(64, "0") as NodeId,
+    score: 1 - index / 1_000,
+    state: index === 499 ? ("banned" as const) : ("good" as const),
+    violations: {},
+    ban: null,
+  }));
+  metrics.onCollect(() => Promise.resolve({ ...COLLECTED, reports }));
+  const scores = (await metrics.text()).split("\n");
+  expect(scores.filter((line) => line.startsWith("cretoai_node_reputation_score{")).length).toBe(64);
+  expect(scores).toContain('cretoai_node_reputation_score{peer="00000000000001f3"} 0.501');
+  expect(scores).toContain("cretoai_banned_nodes 1");
+});
+
+const COLLECTED = {
+  status: { view: 0, lastSequence: 0, pending: 0, stableCheckpoint: 0 } as NodeStatus,
+  participation: 1,
+  peers: [],
+  storage: { runningCompactions: 0, pendingWrites: 0 },
+  diskBytes: 0,
+};

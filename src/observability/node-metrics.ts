@@ -66,11 +66,9 @@ export class NodeMetrics {
       this.#histogram("cretoai_finality_time_seconds").observe(finalityMs / 1_000);
     },
     onIgnored: (_peer: NodeId, reason: string): void =>
-      this.#countBy("cretoai_messages_ignored_total", "reason", reason),
+      this.#countBy("cretoai_messages_ignored_total", "reason", reasonClass(reason)),
     onRejected: (_peer: NodeId, reason: string): void => {
-      // The part before a colon is the class; what follows are particulars.
-      const [name = "other"] = reason.split(":");
-      this.#countBy("cretoai_messages_rejected_total", "reason", name);
+      this.#countBy("cretoai_messages_rejected_total", "reason", reasonClass(reason));
     },
     onEquivocation: (_equivocation: Equivocation): void => {
       this.#counter("cretoai_equivocations_detected").inc();
@@ -196,6 +194,11 @@ export class NodeMetrics {
   #histogram(name: MetricName): Histogram {
     return found(this.#histograms.get(name), name);
   }
+}
+
+/** The part before a colon is the class; what follows are particulars. */
+function reasonClass(reason: string): string {
+  return reason.split(":")[0] ?? "other";
 }
 
 export function createNodeMetrics(): NodeMetrics {

@@ -11,7 +11,7 @@ test("shares of valid frames and of connected time, and the time since the last 
   for (let frame = 0; frame < 4; frame++) history.onFrame(2_000);
   history.onViolation();
   history.onConnection(false, 3_000);
-  expect(history.at(4_000)).toEqual({ validPpm: 750_000, uptimePpm: 500_000, inactiveMs: 2_000 });
+  expect(history.at(4_000.75)).toEqual({ validPpm: 750_000, uptimePpm: 499_906, inactiveMs: 2_000 });
 });
 
 test("an outage fades: after days of connection little of it is left", () => {

@@ -11,7 +11,7 @@ export interface PeerObservation {
   readonly validPpm: number;
   /** Time connected, over the time since the first look. */
   readonly uptimePpm: number;
-  /** Since its last frame, or since the first look where it never sent one. */
+  /** Whole milliseconds since its last frame, or since the first look where it never sent one. */
   readonly inactiveMs: number;
 }
 
@@ -55,7 +55,7 @@ export class PeerHistory {
     return {
       validPpm: this.#frames === 0 ? PPM : Math.floor(((this.#frames - faults) * PPM) / this.#frames),
       uptimePpm: this.#observedMs === 0 ? PPM : Math.floor((this.#connectedMs * PPM) / this.#observedMs),
-      inactiveMs: Math.max(0, nowMs - this.#lastFrameMs),
+      inactiveMs: Math.max(0, Math.floor(nowMs - this.#lastFrameMs)),
     };
   }
 

@@ -21,7 +21,7 @@ import { keyFileAt } from "../../src/node/key-location.ts";
 import { peerAddresses } from "../../src/node/peer-addresses.ts";
 import type { Lane } from "../../src/node/ports.ts";
 import { systemClock } from "../../src/node/system-clock.ts";
-import { frameCodec } from "../../src/node/wire.ts";
+import { frameCodec, type SealedFrame, type StatusFrame } from "../../src/node/wire.ts";
 import type { ViolationType } from "../../src/peering/peer-score.ts";
 
 /**
@@ -50,6 +50,7 @@ interface Lie {
 }
 
 const view = 0 as View;
+const { epoch } = network.set;
 const digest = (label: string): Hash => hashOf("record", new TextEncoder().encode(label));
 
 function message(said: PbftMessage): Said {
@@ -79,7 +80,7 @@ async function sealed(lane: Lane, said: readonly Said[], signed: readonly Said[]
   const signature = await keys.sign(sealedBytes(network, self, signed.length, root));
   const seal = { signer: self, leafCount: said.length, signature };
   const items = said.map(({ body }) => ({ kind: "body" as const, body }));
-  return { lane, frame: encode(frameCodec, { kind: "sealed", seal, items }) };
+  return { lane, frame: encode(frameCodec, { kind: "sealed", epoch, seal, items } as SealedFrame) };
 }
 
 const LIES: Readonly<Record<ViolationType, () => Promise<readonly Lie[]>>> = {
@@ -105,7 +106,7 @@ const LIES: Readonly<Record<ViolationType, () => Promise<readonly Lie[]>>> = {
     const status = { view, active: true, executed: sequence, stable: 0 as Sequence };
     const lanes = network.set.roster.map(() => 0 as Nonce);
     const votes = network.set.roster.map(() => 0 as Sequence);
-    const frame = encode(frameCodec, { kind: "status", status, lanes, votes });
+    const frame = encode(frameCodec, { kind: "status", epoch, status, lanes, votes } as StatusFrame);
     return Promise.resolve([{ lane: "consensus", frame }]);
   },
   malformed: () => Promise.resolve([{ lane: "consensus", frame: Uint8Array.from(randomBytes(64)) }]),
