@@ -87,4 +87,18 @@ describe("a score", () => {
       }),
     );
   });
+
+  test("of a correct peer at its worst for an hour never asks for a ban, nor for being throttled", () => {
+    const score = new PeerScore(0);
+    const standings = new Set<string>();
+    for (let second = 0; second < 3_600; second++) {
+      const nowMs = second * 1_000;
+      // Five statuses answered in full, a new view wanted every second, no answer ever, and a clock that is wrong.
+      repeat(score, "replay", 5 * (96 + 64), nowMs);
+      for (const type of ["view-change-spam", "timeout", "timestamp"] as const) score.record(type, nowMs);
+      standings.add(score.standing(nowMs));
+    }
+    expect([...standings]).toEqual(["good", "graylisted"]);
+    expect(Object.keys(score.counts()).sort()).toEqual(["timeout", "timestamp"]);
+  });
 });
