@@ -10,7 +10,7 @@ import type { NodeProcess } from "../../src/cli/node-process.ts";
 import { VIOLATION_TYPES, type ViolationType } from "../../src/peering/peer-score.ts";
 import { payloads, RealCluster, status, submit } from "./real-cluster.ts";
 
-const LIAR = join(import.meta.dirname, "liar.ts");
+const LIAR = join(import.meta.dirname, "run-liar.ts");
 
 /** Three time-outs of four seconds in a row are the slowest violation. */
 const DEADLINE_MS = 40_000;

@@ -25,7 +25,7 @@ import { frameCodec, type SealedFrame, type StatusFrame } from "../../src/node/w
 import type { ViolationType } from "../../src/peering/peer-score.ts";
 
 /**
- * A validator that lies: `bun liar.ts <node.toml> <victim's node id> <violation>`. It has a real key of the set, makes the
+ * A validator that lies: `bun run-liar.ts <node.toml> <victim's node id> <violation>`. It has a real key of the set, makes the
  * real handshake over real QUIC, and commits one kind of violation against one peer, again and again until it is killed.
  */
 const [file = "", victim = "", kind = ""] = process.argv.slice(2);
