@@ -15,7 +15,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   storage: ["lib", "codec", "crypto", "membership", "node"],
   observability: ["lib", "codec", "crypto", "membership", "consensus", "node"],
   api: ["lib", "codec", "crypto", "membership", "node"],
-  cli: ["lib", "codec", "crypto", "membership", "node", "observability"],
+  sim: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "node", "storage"],
+  cli: ["lib", "codec", "crypto", "membership", "node", "observability", "sim"],
 };
 
 /** The only module that may know every adapter. */

@@ -1,0 +1,272 @@
+import { z } from "zod";
+import { nearest } from "../lib/edit-distance.ts";
+import { ATTACKS, type Fault, type Plan, SIM_ENGINES } from "./plan.ts";
+import { CALM_DISK } from "./virtual-disk.ts";
+import { CALM_LINKS } from "./virtual-network.ts";
+
+export type PlanErrorCode = "not-json" | "invalid";
+
+/** A plan that cannot be run. All problems are told at once: the field, what it is, what is allowed. */
+export class PlanError extends Error {
+  override readonly name = "PlanError";
+  readonly code: PlanErrorCode;
+  readonly problems: readonly string[];
+
+  constructor(code: PlanErrorCode, source: string, problems: readonly string[]) {
+    super(`${source}:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`);
+    this.code = code;
+    this.problems = problems;
+  }
+}
+
+/** A plan with a sentence that says what it is for; "" for none. */
+export interface PlanFile {
+  readonly about: string;
+  readonly plan: Plan;
+}
+
+export const SEED_MAX = 0xffff_ffff;
+/** More than the simulator was ever tried with; a run of it takes minutes. */
+export const SIM_NODES_MAX = 100;
+
+/** An hour of virtual time: timers within it stay far from where fractions of a millisecond are rounded away. */
+const TIME_MS_MAX = 3_600_000;
+const ENTRIES_MAX = 10_000;
+const PROBLEMS_SHOWN = 20;
+
+/** What a file leaves out. Kept plans rest on these values: with others they are other runs. */
+export const BASE_PLAN: Plan = {
+  engine: "pbft",
+  nodes: 4,
+  seed: 1,
+  crypto: "modelled",
+  links: CALM_LINKS,
+  disks: CALM_DISK,
+  clocks: [],
+  timeouts: { floorMs: 250, initialMs: 500, capMs: 3_000 },
+  windows: { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 },
+  liars: [],
+  work: [],
+  faults: [],
+  chaosMs: 6_000,
+  settleMs: 60_000,
+};
+
+type Shape = Readonly<Record<string, z.ZodType>>;
+
+/** A table that names the nearest key for one that it does not know. */
+function table<S extends Shape>(shape: S): z.ZodObject<S, z.core.$strict> {
+  const known = Object.keys(shape);
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code === "unrecognized_keys") return unknownKeys(issue.keys ?? [], known);
+      return wrong(issue.input, `a table with ${known.join(", ")}`);
+    },
+  });
+}
+
+function unknownKeys(keys: readonly string[], known: readonly string[]): string {
+  return keys.map((key) => `has no key "${key}"; did you mean "${nearest(key, known)}"?`).join(" and ");
+}
+
+function wrong(input: unknown, allowed: string): string {
+  return input === undefined ? `is missing; it must be ${allowed}` : `is ${shown(input)}, but must be ${allowed}`;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function number(low: number, high: number): z.ZodType<number> {
+  const error = (issue: { readonly input?: unknown }): string => wrong(issue.input, `a number ${low} to ${high}`);
+  return z.number({ error }).min(low, { error }).max(high, { error });
+}
+
+function whole(low: number, high: number): z.ZodType<number> {
+  const error = (issue: { readonly input?: unknown }): string => wrong(issue.input, `a whole number ${low} to ${high}`);
+  return z.int({ error }).min(low, { error }).max(high, { error });
+}
+
+function oneOf<const N extends readonly string[]>(names: N): z.ZodType<N[number]> {
+  return z.enum(names, {
+    error: ({ input }) => {
+      const hint = typeof input === "string" ? `; did you mean "${nearest(input, names)}"?` : "";
+      return `${wrong(input, `one of ${names.join(", ")}`)}${hint}`;
+    },
+  });
+}
+
+function list<T extends z.ZodType>(of: T): z.ZodReadonly<z.ZodArray<T>> {
+  const error = (issue: { readonly input?: unknown }): string => wrong(issue.input, "a list");
+  return z.array(of, { error }).max(ENTRIES_MAX, `has more than ${ENTRIES_MAX} entries`).readonly();
+}
+
+const flag: z.ZodType<boolean> = z.boolean({ error: ({ input }) => wrong(input, "true or false") });
+const time = number(0, TIME_MS_MAX);
+const probability = number(0, 0.9);
+const place = whole(0, 2 * SIM_NODES_MAX);
+const pair = z.tuple([place, place], { error: ({ input }) => wrong(input, "[from, to]") }).readonly();
+
+const faultShapes = {
+  crash: { kind: z.literal("crash"), node: place, atMs: time, operations: whole(0, 1_000_000), downMs: time },
+  partition: { kind: z.literal("partition"), atMs: time, durationMs: time, blocked: list(pair) },
+  loss: {
+    kind: z.literal("loss"),
+    atMs: time,
+    durationMs: time,
+    messages: list(whole(0, 255)),
+    from: list(place),
+    to: list(place),
+  },
+  "disk-full": { kind: z.literal("disk-full"), node: place, atMs: time, durationMs: time },
+  "slow-disk": { kind: z.literal("slow-disk"), node: place, atMs: time, durationMs: time, fsyncMs: time },
+  "lost-disk": { kind: z.literal("lost-disk"), node: place, atMs: time, downMs: time },
+} satisfies Readonly<Record<Fault["kind"], Shape>>;
+
+const FAULTS = Object.keys(faultShapes);
+
+const fault: z.ZodType<Fault> = z.discriminatedUnion(
+  "kind",
+  [
+    table(faultShapes.crash),
+    table(faultShapes.partition),
+    table(faultShapes.loss),
+    table(faultShapes["disk-full"]),
+    table(faultShapes["slow-disk"]),
+    table(faultShapes["lost-disk"]),
+  ],
+  { error: ({ input }) => wrong(kindOf(input), `a fault: one of ${FAULTS.join(", ")}`) },
+);
+
+function kindOf(input: unknown): unknown {
+  return typeof input === "object" && input !== null ? Reflect.get(input, "kind") : input;
+}
+
+const schema = table({
+  about: z.string({ error: ({ input }) => wrong(input, "a text") }).default(""),
+  engine: oneOf(SIM_ENGINES).default(BASE_PLAN.engine),
+  nodes: whole(1, SIM_NODES_MAX).default(BASE_PLAN.nodes),
+  seed: whole(0, SEED_MAX).default(BASE_PLAN.seed),
+  crypto: oneOf(["modelled", "real"]).default(BASE_PLAN.crypto),
+  links: table({
+    delayMinMs: time,
+    delayMaxMs: time,
+    loss: probability,
+    breakage: probability,
+    duplication: probability,
+  }).default(BASE_PLAN.links),
+  disks: table({ fsyncMinMs: time, fsyncMaxMs: time, readMaxMs: time }).default(BASE_PLAN.disks),
+  clocks: list(table({ skewMs: number(-TIME_MS_MAX, TIME_MS_MAX), driftPpm: number(-500_000, 500_000) })).default(
+    BASE_PLAN.clocks,
+  ),
+  timeouts: table({
+    floorMs: whole(1, TIME_MS_MAX),
+    initialMs: whole(1, TIME_MS_MAX),
+    capMs: whole(1, TIME_MS_MAX),
+  }).default(BASE_PLAN.timeouts),
+  windows: table({
+    checkpointInterval: whole(1, 10_000),
+    sendWindow: whole(1, 10_000),
+    receiveWindow: whole(1, 20_000),
+  }).default(BASE_PLAN.windows),
+  liars: list(table({ node: place, attacks: list(oneOf(ATTACKS)).default([]), twin: flag.default(false) })).default(
+    BASE_PLAN.liars,
+  ),
+  work: list(table({ node: place, atMs: time, payloads: whole(1, 10_000), bytes: whole(1, 65_536) })).default(
+    BASE_PLAN.work,
+  ),
+  faults: list(fault).default(BASE_PLAN.faults),
+  chaosMs: time.default(BASE_PLAN.chaosMs),
+  settleMs: time.default(BASE_PLAN.settleMs),
+});
+
+/**
+ * Reads a plan; `source` names it in messages.
+ * @throws PlanError
+ */
+export function parsePlan(text: string, source: string): PlanFile {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new PlanError("not-json", source, [`is not JSON: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+  const read = schema.safeParse(json);
+  const problems = read.success ? contradictions(read.data) : read.error.issues.map(problemOf);
+  if (!read.success || problems.length > 0) throw new PlanError("invalid", source, problems.slice(0, PROBLEMS_SHOWN));
+  const { about, ...plan } = read.data;
+  return { about, plan };
+}
+
+function problemOf({ path, message }: z.core.$ZodIssue): string {
+  const field = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${String(step)}`)).join("");
+  return `${field === "" ? "the plan" : field.replace(/^\./, "")} ${message}`;
+}
+
+/** What each field allows and all together do not. */
+function contradictions(plan: Plan): readonly string[] {
+  const { nodes, liars, work, faults, clocks, links, disks, windows, timeouts } = plan;
+  const problems: string[] = [];
+  const processes = nodes + liars.filter(({ twin }) => twin).length;
+  const check = (field: string, value: number, below: number): void => {
+    if (value >= below) problems.push(`${field} is ${value}, but must be 0 to ${below - 1}`);
+  };
+  const order = (field: string, low: number, high: number): void => {
+    if (low > high) problems.push(`${field} is ${low} and ${high}, but the first must not be above the second`);
+  };
+  liars.forEach(({ node }, at) => {
+    check(`liars[${at}].node`, node, nodes);
+    if (liars.findIndex((other) => other.node === node) !== at) problems.push(`liars[${at}].node ${node} lies twice`);
+  });
+  for (const [at, { node }] of work.entries()) check(`work[${at}].node`, node, nodes);
+  faults.forEach((given, at) => {
+    for (const node of nodesOf(given)) check(`faults[${at}]: node`, node, processes);
+  });
+  if (clocks.length > processes) problems.push(`clocks has ${clocks.length} entries for ${processes} processes`);
+  if (liars.length >= nodes)
+    problems.push(`liars has ${liars.length} entries, but one of ${nodes} nodes must be correct`);
+  order("links.delayMinMs, links.delayMaxMs", links.delayMinMs, links.delayMaxMs);
+  order("disks.fsyncMinMs, disks.fsyncMaxMs", disks.fsyncMinMs, disks.fsyncMaxMs);
+  order("timeouts.floorMs, timeouts.initialMs", timeouts.floorMs, timeouts.initialMs);
+  order("timeouts.initialMs, timeouts.capMs", timeouts.initialMs, timeouts.capMs);
+  order("windows.checkpointInterval, windows.sendWindow", windows.checkpointInterval, windows.sendWindow);
+  order("windows.sendWindow, windows.receiveWindow", windows.sendWindow, windows.receiveWindow);
+  return problems;
+}
+
+/** The processes that a fault names. */
+export function nodesOf(fault: Fault): readonly number[] {
+  switch (fault.kind) {
+    case "partition":
+      return fault.blocked.flat();
+    case "loss":
+      return [...fault.from, ...fault.to];
+    default:
+      return [fault.node];
+  }
+}
+
+/** JSON with one line for each fault, liar and work; what is as in `BASE_PLAN` is left out. Reads back as the same plan. */
+export function printPlan({ about, plan }: PlanFile): string {
+  const lines: string[] = about === "" ? [] : [`  "about": ${JSON.stringify(about)}`];
+  const always = ["nodes", "seed"];
+  for (const [key, value] of Object.entries({ ...BASE_PLAN, ...plan })) {
+    const base: unknown = Reflect.get(BASE_PLAN, key);
+    if (!always.includes(key) && JSON.stringify(value) === JSON.stringify(base)) continue;
+    lines.push(`  "${key}": ${printValue(value)}`);
+  }
+  return `{\n${lines.join(",\n")}\n}\n`;
+}
+
+function printValue(value: unknown): string {
+  if (!Array.isArray(value) || value.length === 0) return spaced(value);
+  return `[\n${value.map((entry) => `    ${spaced(entry)}`).join(",\n")}\n  ]`;
+}
+
+function spaced(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spaced).join(", ")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).map(([key, inner]) => `"${key}": ${spaced(inner)}`);
+  return `{ ${entries.join(", ")} }`;
+}
