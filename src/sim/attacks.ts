@@ -3,6 +3,8 @@ import type { NewView, PbftMessage, PrePrepare, ViewChange } from "../consensus/
 import { statementOf } from "../consensus/pbft/statements.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { Lanes } from "../dag/lanes.ts";
+import { BATCH_BUNDLES_MAX } from "../dag/limits.ts";
+import type { Hash } from "../lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../membership/ids.ts";
 import type { Proof, Signed } from "../membership/seal.ts";
 import type { Statement } from "../membership/statement.ts";
@@ -163,7 +165,9 @@ const EDITORS: Readonly<Partial<Record<AttackName, (scene: Scene) => Edit>>> = {
     if (!isEnd(effect) || event.kind !== "message" || random.chance(0.8) || !scene.mayLie()) return [effect];
     const { view, leader, executed } = scene.status();
     if (leader !== self) return [effect];
-    const sequence = Math.max(1, executed + random.between(-8, 8)) as Sequence;
+    // Near its place, or far above everybody's window.
+    const distance = random.chance(0.7) ? random.between(-8, 8) : random.between(30, 60);
+    const sequence = Math.max(1, executed + distance) as Sequence;
     const batch = { timestampMs: scene.wallMs() + random.below(3), bundles: [] };
     const message: PbftMessage = { kind: "pre-prepare", view, sequence, digest: batchDigest(batch), batch };
     return [effect, ...toEach(scene, () => (random.chance(0.7) ? message : null))];
@@ -174,6 +178,28 @@ const EDITORS: Readonly<Partial<Record<AttackName, (scene: Scene) => Edit>>> = {
       return [effect];
     const empty = { timestampMs: scene.wallMs(), bundles: [] };
     return [{ kind: "broadcast", message: { ...effect.message, batch: empty, digest: batchDigest(empty) } }];
+  },
+  /** Names content twice, and that of its last proposal once more: execution has to pass it over. */
+  repeat: () => {
+    let last: readonly Hash[] = [];
+    return (effect) => {
+      if (effect.kind !== "broadcast" || effect.message.kind !== "pre-prepare") return [effect];
+      const { batch } = effect.message;
+      if (batch === null || batch.bundles.length === 0) return [effect];
+      const bundles = [...batch.bundles, ...last, ...batch.bundles].slice(0, BATCH_BUNDLES_MAX);
+      last = batch.bundles;
+      const repeated = { ...batch, bundles };
+      return [{ kind: "broadcast", message: { ...effect.message, batch: repeated, digest: batchDigest(repeated) } }];
+    };
+  },
+  /** One digest for all, as signed, and another content for some: the content lies outside the signature. */
+  "wrong-content": (scene) => (effect) => {
+    if (effect.kind !== "broadcast" || effect.message.kind !== "pre-prepare") return [effect];
+    const { message } = effect;
+    const { batch } = message;
+    if (batch === null) return [effect];
+    const other = { ...message, batch: { ...batch, bundles: [...batch.bundles].reverse().slice(1) } };
+    return toEach(scene, (to) => (to !== scene.self && scene.random.chance(0.4) ? other : message));
   },
 };
 

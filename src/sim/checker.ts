@@ -33,6 +33,8 @@ export const INVARIANTS = [
   "state-equality",
   "lock-respected",
   "view-monotone",
+  "watermarks",
+  "monotone-time",
   "no-false-blame",
   "no-failure",
   "liveness",
@@ -56,6 +58,10 @@ interface Witness {
   view: number;
   finalizing: number;
   executed: number;
+  /** h, as its engine said last. */
+  stable: number;
+  /** The time of the last vertex that it finalized, in milliseconds since 1970. */
+  timestampMs: number;
   epoch: number;
 }
 
@@ -75,11 +81,14 @@ export class Checker {
   /** Hashes of payloads that clients gave to correct validators. */
   readonly #payloads = new Set<string>();
   readonly #isCorrect: (place: number) => boolean;
+  /** How far above its stable checkpoint a replica votes. */
+  readonly #receiveWindow: number;
   /** Checks that were made. */
   checks = 0;
 
-  constructor(isCorrect: (place: number) => boolean) {
+  constructor(isCorrect: (place: number) => boolean, receiveWindow: number) {
     this.#isCorrect = isCorrect;
+    this.#receiveWindow = receiveWindow;
   }
 
   /** The length of the agreed order of vertices. */
@@ -112,6 +121,7 @@ export class Checker {
     const witness = this.#of(place);
     witness.positions.clear();
     witness.position = 0;
+    witness.timestampMs = 0;
   }
 
   /** Another engine takes over: views count from 0 again. */
@@ -133,6 +143,7 @@ export class Checker {
         `node ${place} went from view ${witness.view} to ${status.view} by ${event.kind}`,
       );
     witness.view = status.view;
+    witness.stable = status.stable;
     if (event.kind !== "executed") return;
     const agreed = this.#states.get(event.sequence);
     if (agreed !== undefined && agreed !== event.stateDigest) {
@@ -175,7 +186,7 @@ export class Checker {
   /** What the node told its users, in order. */
   onFinal(place: number, items: readonly FinalizedItem[]): void {
     const witness = this.#of(place);
-    for (const { sequence, hash, payload } of items) {
+    for (const { sequence, hash, payload, timestampMs } of items) {
       this.checks += 1;
       if (sequence !== witness.position + 1) {
         throw new Violation(
@@ -184,6 +195,11 @@ export class Checker {
         );
       }
       witness.position = sequence;
+      if (timestampMs < witness.timestampMs) {
+        const backMs = witness.timestampMs - timestampMs;
+        throw new Violation("monotone-time", `at node ${place} time goes back by ${backMs} ms at place ${sequence}`);
+      }
+      witness.timestampMs = timestampMs;
       if (witness.positions.has(hash)) throw new Violation("exactly-once", `node ${place} finalized ${hash} twice`);
       witness.positions.set(hash, sequence);
       const agreed = this.#order.get(sequence);
@@ -260,6 +276,9 @@ export class Checker {
         `node ${place} said ${key} though it had asked for view ${witness.promised}`,
       );
     }
+    if ((phase === "commit" || phase === "prepare") && sequence > witness.stable + this.#receiveWindow) {
+      throw new Violation("watermarks", `node ${place} said ${key}, its stable checkpoint is ${witness.stable}`);
+    }
     if (before === undefined) this.#checkDurable(place, message, row);
     if (message.kind === "commit") {
       const known = witness.committed.get(message.sequence);
@@ -325,6 +344,8 @@ export class Checker {
       view: 0,
       finalizing: 0,
       executed: 0,
+      stable: 0,
+      timestampMs: 0,
       epoch: 0,
     };
     this.#witnesses.set(place, witness);

@@ -1,4 +1,6 @@
 import { decode, encode } from "../codec/codec.ts";
+import { committedSlotCodec } from "../consensus/pbft/codec.ts";
+import { batchDigest } from "../dag/batch.ts";
 import { bundleCodec, bundleStatement, holdBundle } from "../dag/bundle.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
@@ -138,10 +140,19 @@ export class LyingTransport implements Transport {
     if (random.chance(0.3)) return this.#garbage(honest);
     try {
       const { slots } = decode(committedAnswerCodec, honest);
+      if (random.chance(0.4)) return encode(committedAnswerCodec, { slots: slots.map(forgedSlot), checkpoint: null });
       const kept = random.chance(0.5) ? slots.slice(0, 1) : [...slots].reverse();
       return encode(committedAnswerCodec, { slots: kept, checkpoint: null });
     } catch {
       return new Uint8Array(0);
     }
   }
+}
+
+/** Another content for a place, under the signatures that a quorum made for the right one. */
+function forgedSlot(bytes: Uint8Array): Uint8Array {
+  const slot = decode(committedSlotCodec, bytes);
+  const batch = { ...slot.batch, bundles: [] };
+  const certificate = { ...slot.certificate, digest: batchDigest(batch) };
+  return encode(committedSlotCodec, { ...slot, batch, certificate });
 }

@@ -25,6 +25,8 @@ export const ATTACKS = [
   "propose-anywhere",
   "garbage",
   "fork-lane",
+  "repeat",
+  "wrong-content",
 ] as const;
 export type AttackName = (typeof ATTACKS)[number];
 

@@ -68,7 +68,7 @@ export class World {
     const ordered = this.#set.roster.map(({ nodeId }) => present(this.allKeys.get(nodeId), "keys"));
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
     const isCorrect = (place: number): boolean => !liars.has(place) && place < plan.nodes;
-    this.checker = new Checker(isCorrect);
+    this.checker = new Checker(isCorrect, plan.windows.receiveWindow);
     this.#places = new Map(ordered.map(({ nodeId }, place) => [nodeId, place]));
     this.network = new VirtualNetwork(this.schedule, plan.seed, {
       onSend: (from, to, lane, frame) => this.#onSend(from, to, lane, frame),

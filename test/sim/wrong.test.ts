@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { INVARIANTS } from "../../src/sim/checker.ts";
 import { runPlan, type RunResult } from "../../src/sim/run.ts";
 import { WRONG_NODES } from "../../src/sim/wrong/catalogue.ts";
 import { planFor, type WrongNode } from "../../src/sim/wrong/wrong-node.ts";
@@ -34,6 +35,11 @@ describe("the simulator finds planted bugs", () => {
       expect(seeds).toBeLessThanOrEqual(200);
       expect(expects).not.toBeEmpty();
     }
+  });
+
+  test("every invariant is the one by which some planted bug is found", () => {
+    const found = new Set(WRONG_NODES.flatMap(({ expects }) => expects));
+    expect(INVARIANTS.filter((invariant) => !found.has(invariant))).toEqual([]);
   });
 
   for (const wrong of WRONG_NODES) {

@@ -1,7 +1,30 @@
+import {
+  boundless,
+  disorderly,
+  executingAgain,
+  gullible,
+  lockless,
+  losingOnce,
+  patient,
+  proud,
+  restless,
+} from "./wrong-contents.ts";
 import { agreeable, credulous, forgetting, rewriting, suspicious, unfaithful } from "./wrong-engines.ts";
-import type { WrongNode } from "./wrong-node.ts";
+import { withBlackout, withUnevenClocks, type WrongNode } from "./wrong-node.ts";
+import {
+  forgettingExecution,
+  forgettingTime,
+  hastyDatabase,
+  oneWriteBehind,
+  trusting,
+  trustingAnswers,
+} from "./wrong-ports.ts";
 import { miscounting, withQuorum } from "./wrong-quorums.ts";
 
+/**
+ * In the order of the rules: quorums, votes, locks, content, execution, disk, signatures, windows, liveness.
+ * Bugs of evidence and of epochs have their place at the end.
+ */
 export const WRONG_NODES: readonly WrongNode[] = [
   {
     bug: "a quorum of one too few",
@@ -113,5 +136,138 @@ export const WRONG_NODES: readonly WrongNode[] = [
     says: /state|malformed-certificate|invalid-committed-places/,
     swarm: { nodes: 4, byzantine: 1, attacks: ["wrong-state"] },
     plant: { makeEngine: miscounting(["checkpoint"], () => 1) },
+  },
+  {
+    bug: "locks that a new view does not respect",
+    breaks: "O of §4.4: what may have committed is proposed again",
+    seeds: 100,
+    expects: ["agreement", "state-equality"],
+    swarm: { nodes: 4, byzantine: 0 },
+    plant: { makeEngine: lockless },
+  },
+  {
+    bug: "content that is believed to be a digest's",
+    breaks: "the digest is that of the content (§4.2)",
+    seeds: 60,
+    expects: ["validity"],
+    swarm: { nodes: 4, byzantine: 1, attacks: ["wrong-content"] },
+    plant: { makeEngine: gullible },
+  },
+  {
+    bug: "an execution that does not look at what was executed",
+    breaks: "every vertex is executed at most once (executor.ts)",
+    seeds: 60,
+    expects: ["exactly-once"],
+    swarm: { nodes: 4, byzantine: 1, attacks: ["repeat"] },
+    plant: { makeEngine: executingAgain },
+  },
+  {
+    bug: "a database that says durable before it is",
+    breaks: "nothing leaves before it is on the disk (outbox.ts)",
+    seeds: 5,
+    expects: ["durable-before-visible"],
+    swarm: { nodes: 4, byzantine: 0 },
+    plant: { alterParts: hastyDatabase },
+  },
+  {
+    bug: "a loop that sends while the fsync is under way",
+    breaks: "nothing leaves before it is on the disk (outbox.ts)",
+    seeds: 5,
+    expects: ["durable-before-visible"],
+    swarm: { nodes: 4, byzantine: 0 },
+    plant: { alterParts: oneWriteBehind },
+  },
+  {
+    bug: "an execution that is not durable",
+    breaks: "what was told to be final stays final (ledger.ts)",
+    seeds: 20,
+    expects: ["no-failure", "durable-before-visible"],
+    says: /the log goes on after the executed place|came back at place/,
+    swarm: { nodes: 4, byzantine: 0 },
+    plant: { alterParts: forgettingExecution },
+  },
+  {
+    bug: "an order whose time is forgotten by one who comes back",
+    breaks: "execution is a function of the state and the batch (executor.ts)",
+    seeds: 100,
+    expects: ["state-equality", "monotone-time"],
+    swarm: { nodes: 4, byzantine: 0 },
+    adjust: withUnevenClocks,
+    plant: { alterParts: forgettingTime },
+  },
+  {
+    bug: "an order whose time is forgotten by all in a blackout",
+    breaks: "time never goes back along the order (service.ts)",
+    seeds: 100,
+    expects: ["monotone-time", "state-equality"],
+    swarm: { nodes: 4, byzantine: 0 },
+    adjust: (plan) => withBlackout(withUnevenClocks(plan)),
+    plant: { alterParts: forgettingTime },
+  },
+  {
+    bug: "a replica that begins anew when a view change takes too long",
+    breaks: "views only grow (§4.4)",
+    seeds: 60,
+    expects: ["view-monotone"],
+    swarm: { nodes: 4, byzantine: 0 },
+    plant: { makeEngine: restless },
+  },
+  {
+    bug: "places that are executed as they commit",
+    breaks: "execution in sequence (§4.2)",
+    seeds: 5,
+    expects: ["prefix-consistency", "liveness"],
+    swarm: { nodes: 4, byzantine: 0 },
+    plant: { makeEngine: disorderly },
+  },
+  {
+    bug: "a verifier that accepts everything",
+    breaks: "only what was signed is believed (verification.ts)",
+    seeds: 100,
+    expects: ["agreement", "no-false-blame", "no-failure"],
+    says: /agreement|invalid-certificate|committed here with another digest than view \d+ assigns/,
+    swarm: { nodes: 4, byzantine: 1, attacks: ["forge-new-view", "forge-certificate", "garbage"] },
+    plant: { alterParts: trusting },
+  },
+  {
+    bug: "committed places of one peer that are believed without their certificates",
+    breaks: "a peer that hands over places is not trusted (catch-up.ts)",
+    seeds: 100,
+    expects: ["agreement"],
+    swarm: { nodes: 4, byzantine: 1, attacks: ["lie"] },
+    plant: { alterParts: trustingAnswers },
+  },
+  {
+    bug: "watermarks that are ignored",
+    breaks: "h and H (§4.2)",
+    seeds: 60,
+    expects: ["watermarks"],
+    swarm: { nodes: 4, byzantine: 1, attacks: ["propose-anywhere"] },
+    plant: { makeEngine: boundless },
+  },
+  {
+    bug: "a timer that is lost once",
+    breaks: "anti-entropy goes on while something is unfinished (catch-up.ts)",
+    seeds: 60,
+    expects: ["liveness"],
+    swarm: { nodes: 4, byzantine: 0 },
+    adjust: (plan) => ({ ...plan, links: { ...plan.links, breakage: 0.05 } }),
+    plant: { makeEngine: losingOnce("resend") },
+  },
+  {
+    bug: "missing content that is never asked for",
+    breaks: "every correct node executes what committed (§4.2, liveness)",
+    seeds: 60,
+    expects: ["liveness"],
+    swarm: { nodes: 4, byzantine: 0 },
+    plant: { makeEngine: proud },
+  },
+  {
+    bug: "a leader-to-be whose time is never up",
+    breaks: "the timer of a new view (§4.5.2)",
+    seeds: 100,
+    expects: ["liveness"],
+    swarm: { nodes: 4, byzantine: 1, attacks: ["forge-new-view", "withhold"] },
+    plant: { makeEngine: patient },
   },
 ];

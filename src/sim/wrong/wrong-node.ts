@@ -24,3 +24,18 @@ export function planFor({ swarm, adjust }: WrongNode, seed: number): Plan {
   const plan = planOf({ ...swarm, seed });
   return adjust?.(plan) ?? plan;
 }
+
+/** Clocks ten seconds apart: within what replicas accept of a leader, and told apart by every change of leaders. */
+export function withUnevenClocks(plan: Plan): Plan {
+  const clocks = plan.clocks.map((clock, place) => ({ ...clock, skewMs: place % 2 === 0 ? 5_000 : -5_000 }));
+  return { ...plan, clocks };
+}
+
+/** In the middle of the run all processes stop at the same instant; there are no other faults. */
+export function withBlackout(plan: Plan): Plan {
+  const atMs = plan.chaosMs / 2;
+  const faults = Array.from({ length: plan.nodes }, (_, node) => {
+    return { kind: "crash" as const, node, atMs, operations: 0, downMs: 100 };
+  });
+  return { ...plan, faults };
+}
