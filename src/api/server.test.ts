@@ -41,7 +41,7 @@ class FakeNode implements NodeService {
   finalize(payloads: readonly Uint8Array[]): void {
     const added = payloads.map((payload, index) => {
       const sequence = this.items.length + 1 + index;
-      return { sequence, hash: hashOf(sequence), creator: CREATOR, payload, timestampMs: 1_000 + sequence };
+      return { sequence, purpose: "application" as const, hash: hashOf(sequence), creator: CREATOR, payload, timestampMs: 1_000 + sequence };
     });
     this.items.push(...added);
     for (const listener of this.listeners) listener({ kind: "finalized", items: added });

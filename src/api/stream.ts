@@ -86,6 +86,7 @@ function onEvent(socket: Socket, event: NodeEvent): void {
     if (data.topics.has("proposed")) send(socket, { type: "proposed", items: event.items.map(proposedBody) });
     return;
   }
+  if (event.kind === "validators") return;
   // While replaying, what is announced now is read from disk in its turn.
   if (!data.topics.has("finalized") || data.replaying) return;
   const items = event.items.filter((item) => item.sequence >= data.next);

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { generateKeyPair, type NodeKeyPair } from "../crypto/key-pair.ts";
 import { writeKeyFile } from "../crypto/key-file.ts";
 import { faultTolerance, quorumSize } from "../membership/quorum.ts";
-import { formatGenesis, type Genesis } from "../node/genesis.ts";
+import { defaultPolicy, formatGenesis, type Genesis } from "../node/genesis.ts";
 import { KEY_FILE_NAME } from "../node/key-location.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { freePorts } from "./ports.ts";
@@ -72,6 +72,7 @@ export async function createTestnet(options: TestnetOptions): Promise<readonly T
     createdAt: new Date().toISOString(),
     engine: "pbft",
     hybrid,
+    policy: defaultPolicy(count),
     validators: keys.map(({ nodeId, publicKeys }, index) => ({
       name: `node-${index + 1}`,
       nodeId,

@@ -35,6 +35,24 @@ export class Lanes {
     this.#lanes = executed.map((tip) => ({ executed: tip, children: new Map(), count: 0, waitingSinceMs: null }));
   }
 
+  /**
+   * Another validator set takes over: new validators have lanes from now on, and what those wait with who left is let go
+   * (nothing of it can execute any more, unless they come back and send it again).
+   */
+  onEpoch({ genesis, set }: NetworkContext): void {
+    while (this.#lanes.length < set.roster.length) {
+      const executed: LaneTip = { nonce: 0 as Nonce, tip: genesis };
+      this.#lanes.push({ executed, children: new Map(), count: 0, waitingSinceMs: null });
+    }
+    this.#lanes.forEach((lane, creator) => {
+      if (set.has(creator)) return;
+      for (const siblings of lane.children.values()) for (const { digest } of siblings) this.#held.delete(digest);
+      lane.children.clear();
+      lane.count = 0;
+      lane.waitingSinceMs = null;
+    });
+  }
+
   /** Whether the body of this bundle is held. */
   has(digest: Hash): boolean {
     return this.#held.has(digest);

@@ -1,9 +1,10 @@
 import type { EngineEvent } from "../consensus/engine.ts";
-import { type Bundle, bundleStatement } from "../dag/bundle.ts";
+import { type Bundle, bundleStatement, holdBundle } from "../dag/bundle.ts";
 import type { Lanes } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import type { Equivocation } from "../membership/equivocation.ts";
 import { statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { BundlePool } from "./bundle-pool.ts";
@@ -25,11 +26,12 @@ const PUSHED_BUNDLES_MAX = 64;
 
 export interface BundleExchangePorts {
   readonly network: NetworkContext;
-  readonly self: ValidatorIndex | null;
+  /** Null for an observer; it may change from epoch to epoch. */
+  self(): ValidatorIndex | null;
   readonly lanes: Lanes;
   readonly pool: BundlePool;
   readonly ledger: Ledger;
-  readonly ownLane: OwnLane | null;
+  ownLane(): OwnLane | null;
   readonly outbox: Outbox;
   wallMs(): number;
   isSilent(): boolean;
@@ -37,6 +39,8 @@ export interface BundleExchangePorts {
   feedBundles(refs: Extract<EngineEvent<never>, { readonly kind: "bundles" }>["refs"]): void;
   /** Own bundles that became durable. */
   onProposed(stored: StoredBundle): void;
+  /** Two bundles of one creator for one place in its lane. */
+  onFork(equivocation: Equivocation): void;
 }
 
 /**
@@ -52,7 +56,8 @@ export class BundleExchange {
 
   /** Puts what clients gave this node into the turn that is about to close. */
   formOwn(): void {
-    const { ownLane, outbox } = this.#ports;
+    const { outbox } = this.#ports;
+    const ownLane = this.#ports.ownLane();
     if (ownLane === null || this.#ports.isSilent()) return;
     for (let count = 0; count < BUNDLES_PER_TURN_MAX; count++) {
       const formed = ownLane.form(this.#ports.wallMs());
@@ -76,8 +81,9 @@ export class BundleExchange {
 
   /** Whether a peer's bundle is of use: neither executed nor this node's own, and its creator has not too many waiting. */
   isWanted(bundle: Bundle): boolean {
-    const { lanes, pool, self } = this.#ports;
-    if (bundle.creator === self || bundle.firstNonce <= lanes.executed(bundle.creator).nonce) return false;
+    const { lanes, network, pool } = this.#ports;
+    if (!network.set.has(bundle.creator) || bundle.creator === this.#ports.self()) return false;
+    if (bundle.firstNonce <= lanes.executed(bundle.creator).nonce) return this.#isFork(bundle);
     const { creator } = bundle;
     return pool.pendingOf(creator) < CREATOR_PENDING_MAX && pool.pendingBytesOf(creator) < CREATOR_PENDING_BYTES_MAX;
   }
@@ -89,6 +95,7 @@ export class BundleExchange {
     if (fresh.length === 0) return;
     for (const stored of fresh) {
       // In the same or an earlier turn than any vote that relies on it, so it is durable before the vote leaves.
+      this.#lookForFork(stored);
       ledger.storeBundle(outbox.writes(), stored);
       pool.add(stored);
     }
@@ -100,6 +107,7 @@ export class BundleExchange {
     const { pool, lanes, ledger, outbox } = this.#ports;
     for (const stored of bundles) {
       const { ref } = stored.held;
+      if (source === "peer") this.#lookForFork(stored);
       if (source === "peer" && !pool.has(ref.digest)) ledger.storeBundle(outbox.writes(), stored);
       if (ref.firstNonce > lanes.executed(ref.creator).nonce) pool.add(stored);
       else pool.keepExecuted(stored);
@@ -115,7 +123,8 @@ export class BundleExchange {
 
   /** A peer said which of this node's bundles it holds: it gets the next ones. */
   push(to: ValidatorIndex, lanes: readonly Nonce[]): void {
-    const { self, pool } = this.#ports;
+    const { pool } = this.#ports;
+    const self = this.#ports.self();
     if (self === null) return;
     const missing = pool.waitingOf(self, (lanes[self] ?? 0) + 1);
     this.#relay(missing.slice(0, PUSHED_BUNDLES_MAX), to);
@@ -123,7 +132,9 @@ export class BundleExchange {
 
   /** Up to which nonce each lane is held without a gap. */
   heldNonces(): readonly Nonce[] {
-    const { lanes, network, ownLane, self } = this.#ports;
+    const { lanes, network } = this.#ports;
+    const self = this.#ports.self();
+    const ownLane = this.#ports.ownLane();
     return network.set.roster.map((_, place) => {
       const creator = place as ValidatorIndex;
       if (creator === self && ownLane !== null) return ownLane.tip.nonce;
@@ -135,6 +146,22 @@ export class BundleExchange {
     });
   }
 
+  /** Whether another bundle is held for the same place: then this one is proof of a lie, and worth its check. */
+  #isFork(bundle: Bundle): boolean {
+    const held = this.#ports.pool.at(bundle.creator, bundle.firstNonce);
+    return held !== undefined && holdBundle(this.#ports.network, bundle).ref.digest !== held.held.ref.digest;
+  }
+
+  #lookForFork(stored: StoredBundle): void {
+    const { ref } = stored.held;
+    const other = this.#ports.pool.at(ref.creator, ref.firstNonce);
+    if (other === undefined || other.held.ref.digest === ref.digest) return;
+    this.#ports.onFork({
+      first: { statement: bundleStatement(other.held.ref), proof: other.proof },
+      second: { statement: bundleStatement(ref), proof: stored.proof },
+    });
+  }
+
   #onOwnSent(stored: StoredBundle): void {
     this.#ports.pool.add(stored);
     this.#ports.onProposed(stored);
@@ -142,8 +169,9 @@ export class BundleExchange {
   }
 
   #relay(bundles: readonly StoredBundle[], to: ValidatorIndex): void {
+    const { epoch } = this.#ports.network.set;
     for (const { body, proof } of bundles) {
-      this.#ports.outbox.tell("dissemination", to, { kind: "relayed", messages: [{ body, proof }] });
+      this.#ports.outbox.tell("dissemination", to, { kind: "relayed", epoch, messages: [{ body, proof }] });
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { BundleRef } from "../dag/bundle.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
+import type { ValidatorSet } from "../membership/validator-set.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 
 /** Executed bundles that stay in memory, to answer peers and readers without the disk. */
@@ -22,6 +23,8 @@ export class BundlePool {
   readonly #ledger: Ledger;
   readonly #waiting = new Map<Hash, StoredBundle>();
   readonly #executed = new Map<Hash, StoredBundle>();
+  /** The first bundle that was seen for each place of a lane, of those in memory. */
+  readonly #places = new Map<string, StoredBundle>();
   readonly #pendingByCreator = new Map<ValidatorIndex, Pending>();
 
   constructor(ledger: Ledger) {
@@ -44,7 +47,19 @@ export class BundlePool {
     const { ref } = stored.held;
     if (this.#waiting.has(ref.digest)) return;
     this.#waiting.set(ref.digest, stored);
+    this.#place(stored);
     this.#count(ref.creator, ref.count, stored.body.length);
+  }
+
+  /** What waits of those who are validators no more is let go. */
+  onEpoch(set: ValidatorSet): void {
+    for (const stored of this.#waiting.values()) {
+      const { creator, digest, count } = stored.held.ref;
+      if (set.has(creator)) continue;
+      this.#waiting.delete(digest);
+      this.#count(creator, -count, -stored.body.length);
+      this.#displace(stored);
+    }
   }
 
   onExecuted(ref: BundleRef): void {
@@ -58,9 +73,15 @@ export class BundlePool {
   /** Keeps a bundle that was executed before, for as long as it is asked for. */
   keepExecuted(stored: StoredBundle): void {
     this.#executed.set(stored.held.ref.digest, stored);
+    this.#place(stored);
     if (this.#executed.size <= EXECUTED_KEPT_MAX) return;
-    const oldest = this.#executed.keys().next();
-    if (oldest.done !== true) this.#executed.delete(oldest.value);
+    const oldest = this.#executed.values().next();
+    if (oldest.done !== true) this.#forget(oldest.value);
+  }
+
+  /** The bundle in memory that begins at this nonce of a lane: of a creator's fork, the one that came first. */
+  at(creator: ValidatorIndex, firstNonce: number): StoredBundle | undefined {
+    return this.#places.get(placeOf(creator, firstNonce));
   }
 
   /** Vertices of a creator that wait to be ordered. */
@@ -95,10 +116,31 @@ export class BundlePool {
     return null;
   }
 
+  #place(stored: StoredBundle): void {
+    const { creator, firstNonce } = stored.held.ref;
+    const key = placeOf(creator, firstNonce);
+    if (!this.#places.has(key)) this.#places.set(key, stored);
+  }
+
+  #forget(stored: StoredBundle): void {
+    this.#executed.delete(stored.held.ref.digest);
+    this.#displace(stored);
+  }
+
+  #displace(stored: StoredBundle): void {
+    const { creator, firstNonce } = stored.held.ref;
+    const key = placeOf(creator, firstNonce);
+    if (this.#places.get(key) === stored) this.#places.delete(key);
+  }
+
   #count(creator: ValidatorIndex, vertices: number, bytes: number): void {
     this.#pendingByCreator.set(creator, {
       vertices: this.pendingOf(creator) + vertices,
       bytes: this.pendingBytesOf(creator) + bytes,
     });
   }
+}
+
+function placeOf(creator: ValidatorIndex, firstNonce: number): string {
+  return `${creator}/${firstNonce}`;
 }

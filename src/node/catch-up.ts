@@ -20,8 +20,8 @@ export interface OpenedCommitted {
 }
 
 /**
- * Checks committed places that a peer handed over: the certificate proves them, the peer is not trusted. Null where
- * anything is wrong.
+ * Checks committed places that a peer handed over, as far as they are of the present epoch: the certificate proves them,
+ * the peer is not trusted. Null where anything is wrong.
  */
 export async function openCommitted(
   network: NetworkContext,
@@ -37,6 +37,11 @@ export async function openCommitted(
   } catch {
     return null;
   }
+  const { epoch } = network.set;
+  // What a later epoch certified is for later: its validator set follows from the places before it.
+  const next = slots.findIndex(({ certificate }) => certificate.epoch !== epoch);
+  if (next >= 0) slots = slots.slice(0, next);
+  if (checkpoint !== null && checkpoint.epoch !== epoch) checkpoint = null;
   const obligations: Obligation[] = [];
   for (const [index, slot] of slots.entries()) {
     const { certificate } = slot;

@@ -1,4 +1,5 @@
 import type { CommittedSlot, Engine } from "../consensus/engine.ts";
+import { NOTHING_RESTORED } from "../consensus/pbft/durable.ts";
 import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
@@ -6,17 +7,19 @@ import { Lanes } from "../dag/lanes.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
+import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { Execution } from "../replication/executor.ts";
 import { BundlePool } from "./bundle-pool.ts";
+import { Epochs } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
 import type { LoopObserver } from "./observer.ts";
-import { OwnLane } from "./own-lane.ts";
 import type { Clock, Database, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
 import { Reader } from "./reader.ts";
-import { restoreNode } from "./restore.ts";
+import { type Restored, restoreNode } from "./restore.ts";
 import {
   type FinalizedItem,
   type FinalizedReceipt,
@@ -40,7 +43,10 @@ export interface NodeLimits {
 }
 
 export interface NodeParts {
+  /** The network with the validators of its genesis; how it goes on is on the disk. */
   readonly network: NetworkContext;
+  /** The membership at genesis. */
+  readonly membership: MembershipState;
   readonly nodeId: NodeId;
   readonly database: Database;
   readonly transport: Transport;
@@ -52,6 +58,8 @@ export interface NodeParts {
   readonly limits: NodeLimits;
   readonly alpn: string;
   readonly onFatal: (error: unknown) => void;
+  /** The validators that are known now: at the start, and after every change. Keys and addresses follow them. */
+  readonly onMembership?: (membership: MembershipState, changed: ValidatorSetChanged | null) => void;
   /** The engine of an epoch. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
   readonly makeEngine?: (options: PbftOptions) => Engine<PbftMessage>;
 }
@@ -69,9 +77,8 @@ const NOT_READY_RETRY_MS = 1_000;
 export class ConsensusNode implements NodeService {
   readonly #parts: NodeParts;
   readonly #loop: NodeLoop<PbftMessage>;
-  readonly #engine: Engine<PbftMessage>;
+  readonly #epochs: Epochs<PbftMessage>;
   readonly #pool: BundlePool;
-  readonly #ownLane: OwnLane | null;
   readonly #reader: Reader;
   readonly #feed: EventFeed;
   readonly #waiting: readonly StoredBundle[];
@@ -83,20 +90,19 @@ export class ConsensusNode implements NodeService {
   private constructor(
     parts: NodeParts,
     state: {
-      readonly engine: Engine<PbftMessage>;
+      readonly epochs: Epochs<PbftMessage>;
       readonly lanes: Lanes;
       readonly ledger: Ledger;
-      readonly restored: Awaited<ReturnType<typeof restoreNode>>;
+      readonly restored: Restored;
     },
   ) {
     this.#parts = parts;
-    const { engine, lanes, ledger, restored } = state;
-    const { network, observer } = parts;
-    const self = network.set.indexOf(parts.nodeId);
-    this.#engine = engine;
+    const { epochs, lanes, ledger, restored } = state;
+    const { observer } = parts;
+    const { network } = epochs;
+    this.#epochs = epochs;
     this.#pool = new BundlePool(ledger);
     for (const stored of restored.waiting) this.#pool.add(stored);
-    this.#ownLane = self === null ? null : new OwnLane(network, self, restored.ownTip);
     this.#reader = new Reader(network, ledger, this.#pool);
     this.#feed = new EventFeed(network, observer.log);
     this.#waiting = restored.waiting;
@@ -104,16 +110,15 @@ export class ConsensusNode implements NodeService {
     this.#startedAtMs = parts.clock.monotonicMs();
     this.#loop = new NodeLoop<PbftMessage>({
       ...parts,
-      self,
-      engine,
+      epochs,
       lanes,
       ledger,
       pool: this.#pool,
-      ownLane: this.#ownLane,
       execution: restored.execution,
       checkpoint: restored.checkpoint,
       lastVote: restored.lastVote,
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
+      onEpoch: (changed) => this.#onEpoch(changed),
       onProposed: (stored) => this.#onProposed(stored),
       onFatal: (error) => this.#fail(error),
     });
@@ -121,21 +126,33 @@ export class ConsensusNode implements NodeService {
 
   /** Reads the disk back. @throws NodeError `storage-failed` */
   static async open(parts: NodeParts): Promise<ConsensusNode> {
-    const { network } = parts;
-    const self = network.set.indexOf(parts.nodeId);
-    const ledger = new Ledger(parts.database, network);
-    const restored = await restoreNode(ledger, network, self);
-    const lanes = new Lanes(network, restored.execution.lanes);
-    const makeEngine = parts.makeEngine ?? ((options: PbftOptions) => new PbftEngine(options));
-    const engine = makeEngine({
+    const { nodeId, timeouts } = parts;
+    const { genesis } = parts.network;
+    const ledger = new Ledger(parts.database, parts.network);
+    const restored = await restoreNode(ledger, { genesis, first: parts.membership, nodeId });
+    const { network, self, membership, execution, ownTip } = restored;
+    const lanes = new Lanes(network, execution.lanes);
+    const make = parts.makeEngine ?? ((options: PbftOptions): Engine<PbftMessage> => new PbftEngine(options));
+    const epochs = new Epochs<PbftMessage>({
       network,
-      self,
+      nodeId,
+      membership,
       lanes,
-      timeouts: parts.timeouts,
-      executed: restored.execution.sequence,
-      restored: restored.engine,
+      ownTip,
+      engine: make({
+        network,
+        self,
+        lanes,
+        timeouts,
+        base: execution.epochBase,
+        executed: execution.sequence,
+        restored: restored.engine,
+      }),
+      makeEngine: (begin) => make({ ...begin, lanes, timeouts, executed: begin.base, restored: NOTHING_RESTORED }),
     });
-    return new ConsensusNode(parts, { engine, lanes, ledger, restored });
+    ledger.follow(epochs.network);
+    parts.onMembership?.(membership, null);
+    return new ConsensusNode(parts, { epochs, lanes, ledger, restored });
   }
 
   /** Binds the socket and begins to take part. */
@@ -149,14 +166,16 @@ export class ConsensusNode implements NodeService {
     if (this.#stopping) return;
     this.#stopping = true;
     await this.#loop.stop();
-    this.#ownLane?.failAll(new NodeError("stopping", "this node is stopping; ask another node, or this one later"));
+    this.#epochs.ownLane?.failAll(
+      new NodeError("stopping", "this node is stopping; ask another node, or this one later"),
+    );
     await this.#parts.transport.close();
   }
 
   submit(payloads: readonly Uint8Array[]): Submission {
     const refusal = this.#refusal(payloads);
-    if (refusal !== null || this.#ownLane === null) return refused(refusal ?? observerError());
-    const submission = this.#ownLane.submit(payloads, this.#parts.clock.monotonicMs());
+    if (refusal !== null || this.#epochs.ownLane === null) return refused(refusal ?? observerError());
+    const submission = this.#epochs.ownLane.submit(payloads, this.#parts.clock.monotonicMs());
     this.#loop.wake();
     return submission;
   }
@@ -182,11 +201,12 @@ export class ConsensusNode implements NodeService {
   }
 
   status(): NodeStatus {
-    const { network, nodeId, transport, alpn, clock } = this.#parts;
-    const engine = this.#engine.status();
+    const { nodeId, transport, alpn, clock } = this.#parts;
+    const { network } = this.#epochs;
+    const engine = this.#epochs.engine.status();
     return {
       nodeId,
-      engine: this.#engine.name,
+      engine: this.#epochs.engine.name,
       alpn,
       genesis: network.genesis,
       role: network.set.indexOf(nodeId) === null ? "observer" : "validator",
@@ -199,7 +219,7 @@ export class ConsensusNode implements NodeService {
       lastSequence: this.#lastPosition,
       lastBatch: engine.executed,
       stableCheckpoint: engine.stable,
-      pending: this.#pool.pending() + (this.#ownLane?.queued ?? 0),
+      pending: this.#pool.pending() + (this.#epochs.ownLane?.queued ?? 0),
       peers: transport.peers().length,
       uptimeMs: Math.round(clock.monotonicMs() - this.#startedAtMs),
     };
@@ -207,11 +227,11 @@ export class ConsensusNode implements NodeService {
 
   /** The share of validators that committed to the newest place. */
   participation(): number {
-    return this.#engine.status().participation;
+    return this.#epochs.engine.status().participation;
   }
 
   readiness(): Readiness {
-    const { network } = this.#parts;
+    const { network } = this.#epochs;
     const reasons: string[] = [];
     if (this.#failed) reasons.push("the node failed; its log says why");
     if (this.#stopping) reasons.push("the node is stopping");
@@ -222,7 +242,8 @@ export class ConsensusNode implements NodeService {
       );
     }
     if (this.#loop.silence !== null) reasons.push(this.#loop.silence);
-    if (!this.#engine.status().active) reasons.push(`a view change to view ${this.#engine.status().view} is under way`);
+    if (!this.#epochs.engine.status().active)
+      reasons.push(`a view change to view ${this.#epochs.engine.status().view} is under way`);
     return { ready: reasons.length === 0, reasons };
   }
 
@@ -231,17 +252,24 @@ export class ConsensusNode implements NodeService {
   }
 
   validators(): readonly ValidatorView[] {
-    const { network, nodeId, transport } = this.#parts;
+    const { nodeId, transport } = this.#parts;
+    const { network } = this.#epochs;
     const connected = new Set(transport.peers().map((peer) => peer.nodeId));
-    const { leader } = this.#engine.status();
+    const { leader } = this.#epochs.engine.status();
     return network.set.indices().map((index) => ({
       index,
       nodeId: network.set.at(index).nodeId,
-      name: network.set.at(index).name,
+      name: this.#nameOf(index),
       isLeader: index === leader,
       isSelf: network.set.at(index).nodeId === nodeId,
       connected: network.set.at(index).nodeId === nodeId || connected.has(network.set.at(index).nodeId),
     }));
+  }
+
+  /** The genesis file names its own validators; later ones bring their name with them. */
+  #nameOf(index: ValidatorIndex): string {
+    const { name } = this.#epochs.network.set.at(index);
+    return this.#parts.network.set.knows(index) ? this.#parts.network.set.at(index).name : name;
   }
 
   subscribe(listener: (event: NodeEvent) => void): () => void {
@@ -249,9 +277,10 @@ export class ConsensusNode implements NodeService {
   }
 
   #refusal(payloads: readonly Uint8Array[]): NodeError | null {
-    const { limits, network } = this.#parts;
+    const { limits } = this.#parts;
+    const { network } = this.#epochs;
     if (this.#stopping || this.#failed) return new NodeError("stopping", "this node is stopping; ask another node");
-    if (this.#ownLane === null) return observerError();
+    if (this.#epochs.ownLane === null) return observerError();
     if (payloads.length === 0 || payloads.some((payload) => payload.length === 0)) {
       return new NodeError("payload-empty", "a vertex needs a payload of at least one byte");
     }
@@ -270,8 +299,8 @@ export class ConsensusNode implements NodeService {
       );
     }
     const self = present(network.set.indexOf(this.#parts.nodeId), "this validator's index");
-    const pending = this.#pool.pendingOf(self) + this.#ownLane.pending;
-    const bytes = this.#pool.pendingBytesOf(self) + this.#ownLane.queuedBytes;
+    const pending = this.#pool.pendingOf(self) + this.#epochs.ownLane.pending;
+    const bytes = this.#pool.pendingBytesOf(self) + this.#epochs.ownLane.queuedBytes;
     if (bytes > PENDING_BYTES_MAX) {
       return new NodeError("overloaded", `${bytes} bytes of this node wait for finality: try again shortly`, {
         retryAfterMs: OVERLOAD_RETRY_MS,
@@ -294,13 +323,20 @@ export class ConsensusNode implements NodeService {
   }
 
   #connectedValidators(): number {
-    const { network, transport, nodeId } = this.#parts;
+    const { transport, nodeId } = this.#parts;
+    const { network } = this.#epochs;
     const peers = transport.peers().filter((peer) => network.set.indexOf(peer.nodeId) !== null).length;
     return peers + (network.set.indexOf(nodeId) === null ? 0 : 1);
   }
 
+  #onEpoch(changed: ValidatorSetChanged): void {
+    this.#parts.onMembership?.(this.#epochs.membership, changed);
+    this.#parts.observer.log("info", "validators.changed", { ...changed });
+    this.#feed.onValidators(changed);
+  }
+
   #onProposed(stored: StoredBundle): void {
-    this.#ownLane?.onDurable(stored.held);
+    this.#epochs.ownLane?.onDurable(stored.held);
     this.#parts.observer.onProposed(stored.held.ref.count);
     this.#feed.onProposed(stored);
   }
@@ -312,7 +348,7 @@ export class ConsensusNode implements NodeService {
     execution.executed.forEach(({ firstPosition, ref }, index) => {
       const { held } = present(bundles[index], "an executed bundle");
       vertices += ref.count;
-      const finality = this.#ownLane?.onFinalized(held, firstPosition, nowMs) ?? [];
+      const finality = this.#epochs.ownLane?.onFinalized(held, firstPosition, nowMs) ?? [];
       for (const { vertices: count, finalityMs } of finality) this.#parts.observer.onFinality(count, finalityMs);
     });
     this.#parts.observer.onFinalized(vertices, execution.executed.length);
@@ -335,7 +371,7 @@ export class ConsensusNode implements NodeService {
   #fail(error: unknown): void {
     this.#failed = true;
     const cause = error instanceof Error ? error : new Error(String(error));
-    this.#ownLane?.failAll(new NodeError("storage-failed", "the node failed and stops", { cause }));
+    this.#epochs.ownLane?.failAll(new NodeError("storage-failed", "the node failed and stops", { cause }));
     this.#parts.onFatal(error);
   }
 }

@@ -1,6 +1,7 @@
 import type { Hash } from "../lib/hash.ts";
 import { present } from "../lib/assert.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import type { ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { Execution } from "../replication/executor.ts";
 import type { StoredBundle } from "./ledger.ts";
 import type { Log } from "./observer.ts";
@@ -62,6 +63,10 @@ export class EventFeed {
       return finalizedItems(this.#network, stored, firstPosition, execution.timestampMs);
     });
     this.#emit({ kind: "finalized", items });
+  }
+
+  onValidators(changed: ValidatorSetChanged): void {
+    this.#emit({ kind: "validators", changed });
   }
 
   #wakeWaiters(execution: Execution, bundles: readonly StoredBundle[]): void {

@@ -1,5 +1,5 @@
 import type { Hash } from "../lib/hash.ts";
-import type { ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import type { Seal } from "../membership/seal.ts";
 import type { Lane } from "./ports.ts";
 import type { Frame, FrameItem } from "./wire.ts";
@@ -25,7 +25,7 @@ const FRAME_BODY_BYTES_SOFT_MAX: number = 2 * 1024 * 1024;
  * The frames of one turn: for each lane and receiver, the bodies meant for it in full and the leaves of all else, so that
  * every receiver can compute the root that the seal signs.
  */
-export function sealedFrames(seal: Seal, statements: readonly Sealable[]): readonly Addressed[] {
+export function sealedFrames(seal: Seal, epoch: Epoch, statements: readonly Sealable[]): readonly Addressed[] {
   const frames: Addressed[] = [];
   for (const group of groups(statements)) {
     const first = statements[group[0] ?? 0];
@@ -34,7 +34,7 @@ export function sealedFrames(seal: Seal, statements: readonly Sealable[]): reado
     const items = statements.map((statement, index): FrameItem => {
       return included.has(index) ? { kind: "body", body: statement.body } : { kind: "leaf", leaf: statement.leaf };
     });
-    frames.push({ lane: first.lane, to: first.to, frame: { kind: "sealed", seal, items } });
+    frames.push({ lane: first.lane, to: first.to, frame: { kind: "sealed", epoch, seal, items } });
   }
   return frames;
 }

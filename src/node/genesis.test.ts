@@ -13,7 +13,7 @@ import {
 } from "./genesis.ts";
 
 /** A change of it makes every existing network another one. */
-const GOLDEN = "4f179e8c066f92faf4b49af58cc6940662451435abe00c696f4d3a67f050378d";
+const GOLDEN = "01e9628b80126b1fdd48c62ff520a79fa49d1a144d0ad7619ac7ece8ac6db3cb";
 
 const PAIRS = [1, 2, 3, 4].map((seed) =>
   keyPairFromSeeds({ mlDsaSeed: new Uint8Array(32).fill(seed), ed25519Seed: new Uint8Array(32).fill(seed + 100) }),
@@ -24,6 +24,7 @@ const GENESIS: Genesis = {
   createdAt: "2026-01-31T12:00:00.000Z",
   engine: "pbft",
   hybrid: true,
+  policy: { min: 2, max: 9 },
   validators: PAIRS.map(({ nodeId, publicKeys }, index) => ({
     name: `node-${index + 1}`,
     nodeId,
@@ -99,6 +100,8 @@ describe("the hash of a genesis", () => {
       text("pbft"),
       "01",
       u64(0),
+      "0200",
+      "0900",
       u64(4),
       ...ids,
     ];

@@ -7,6 +7,12 @@ import { ED25519_PUBLIC_KEY_BYTES, ML_DSA_87_PUBLIC_KEY_BYTES } from "../crypto/
 import { nearest } from "../lib/edit-distance.ts";
 import { compareHashes, type Hash, isHash } from "../lib/hash.ts";
 import type { Epoch } from "../membership/ids.ts";
+import {
+  genesisMembership,
+  type MembershipPolicy,
+  type MembershipState,
+  policyFault,
+} from "../membership/membership-state.ts";
 import { type NetworkContext, ValidatorSet, VALIDATORS_MAX } from "../membership/validator-set.ts";
 import { ADDRESS_PATTERN } from "./config-keys.ts";
 
@@ -30,7 +36,17 @@ export interface Genesis {
   readonly createdAt: string;
   readonly engine: "pbft";
   readonly hybrid: boolean;
+  /** How many validators there may ever be at a time. */
+  readonly policy: MembershipPolicy;
   readonly validators: readonly GenesisValidator[];
+}
+
+/**
+ * What a genesis file without `validators_min` and `validators_max` says. The specification's minimum is 3; below it a
+ * removal waits for a successor. The maximum is far above what all-to-all votes are good for.
+ */
+export function defaultPolicy(size: number): MembershipPolicy {
+  return { min: Math.min(3, size), max: Math.max(100, size) };
 }
 
 export type GenesisErrorCode = "not-json" | "malformed" | "unsupported" | "wrong-key" | "duplicate" | "no-validators";
@@ -48,7 +64,7 @@ export class GenesisError extends Error {
 
 /**
  * The network's name in every statement. Covers what decides who may vote and how: version, network name, time of creation,
- * engine, signature mode, epoch and the validators' ids. Names and addresses of validators are outside, so that an operator
+ * engine, signature mode, epoch, the bounds of the validator set and the validators' ids. Names and addresses of validators are outside, so that an operator
  * may move a node.
  */
 export function genesisHash(genesis: Genesis): Hash {
@@ -59,6 +75,8 @@ export function genesisHash(genesis: Genesis): Hash {
     engine: string;
     hybrid: boolean;
     epoch: number;
+    min: number;
+    max: number;
     validators: readonly Hash[];
   }>({
     version: u16,
@@ -67,18 +85,35 @@ export function genesisHash(genesis: Genesis): Hash {
     engine: string(32),
     hybrid: bool,
     epoch: u64,
+    min: u16,
+    max: u16,
     validators: vec(hash, VALIDATORS_MAX),
   });
   const validators = genesis.validators.map(({ nodeId }) => nodeId).sort(compareHashes);
-  const { network, createdAt, engine, hybrid } = genesis;
+  const { network, createdAt, engine, hybrid, policy } = genesis;
   return hashOf(
     "genesis",
-    encode(codec, { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, validators }),
+    encode(codec, { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, ...policy, validators }),
   );
 }
 
 export function networkContextOf(genesis: Genesis): NetworkContext {
   return { genesis: genesisHash(genesis), set: new ValidatorSet(0 as Epoch, genesis.validators) };
+}
+
+/**
+ * The membership that the network begins with. Names and addresses of this file stay out of it, as they stay out of the
+ * genesis hash: an operator may change them in his own copy, and the state must be the same on every node.
+ */
+export function firstMembership(genesis: Genesis): MembershipState {
+  const { genesis: hash, set } = networkContextOf(genesis);
+  const roster = set.roster.map(({ nodeId, publicKeys }) => ({ nodeId, publicKeys, name: "" }));
+  const network = { genesis: hash, set: new ValidatorSet(set.epoch, roster) };
+  return genesisMembership(
+    network,
+    genesis.policy,
+    roster.map(() => ""),
+  );
 }
 
 export function formatGenesis(genesis: Genesis): string {
@@ -89,8 +124,18 @@ export function formatGenesis(genesis: Genesis): string {
     ml_dsa_87: publicKeys.mlDsa.toBase64(),
     ed25519: publicKeys.ed25519?.toBase64() ?? null,
   }));
-  const { network, createdAt, engine, hybrid } = genesis;
-  const document = { version: GENESIS_VERSION, network, created_at: createdAt, engine, hybrid, epoch: 0, validators };
+  const { network, createdAt, engine, hybrid, policy } = genesis;
+  const document = {
+    version: GENESIS_VERSION,
+    network,
+    created_at: createdAt,
+    engine,
+    hybrid,
+    epoch: 0,
+    validators_min: policy.min,
+    validators_max: policy.max,
+    validators,
+  };
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
@@ -103,6 +148,8 @@ export function parseGenesis(text: string): Genesis {
     "engine",
     "hybrid",
     "epoch",
+    "validators_min",
+    "validators_max",
     "validators",
   ]);
   if (root["version"] !== GENESIS_VERSION)
@@ -123,8 +170,20 @@ export function parseGenesis(text: string): Genesis {
     createdAt: timeOf(root["created_at"]),
     engine: "pbft",
     hybrid,
+    policy: policyOf(root, validators.length),
     validators,
   };
+}
+
+function policyOf(root: Readonly<Record<string, unknown>>, size: number): MembershipPolicy {
+  const { min, max } = defaultPolicy(size);
+  const policy = { min: root["validators_min"] ?? min, max: root["validators_max"] ?? max };
+  const fault =
+    typeof policy.min !== "number" || typeof policy.max !== "number"
+      ? "validators_min and validators_max are numbers"
+      : policyFault({ min: policy.min, max: policy.max }, size);
+  if (fault !== null) throw new GenesisError("malformed", fault);
+  return policy as MembershipPolicy;
 }
 
 function parseValidator(entry: unknown, index: number, hybrid: boolean): GenesisValidator {

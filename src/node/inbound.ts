@@ -1,6 +1,7 @@
 import { decode } from "../codec/codec.ts";
 import type { Engine, Verified } from "../consensus/engine.ts";
 import { type Bundle, bundleCodec, bundleFault, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import type { Obligation } from "../membership/certificate.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -10,6 +11,7 @@ import { statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { TokenBucket } from "../peering/token-bucket.ts";
 import type { StoredBundle } from "./ledger.ts";
+import { commandVerdict } from "./membership-bundles.ts";
 import type { Lane } from "./ports.ts";
 import type { SealVerification } from "./verification.ts";
 import {
@@ -23,16 +25,19 @@ import {
 
 export interface InboundPorts<M> {
   readonly network: NetworkContext;
-  readonly engine: Engine<M>;
+  /** The engine of the present epoch. */
+  engine(): Engine<M>;
   readonly verification: SealVerification;
   /** Whether a bundle of this creator from this nonce on is of use: neither executed, nor too far ahead, nor held. */
   isBundleWanted(bundle: Bundle): boolean;
   onMessage(signed: Verified<Signed<M>>): void;
   onBundles(bundles: readonly StoredBundle[]): void;
   onStatus(from: ValidatorIndex, frame: StatusFrame): void;
+  /** A peer is in a later epoch: this node lags. */
+  onLaterEpoch(peer: NodeId): void;
   monotonicMs(): number;
   /** A node outside the validator set wants to follow. */
-  onObserver(peer: NodeId): void;
+  onObserver(peer: NodeId, frame: StatusFrame): void;
   /** A correct peer sends such things too. */
   onIgnored(peer: NodeId, reason: string): void;
   /** No correct peer sends this. The blame is the connection's, never a name's inside the message. */
@@ -73,14 +78,12 @@ export class Inbound<M> {
     } catch (error) {
       return this.#ports.onRejected(peer, `malformed-frame: ${String(error)}`);
     }
-    if (from === null) {
-      // An observer has no vote; all that it may do is ask where this node stands.
-      if (frame.kind === "status") {
-        return this.#asksTooOften(peer)
-          ? this.#ports.onIgnored(peer, "status-too-often")
-          : this.#ports.onObserver(peer);
-      }
-      return this.#ports.onRejected(peer, "statement-of-observer");
+    const { epoch } = this.#ports.network.set;
+    if (frame.epoch > epoch) this.#ports.onLaterEpoch(peer);
+    if (from === null) return this.#onOutsider(peer, frame);
+    // Bundles hold in every epoch, votes only in their own.
+    if (frame.kind !== "status" && frame.epoch !== epoch && lane === "consensus") {
+      return this.#ports.onIgnored(peer, "other-epoch");
     }
     switch (frame.kind) {
       case "sealed":
@@ -89,7 +92,8 @@ export class Inbound<M> {
       case "relayed":
         return await this.#onRelayed(peer, lane, frame);
       case "status":
-        if (!this.#isWellFormed(frame)) return this.#ports.onRejected(peer, "malformed-status");
+        if (frame.epoch === epoch && !this.#isWellFormed(frame))
+          return this.#ports.onRejected(peer, "malformed-status");
         if (this.#asksTooOften(peer)) return this.#ports.onIgnored(peer, "status-too-often");
         return this.#ports.onStatus(from, frame);
       default:
@@ -97,18 +101,32 @@ export class Inbound<M> {
     }
   }
 
+  /** Of a node that is no validator of this epoch: it has no vote, all that it may do is ask where this node stands. */
+  #onOutsider(peer: NodeId, frame: Frame): void {
+    if (frame.kind === "status") {
+      if (this.#asksTooOften(peer)) return this.#ports.onIgnored(peer, "status-too-often");
+      return this.#ports.onObserver(peer, frame);
+    }
+    // A validator of an epoch that is over, or of one that has not begun here, does not know that yet.
+    if (frame.epoch !== this.#ports.network.set.epoch) return this.#ports.onIgnored(peer, "other-epoch");
+    return this.#ports.onRejected(peer, "statement-of-observer");
+  }
+
   /** Checks one bundle that came with its own proof; null where it is not acceptable. */
   async openBundle({ body, proof }: ProvenBody): Promise<StoredBundle | null> {
     const bundle = this.#decodeBundle(body);
     if (bundle === null || bundle.creator !== proof.seal.signer) return null;
+    const verdict = commandVerdict(this.#ports.network, bundle);
+    if (verdict.kind !== "accept") return null;
     const held = holdBundle(this.#ports.network, bundle);
     const leaf = statementDigest(this.#ports.network, bundleStatement(held.ref));
-    const holds = await this.#ports.verification.allHold([{ leaf, proof }]);
+    const holds = await this.#ports.verification.allHold([{ leaf, proof }, ...verdict.obligations]);
     return holds ? { held, body, proof } : null;
   }
 
   async #onSealedMessages(peer: NodeId, frame: SealedFrame): Promise<void> {
-    const { engine, verification } = this.#ports;
+    const { verification } = this.#ports;
+    const engine = this.#ports.engine();
     const { signer } = frame.seal;
     const wanted: { readonly message: M; readonly index: number }[] = [];
     const leaves: Hash[] = [];
@@ -128,14 +146,20 @@ export class Inbound<M> {
       const proof = proofOf(frame.seal, leaves, index);
       const obligations = engine.wire.obligationsOf(message);
       if (obligations === null) this.#ports.onRejected(peer, "malformed-certificate");
-      else if (await verification.allHold(obligations)) this.#ports.onMessage(verification.mint({ message, proof }));
+      else if (await verification.allHold(obligations)) this.#deliver(engine, { message, proof });
       else this.#ports.onRejected(peer, "invalid-certificate");
     }
+  }
+
+  /** Verification takes time: what was said to an engine whose epoch is over meanwhile is said to nobody. */
+  #deliver(engine: Engine<M>, signed: Signed<M>): void {
+    if (engine === this.#ports.engine()) this.#ports.onMessage(this.#ports.verification.mint(signed));
   }
 
   async #onSealedBundles(peer: NodeId, frame: SealedFrame): Promise<void> {
     const { network, verification } = this.#ports;
     const stored: { readonly bundle: Omit<StoredBundle, "proof">; readonly index: number }[] = [];
+    const obligations: Obligation[] = [];
     const leaves: Hash[] = [];
     for (const [index, item] of frame.items.entries()) {
       if (item.kind === "leaf") {
@@ -147,43 +171,59 @@ export class Inbound<M> {
       if (bundle.creator !== frame.seal.signer) return this.#ports.onRejected(peer, "bundle-of-another");
       const held = holdBundle(network, bundle);
       leaves.push(statementDigest(network, bundleStatement(held.ref)));
-      if (this.#ports.isBundleWanted(bundle)) stored.push({ bundle: { held, body: item.body }, index });
-      else this.#ports.onIgnored(peer, "bundle-not-wanted");
+      const verdict = commandVerdict(network, bundle);
+      if (verdict.kind === "reject") return this.#ports.onRejected(peer, verdict.reason);
+      if (verdict.kind === "ignore") this.#ports.onIgnored(peer, verdict.reason);
+      else if (this.#ports.isBundleWanted(bundle)) {
+        stored.push({ bundle: { held, body: item.body }, index });
+        obligations.push(...verdict.obligations);
+      } else this.#ports.onIgnored(peer, "bundle-not-wanted");
     }
     if (stored.length === 0) return;
     if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");
+    if (!(await verification.allHold(obligations))) return this.#ports.onRejected(peer, "invalid-evidence");
     this.#ports.onBundles(
       stored.map(({ bundle, index }) => ({ ...bundle, proof: proofOf(frame.seal, leaves, index) })),
     );
   }
 
   async #onRelayed(peer: NodeId, lane: Lane, frame: RelayedFrame): Promise<void> {
-    const { network, engine, verification } = this.#ports;
+    const { network, verification } = this.#ports;
+    const engine = this.#ports.engine();
     for (const proven of frame.messages) {
-      if (!network.set.has(proven.proof.seal.signer)) return this.#ports.onRejected(peer, "unknown-signer");
+      const { signer } = proven.proof.seal;
+      if (!network.set.has(signer)) {
+        // A validator that is none any more here may be one yet for a peer that lags, and the other way round.
+        if (frame.epoch !== network.set.epoch || network.set.knows(signer)) continue;
+        return this.#ports.onRejected(peer, "unknown-signer");
+      }
       if (lane === "dissemination") {
         const bundle = this.#decodeBundle(proven.body);
         if (bundle === null) return this.#ports.onRejected(peer, "malformed-bundle");
         if (!this.#ports.isBundleWanted(bundle)) continue;
         const stored = await this.openBundle(proven);
-        if (stored === null) return this.#ports.onRejected(peer, "invalid-bundle");
+        if (stored === null) {
+          if (commandVerdict(network, bundle).kind === "ignore") continue;
+          return this.#ports.onRejected(peer, "invalid-bundle");
+        }
         this.#ports.onBundles([stored]);
         continue;
       }
-      const opened = this.#openMessage(peer, proven.proof.seal.signer, proven.body);
+      const opened = this.#openMessage(peer, signer, proven.body);
       if (opened === null) return;
       if (!opened.wanted) continue;
       const inner = engine.wire.obligationsOf(opened.message);
       if (inner === null) return this.#ports.onRejected(peer, "malformed-certificate");
       const holds = await verification.allHold([{ leaf: opened.leaf, proof: proven.proof }, ...inner]);
       if (!holds) return this.#ports.onRejected(peer, "invalid-certificate");
-      this.#ports.onMessage(verification.mint({ message: opened.message, proof: proven.proof }));
+      this.#deliver(engine, { message: opened.message, proof: proven.proof });
     }
   }
 
   /** Null where the frame is to be dropped whole. */
   #openMessage(peer: NodeId, signer: ValidatorIndex, body: Uint8Array): Opened<M> | null {
-    const { engine, network } = this.#ports;
+    const { network } = this.#ports;
+    const engine = this.#ports.engine();
     let message: M;
     try {
       message = engine.wire.decode(body);

@@ -6,7 +6,8 @@ import { bundleCodec, type HeldBundle, holdBundle } from "../dag/bundle.ts";
 import { asciiBytes } from "../lib/ascii.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import { type MembershipState, membershipStateCodec } from "../membership/membership-state.ts";
 import type { Proof } from "../membership/seal.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import {
@@ -35,8 +36,10 @@ export interface StoredBundle {
   readonly proof: Proof;
 }
 
+/** Each epoch's engine has rows of its own: what it promised binds nobody in the next. */
 const ENGINE_PREFIX = "engine/";
 const EXECUTION_KEY = asciiBytes("execution");
+const MEMBERSHIP_KEY = asciiBytes("membership");
 
 /** Rows read at a time at start and by range queries. */
 const PAGE_ROWS = 512;
@@ -47,10 +50,15 @@ const PAGE_ROWS = 512;
  */
 export class Ledger {
   readonly #database: Database;
-  readonly #network: NetworkContext;
+  #network: NetworkContext;
 
   constructor(database: Database, network: NetworkContext) {
     this.#database = database;
+    this.#network = network;
+  }
+
+  /** Bundles are opened with the roster of this network from now on; it may grow. */
+  follow(network: NetworkContext): void {
     this.#network = network;
   }
 
@@ -66,6 +74,7 @@ export class Ledger {
     batch: WriteBatch,
     slot: CommittedSlot,
     execution: Execution,
+    membershipBefore: MembershipState,
     bundleOf: (digest: Hash) => HeldBundle,
   ): void {
     batch.put("log", numberKey(slot.sequence), encode(committedSlotCodec, slot));
@@ -73,11 +82,13 @@ export class Ledger {
       this.#recordBundle(batch, executed, bundleOf(executed.ref.digest), slot.sequence, execution.timestampMs);
     }
     batch.put("consensus", EXECUTION_KEY, encode(executionStateCodec, execution.state));
+    if (execution.membership === membershipBefore) return;
+    batch.put("consensus", MEMBERSHIP_KEY, encode(membershipStateCodec, execution.membership, 4_096));
   }
 
-  recordEngine(batch: WriteBatch, writes: readonly DurableWrite[]): void {
+  recordEngine(batch: WriteBatch, epoch: Epoch, writes: readonly DurableWrite[]): void {
     for (const { key, value } of writes) {
-      const row = asciiBytes(ENGINE_PREFIX + key);
+      const row = asciiBytes(engineKey(epoch, key));
       if (value === null) batch.delete("consensus", row);
       else batch.put("consensus", row, value);
     }
@@ -88,9 +99,21 @@ export class Ledger {
     return row === undefined ? null : decode(executionStateCodec, row);
   }
 
-  async loadEngine(): Promise<readonly { readonly key: string; readonly value: Uint8Array }[]> {
-    const prefix = asciiBytes(ENGINE_PREFIX);
-    const end = asciiBytes(`${ENGINE_PREFIX}~`);
+  async loadMembership(): Promise<MembershipState | null> {
+    const row = await this.#database.get("consensus", MEMBERSHIP_KEY);
+    return row === undefined ? null : decode(membershipStateCodec, row);
+  }
+
+  /** What an epoch's engine left, to be deleted when the next one has begun. */
+  async forgetEngine(batchNow: () => WriteBatch, epoch: Epoch): Promise<void> {
+    const rows = await this.loadEngine(epoch);
+    const batch = batchNow();
+    for (const { key } of rows) batch.delete("consensus", asciiBytes(engineKey(epoch, key)));
+  }
+
+  async loadEngine(epoch: Epoch): Promise<readonly { readonly key: string; readonly value: Uint8Array }[]> {
+    const prefix = asciiBytes(engineKey(epoch, ""));
+    const end = asciiBytes(engineKey(epoch, "~"));
     const rows: { key: string; value: Uint8Array }[] = [];
     let gte = prefix;
     for (;;) {
@@ -192,6 +215,11 @@ export class Ledger {
     const { body, proof } = decode(provenBodyCodec, row);
     return { held: holdBundle(this.#network, decode(bundleCodec, body)), body, proof };
   }
+}
+
+/** The row of one epoch's engine. */
+export function engineKey(epoch: Epoch, key: string): string {
+  return `${ENGINE_PREFIX}${epoch.toString(16).padStart(14, "0")}/${key}`;
 }
 
 /** The smallest key above this one. */

@@ -1,66 +1,29 @@
-import { encode } from "../codec/codec.ts";
-import type {
-  CheckpointCertificate,
-  CommittedSlot,
-  Effect,
-  Engine,
-  EngineEvent,
-  PeerStatus,
-  TimerName,
-} from "../consensus/engine.ts";
-import type { Lanes } from "../dag/lanes.ts";
+import type { CheckpointCertificate, CommittedSlot, Effect, EngineEvent, TimerName } from "../consensus/engine.ts";
 import { assert, present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
-import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Equivocation } from "../membership/equivocation.ts";
+import type { Epoch, Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { MembershipCommand } from "../membership/membership-command.ts";
+import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { Proof } from "../membership/seal.ts";
 import { statementDigest } from "../membership/statement.ts";
-import type { NetworkContext } from "../membership/validator-set.ts";
-import { type Execution, type ExecutionState, execute, executionStateDigest } from "../replication/executor.ts";
+import { type ExecutionState, execute, executionStateDigest } from "../replication/executor.ts";
 import { BundleExchange } from "./bundle-exchange.ts";
-import type { BundlePool } from "./bundle-pool.ts";
+import { Accuser } from "./accuser.ts";
 import { answerQuestion } from "./answers.ts";
 import { openCommitted } from "./catch-up.ts";
 import { Fetcher } from "./fetcher.ts";
-import type { Addressed } from "./frames.ts";
 import { Inbound } from "./inbound.ts";
-import type { Ledger, StoredBundle } from "./ledger.ts";
-import type { LoopObserver } from "./observer.ts";
+import type { StoredBundle } from "./ledger.ts";
+import { Courier } from "./courier.ts";
+import { commandsOf } from "./membership-bundles.ts";
+import type { LoopOptions } from "./loop-options.ts";
 import { Outbox } from "./outbox.ts";
 import type { OwnLane } from "./own-lane.ts";
-import type { Clock, Database, Lane, PeerInfo, Signer, Transport, TransportHandler, Verifier } from "./ports.ts";
+import type { Lane, PeerInfo, TransportHandler } from "./ports.ts";
 import { StartGate } from "./start-gate.ts";
 import { SealVerification } from "./verification.ts";
-import { frameCodec, frameSizeHint, type StatusFrame } from "./wire.ts";
-
-export interface LoopOptions<M> {
-  readonly network: NetworkContext;
-  readonly self: ValidatorIndex | null;
-  readonly engine: Engine<M>;
-  /** The same object that the engine orders from. */
-  readonly lanes: Lanes;
-  readonly ledger: Ledger;
-  readonly pool: BundlePool;
-  readonly ownLane: OwnLane | null;
-  readonly execution: ExecutionState;
-  readonly checkpoint: CheckpointCertificate | null;
-  /** The highest sequence for which this node's disk shows a vote of its own. */
-  readonly lastVote: Sequence;
-  readonly database: Database;
-  readonly transport: Transport;
-  readonly signer: Signer;
-  readonly verifier: Verifier;
-  readonly clock: Clock;
-  readonly observer: LoopObserver;
-  /** Executed and durable: `execution.executed` took their places. */
-  readonly onExecuted: (execution: Execution, slot: CommittedSlot, bundles: readonly StoredBundle[]) => void;
-  /** Own bundles that became durable. */
-  readonly onProposed: (stored: StoredBundle) => void;
-  /** The node must stop: what it says could no longer be trusted. */
-  readonly onFatal: (error: unknown) => void;
-}
-
-/** How long after a dropped frame a slow peer is told where this node stands. */
-const TELL_LATER_MS = 1_000;
 
 /**
  * The one place where what is ordered meets what is executed, stored and sent. It feeds the engine, performs its effects in
@@ -76,12 +39,12 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #exchange: BundleExchange;
   readonly #verification: SealVerification;
   readonly #gate: StartGate<M>;
+  readonly #accuser: Accuser;
+  readonly #courier: Courier<M>;
   readonly #timers = new Map<TimerName, () => void>();
   readonly #events: EngineEvent<M>[] = [];
   #execution: ExecutionState;
   #checkpoint: CheckpointCertificate | null;
-  /** Slow peers that are about to hear where this node stands. */
-  readonly #told = new Set<ValidatorIndex>();
   #stepping = false;
   #stopped = false;
 
@@ -89,14 +52,17 @@ export class NodeLoop<M> implements TransportHandler {
     this.#options = options;
     this.#execution = options.execution;
     this.#checkpoint = options.checkpoint;
-    const { network, self, database, signer, verifier } = options;
+    const { epochs, database, signer, verifier } = options;
+    const { network } = epochs;
+    const self = (): ValidatorIndex | null => epochs.self;
+    const ownLane = (): OwnLane | null => epochs.ownLane;
     this.#verification = new SealVerification(network, verifier);
     this.#outbox = new Outbox({
       network,
       self,
       database,
       signer,
-      send: (addressed) => this.#send(addressed),
+      send: (addressed) => this.#courier.send(addressed),
       beforeClose: () => this.#exchange.formOwn(),
       onTurn: (turn) => options.observer.onTurn(turn),
       onFailure: (error) => this.#fail(error),
@@ -108,17 +74,28 @@ export class NodeLoop<M> implements TransportHandler {
     });
     this.#exchange = new BundleExchange({
       ...options,
+      network,
+      self,
+      ownLane,
       outbox: this.#outbox,
       wallMs: () => options.clock.nowMs(),
       isSilent: () => this.#gate.isSilent,
       feedBundles: (refs) => this.#feed({ kind: "bundles", ...this.#now(), refs }),
+      onFork: (equivocation) => this.#accuse(equivocation),
+    });
+    const membership = (): MembershipState => epochs.membership;
+    this.#accuser = new Accuser({ network, membership, ownLane, wake: () => this.wake() });
+    this.#courier = new Courier<M>({
+      ...options,
+      held: () => ({ lanes: this.#exchange.heldNonces(), votes: this.#gate.votes() }),
+      isStopped: () => this.#stopped,
     });
     this.#inbound = this.#newInbound();
     this.#fetcher = this.#newFetcher();
     this.#gate = new StartGate<M>({
       network,
       self,
-      remembered: { nonce: options.ownLane?.tip.nonce ?? (0 as Nonce), vote: options.lastVote },
+      remembered: { nonce: epochs.ownLane?.tip.nonce ?? (0 as Nonce), vote: options.lastVote },
       log: options.observer.log,
       onOpen: (held) => {
         this.#feed({ kind: "start", ...this.#now() });
@@ -154,8 +131,13 @@ export class NodeLoop<M> implements TransportHandler {
     await this.#outbox.drain();
   }
 
+  /** Says a command about the validator set in this node's lane; false where it cannot. */
+  command(command: MembershipCommand): boolean {
+    return !this.#gate.isSilent && this.#accuser.say(command);
+  }
+
   onPeerConnected(peer: PeerInfo): void {
-    const index = this.#options.network.set.indexOf(peer.nodeId);
+    const index = this.#options.epochs.network.set.indexOf(peer.nodeId);
     if (index !== null) this.#feed({ kind: "peer-connected", ...this.#now(), peer: index });
   }
 
@@ -168,25 +150,25 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   async onRequest(_peer: NodeId, body: Uint8Array): Promise<Uint8Array> {
-    const { ledger, pool, engine } = this.#options;
+    const { ledger, pool, epochs } = this.#options;
     return await answerQuestion(body, {
       ledger,
       pool,
       checkpoint: this.#checkpoint,
-      batchOf: (d) => engine.batchOf(d),
+      batchOf: (digest) => epochs.engine.batchOf(digest),
     });
   }
 
   #newInbound(): Inbound<M> {
     const options = this.#options;
-    const { network, engine } = options;
+    const { epochs } = options;
     return new Inbound<M>({
-      network,
-      engine,
+      network: epochs.network,
+      engine: () => epochs.engine,
       verification: this.#verification,
       isBundleWanted: (bundle) => this.#exchange.isWanted(bundle),
       onMessage: (signed) => {
-        const { phase, sequence } = engine.wire.statementOf(signed.message);
+        const { phase, sequence } = epochs.engine.wire.statementOf(signed.message);
         if (phase === "prepare" || phase === "commit" || phase === "pre-prepare") {
           this.#gate.onVote(signed.proof.seal.signer, sequence as Sequence);
         }
@@ -195,14 +177,15 @@ export class NodeLoop<M> implements TransportHandler {
       onBundles: (bundles) => this.#exchange.take(bundles),
       onStatus: (from, frame) => {
         this.#gate.onStatus(from, frame);
-        this.#feed({ kind: "peer-status", ...this.#now(), from, status: frame.status });
+        this.#feed({ kind: "peer-status", ...this.#now(), from, status: this.#courier.inThisEpoch(frame) });
         this.#exchange.push(from, frame.lanes);
       },
       monotonicMs: () => options.clock.monotonicMs(),
-      onObserver: (peer) => {
-        const frame = encode(frameCodec, this.#statusFrame(statusOf(engine)));
-        options.transport.send(peer, "consensus", frame);
+      // Only who is not ahead is answered: two that take each other for outsiders would go on for ever.
+      onObserver: (peer, { status }) => {
+        if (status.executed <= epochs.engine.status().executed) this.#courier.tellStatus(peer);
       },
+      onLaterEpoch: (peer) => this.#courier.tellLater(peer),
       onIgnored: (peer, reason) => options.observer.onIgnored(peer, reason),
       onRejected: (peer, reason) => options.observer.onRejected(peer, reason),
     });
@@ -211,26 +194,34 @@ export class NodeLoop<M> implements TransportHandler {
   #newFetcher(): Fetcher {
     const options = this.#options;
     return new Fetcher({
-      reachable: () => this.#reachable(),
-      ask: (peer, question, timeoutMs) => options.transport.request(this.#nodeId(peer), question, { timeoutMs }),
+      reachable: () => this.#courier.reachable(),
+      ask: (peer, question, timeoutMs) =>
+        options.transport.request(this.#courier.nodeId(peer), question, { timeoutMs }),
       isHeld: (digest) => options.lanes.has(digest),
       delay: (ms) => this.#delay(ms),
       findLocally: (digest) => options.pool.find(digest),
       open: (body) => this.#inbound.openBundle(body),
       onBundles: (bundles, source) => this.#exchange.takeFetched(bundles, source),
       onBatches: (batches) => this.#feed({ kind: "batches", ...this.#now(), batches }),
-      onAnswerFault: (peer, reason) => options.observer.onRejected(this.#nodeId(peer), `malformed-answer: ${reason}`),
+      onAnswerFault: (peer, reason) =>
+        options.observer.onRejected(this.#courier.nodeId(peer), `malformed-answer: ${reason}`),
     });
   }
 
   #feed(event: EngineEvent<M>): void {
+    const { epochs } = this.#options;
     if (this.#stopped || this.#gate.holds(event)) return;
     this.#events.push(event);
     if (this.#stepping) return;
     this.#stepping = true;
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        for (const effect of this.#options.engine.step(next)) this.#perform(effect);
+        const { engine } = epochs;
+        for (const effect of engine.step(next)) {
+          this.#perform(effect);
+          // What an engine wants after the end of its epoch is void.
+          if (engine !== epochs.engine) break;
+        }
       }
     } catch (error) {
       this.#fail(error);
@@ -240,23 +231,24 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   #perform(effect: Effect<M>): void {
-    const { engine, ledger, observer } = this.#options;
+    const { epochs, ledger, observer } = this.#options;
     switch (effect.kind) {
       case "persist":
-        return ledger.recordEngine(this.#outbox.writes(), effect.writes);
+        return ledger.recordEngine(this.#outbox.writes(), epochs.network.set.epoch, effect.writes);
       case "broadcast":
         return this.#say(effect.message, "all", (proof) => this.#hear(effect.message, proof));
       case "send":
         return this.#say(effect.message, effect.to, (proof) => {
-          if (effect.to === this.#options.self) this.#hear(effect.message, proof);
+          if (effect.to === epochs.self) this.#hear(effect.message, proof);
         });
       case "relay": {
         const { message, proof } = effect.signed;
-        const messages = [{ body: engine.wire.encode(message), proof }];
-        return this.#outbox.tell("consensus", effect.to, { kind: "relayed", messages });
+        const messages = [{ body: epochs.engine.wire.encode(message), proof }];
+        const { epoch } = epochs.network.set;
+        return this.#outbox.tell("consensus", effect.to, { kind: "relayed", epoch, messages });
       }
       case "status":
-        return this.#outbox.tell("consensus", effect.to, this.#statusFrame(effect.status));
+        return this.#outbox.tell("consensus", effect.to, this.#courier.statusFrame(effect.status));
       case "set-timer":
         return this.#setTimer(effect.name, effect.atMs);
       case "cancel-timer":
@@ -277,7 +269,7 @@ export class NodeLoop<M> implements TransportHandler {
       case "sync":
         return this.#background(this.#sync(effect.from, effect.fromSequence));
       case "evidence":
-        return observer.onEquivocation(effect.equivocation);
+        return this.#accuse(effect.equivocation);
       case "trace":
         return observer.onTrace(effect.trace);
       default:
@@ -286,10 +278,14 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   #say(message: M, to: ValidatorIndex | "all", onSent: ((proof: Proof) => void) | null): void {
-    const { engine, network } = this.#options;
+    const { engine, network } = this.#options.epochs;
     if (this.#gate.isSilent) return;
     const leaf = statementDigest(network, engine.wire.statementOf(message));
-    this.#outbox.say({ lane: "consensus", leaf, body: engine.wire.encode(message), to, onSealed: null, onSent });
+    const heard = (proof: Proof): void => {
+      // A vote comes back to the engine that cast it, and to no later one.
+      if (engine === this.#options.epochs.engine) onSent?.(proof);
+    };
+    this.#outbox.say({ lane: "consensus", leaf, body: engine.wire.encode(message), to, onSealed: null, onSent: heard });
   }
 
   /** What this node said comes back to it as a message of its own. */
@@ -297,38 +293,64 @@ export class NodeLoop<M> implements TransportHandler {
     this.#feed({ kind: "message", ...this.#now(), signed: this.#verification.mint({ message, proof }) });
   }
 
+  /** What this node itself holds against a validator is counted, told to its operator, and carried to all. */
+  #accuse(equivocation: Equivocation): void {
+    if (!this.#gate.isSilent) this.#accuser.accuse(equivocation);
+    this.#options.observer.onEquivocation(equivocation);
+  }
+
   #finalize(slot: CommittedSlot): void {
-    const { ledger, lanes, pool, engine, self } = this.#options;
-    const { state, executed, timestampMs } = execute(this.#execution, slot.batch, (digest) => {
-      return present(lanes.get(digest), `the held bundle ${digest}`);
+    const { epochs, ledger, lanes, pool } = this.#options;
+    const bundleOf = (digest: Hash): StoredBundle => present(pool.get(digest), `the waiting bundle ${digest}`);
+    const execution = execute(epochs.network, this.#execution, slot.batch, {
+      membership: epochs.membership,
+      bundleOf: (digest) => present(lanes.get(digest), `the held bundle ${digest}`),
+      commandsOf: ({ digest }) => commandsOf(bundleOf(digest).held.bundle),
     });
+    const { state, executed, changed } = execution;
     assert(state.sequence === slot.sequence, "execution in sequence");
-    const bundles = executed.map(({ ref }) => present(pool.get(ref.digest), `the waiting bundle ${ref.digest}`));
-    const held = new Map(bundles.map((stored) => [stored.held.ref.digest, stored.held]));
-    const execution: Execution = { state, executed, timestampMs };
-    ledger.recordExecution(this.#outbox.writes(), slot, execution, (digest) => present(held.get(digest), "a bundle"));
+    const bundles = executed.map(({ ref }) => bundleOf(ref.digest));
+    const writes = this.#outbox.writes();
+    ledger.recordExecution(writes, slot, execution, epochs.membership, (digest) => bundleOf(digest).held);
     this.#execution = state;
     for (const { ref } of executed) pool.onExecuted(ref);
-    if (self !== null) this.#options.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
+    const { self } = epochs;
+    if (self !== null) epochs.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
     this.#outbox.whenDurable(() => this.#options.onExecuted(execution, slot, bundles));
-    this.#gate.onExecuted(state, engine.status().stable);
+    this.#gate.onExecuted(state, epochs.engine.status().stable);
+    const { epoch } = epochs.network.set;
+    if (epochs.onExecuted(execution) && changed !== null) return this.#beginEpoch(epoch, changed);
     const stateDigest = executionStateDigest(state);
     this.#feed({ kind: "executed", ...this.#now(), sequence: slot.sequence, stateDigest, lanes: state.lanes });
   }
 
+  /** The old engine is heard no more; the new one starts from what its epoch begins with. */
+  #beginEpoch(before: Epoch, changed: ValidatorSetChanged): void {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    this.#events.length = 0;
+    this.#outbox.onEpoch();
+    this.#gate.onEpoch();
+    this.#options.pool.onEpoch(this.#options.epochs.network.set);
+    this.#outbox.whenDurable(() => {
+      this.#options.onEpoch(changed);
+      this.#background(this.#options.ledger.forgetEngine(() => this.#outbox.writes(), before));
+    });
+    this.#feed({ kind: "start", ...this.#now() });
+    this.#feed({ kind: "bundles", ...this.#now(), refs: [] });
+  }
+
   async #sync(from: ValidatorIndex, fromSequence: Sequence): Promise<void> {
-    const { network, observer } = this.#options;
+    const { epochs, observer } = this.#options;
+    const { network, engine } = epochs;
     const answer = await this.#fetcher.fetchCommitted(from, fromSequence);
     const opened = answer === null ? null : await openCommitted(network, this.#verification, answer, fromSequence);
+    if (engine !== epochs.engine) return;
     if (opened === null) {
-      if (answer !== null) observer.onRejected(this.#nodeId(from), "invalid-committed-places");
+      if (answer !== null) observer.onRejected(this.#courier.nodeId(from), "invalid-committed-places");
       return this.#feed({ kind: "sync-failed", ...this.#now(), from });
     }
     this.#feed({ kind: "synced", ...this.#now(), from, slots: opened.slots, checkpoint: opened.checkpoint });
-  }
-
-  #statusFrame(status: PeerStatus): StatusFrame {
-    return { kind: "status", status, lanes: this.#exchange.heldNonces(), votes: this.#gate.votes() };
   }
 
   #setTimer(name: TimerName, atMs: number): void {
@@ -338,40 +360,6 @@ export class NodeLoop<M> implements TransportHandler {
       this.#feed({ kind: "timer", ...this.#now(), name });
     });
     this.#timers.set(name, cancel);
-  }
-
-  #send({ lane, to, frame }: Addressed): void {
-    const { network, transport, self } = this.#options;
-    const bytes = encode(frameCodec, frame, frameSizeHint(frame));
-    const receivers = to === "all" ? network.set.indices().filter((index) => index !== self) : [to];
-    for (const receiver of receivers) {
-      // A peer that is away loses the frame, and asks for what it lacks when it is back. One that is slow is told later.
-      if (transport.send(this.#nodeId(receiver), lane, bytes) === "queue-full") this.#tellLater(receiver);
-    }
-  }
-
-  /** A frame to a connected peer was dropped: an idle peer would not notice, so it hears where this node stands. */
-  #tellLater(peer: ValidatorIndex): void {
-    if (this.#told.has(peer) || this.#stopped) return;
-    this.#told.add(peer);
-    const { clock } = this.#options;
-    clock.setTimer(clock.monotonicMs() + TELL_LATER_MS, () => {
-      this.#told.delete(peer);
-      this.#feed({ kind: "peer-connected", ...this.#now(), peer });
-    });
-  }
-
-  #reachable(): readonly ValidatorIndex[] {
-    const { network, transport, self } = this.#options;
-    return transport
-      .peers()
-      .map((peer) => network.set.indexOf(peer.nodeId))
-      .filter((index) => index !== null)
-      .filter((index) => index !== self);
-  }
-
-  #nodeId(index: ValidatorIndex): NodeId {
-    return this.#options.network.set.at(index).nodeId;
   }
 
   #now(): { readonly nowMs: number; readonly wallMs: number } {
@@ -395,9 +383,4 @@ export class NodeLoop<M> implements TransportHandler {
     this.#timers.clear();
     this.#options.onFatal(error);
   }
-}
-
-function statusOf<M>(engine: Engine<M>): PeerStatus {
-  const { view, active, executed, stable } = engine.status();
-  return { view, active, executed, stable };
 }

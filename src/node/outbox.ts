@@ -1,6 +1,6 @@
 import { merkleRoot } from "../crypto/merkle.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { type Proof, proofOf, type Seal, sealedBytes } from "../membership/seal.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type Addressed, sealedFrames } from "./frames.ts";
@@ -21,16 +21,18 @@ export interface Outgoing {
 }
 
 interface Turn {
+  /** Whose statements these are; set when the turn closes. */
+  epoch: Epoch;
   readonly writes: WriteBatch;
-  readonly outgoing: Outgoing[];
+  outgoing: Outgoing[];
   readonly unsigned: Addressed[];
   readonly onDurable: (() => void)[];
 }
 
 export interface OutboxPorts {
   readonly network: NetworkContext;
-  /** Null for an observer, which signs nothing. */
-  readonly self: ValidatorIndex | null;
+  /** Null for an observer, which signs nothing. It may change from epoch to epoch. */
+  self(): ValidatorIndex | null;
   readonly database: Database;
   readonly signer: Signer;
   send(addressed: Addressed): void;
@@ -65,7 +67,7 @@ const TURN_INTERVAL_MS = 6;
  */
 export class Outbox {
   readonly #ports: OutboxPorts;
-  #turn: Turn = newTurn();
+  #turn: Turn;
   #scheduled = false;
   /** Whether the closing of the turn that gathers is on its way. */
   #armed = false;
@@ -79,6 +81,7 @@ export class Outbox {
 
   constructor(ports: OutboxPorts) {
     this.#ports = ports;
+    this.#turn = newTurn(ports.network.set.epoch);
   }
 
   /** The batch of the turn that gathers now. */
@@ -107,6 +110,15 @@ export class Outbox {
   /** There is something to gather in `beforeClose`. */
   wake(): void {
     this.#schedule();
+  }
+
+  /**
+   * The next epoch begins. What the old one's engine still wanted to say in the turn that gathers is not said: its votes
+   * count for nothing any more. Turns under way leave as they are, under their own epoch's name.
+   */
+  onEpoch(): void {
+    this.#turn.epoch = this.#ports.network.set.epoch;
+    this.#turn.outgoing = this.#turn.outgoing.filter(({ lane }) => lane === "dissemination");
   }
 
   /** Closes the turn and waits until all has left. */
@@ -138,7 +150,7 @@ export class Outbox {
     this.#closedAtMs = this.#ports.monotonicMs();
     this.#ports.beforeClose();
     const turn = this.#turn;
-    this.#turn = newTurn();
+    this.#turn = newTurn(turn.epoch);
     this.#scheduled = false;
     this.#underWay += 1;
     const before = this.#tail;
@@ -180,7 +192,8 @@ export class Outbox {
   }
 
   async #seal(leaves: readonly Hash[]): Promise<Seal> {
-    const { network, self, signer } = this.#ports;
+    const { network, signer } = this.#ports;
+    const self = this.#ports.self();
     if (self === null) throw new Error("an observer has nothing to sign");
     const message = sealedBytes(network, self, leaves.length, merkleRoot(leaves));
     return { signer: self, leafCount: leaves.length, signature: await signer.sign(message) };
@@ -188,7 +201,8 @@ export class Outbox {
 
   #leave(turn: Turn, seal: Seal | null, leaves: readonly Hash[]): void {
     if (this.#failed) return;
-    if (seal !== null) for (const addressed of sealedFrames(seal, turn.outgoing)) this.#ports.send(addressed);
+    if (seal !== null)
+      for (const addressed of sealedFrames(seal, turn.epoch, turn.outgoing)) this.#ports.send(addressed);
     for (const addressed of turn.unsigned) this.#ports.send(addressed);
     for (const callback of turn.onDurable) callback();
     if (seal === null) return;
@@ -204,8 +218,8 @@ export class Outbox {
   }
 }
 
-function newTurn(): Turn {
-  return { writes: new WriteBatch(), outgoing: [], unsigned: [], onDurable: [] };
+function newTurn(epoch: Epoch): Turn {
+  return { epoch, writes: new WriteBatch(), outgoing: [], unsigned: [], onDurable: [] };
 }
 
 function nextTurn(ports: OutboxPorts): Promise<void> {

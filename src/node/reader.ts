@@ -71,6 +71,7 @@ export function finalizedItems(
   const creator = network.set.at(held.ref.creator).nodeId;
   return held.vertexIds.map((hash, index) => ({
     sequence: firstPosition + index,
+    purpose: held.bundle.purpose,
     hash,
     creator,
     payload: present(held.bundle.payloads[index], "a payload"),

@@ -2,7 +2,10 @@ import type { CheckpointCertificate } from "../consensus/engine.ts";
 import { type RestoredState, restore } from "../consensus/pbft/durable.ts";
 import type { LaneTip } from "../dag/lanes.ts";
 import { batchDigest } from "../dag/batch.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import type { Hash } from "../lib/hash.ts";
 import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
+import { membershipDigest, type MembershipState, validatorSetOf } from "../membership/membership-state.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type ExecutionState, genesisState } from "../replication/executor.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
@@ -17,6 +20,10 @@ const LANE_PAGE = 256;
 /** What the disk says at start. */
 export interface Restored {
   readonly execution: ExecutionState;
+  readonly membership: MembershipState;
+  /** The network with the validator set of the epoch that goes on. */
+  readonly network: NetworkContext;
+  readonly self: ValidatorIndex | null;
   readonly engine: RestoredState;
   readonly checkpoint: CheckpointCertificate | null;
   readonly lastVote: Sequence;
@@ -34,20 +41,24 @@ export interface Restored {
  */
 export async function restoreNode(
   ledger: Ledger,
-  network: NetworkContext,
-  self: ValidatorIndex | null,
+  { genesis, first, nodeId }: { readonly genesis: Hash; readonly first: MembershipState; readonly nodeId: NodeId },
 ): Promise<Restored> {
-  const execution = (await ledger.loadExecution()) ?? genesisState(network);
+  const membership = (await ledger.loadMembership()) ?? first;
+  const network: NetworkContext = { genesis, set: validatorSetOf(membership) };
+  const execution = (await ledger.loadExecution()) ?? genesisState(network, membership);
+  if (execution.membership !== membershipDigest(membership))
+    throw damaged("its validator set is not that of its state");
+  const self = network.set.indexOf(nodeId);
   if (execution.lanes.length !== network.set.roster.length) throw damaged("its lanes are not this network's");
   await checkLog(ledger, execution);
-  const engine = restore(await ledger.loadEngine());
+  const engine = restore(await ledger.loadEngine(execution.epoch));
   const waiting: StoredBundle[] = [];
   for (const creator of network.set.indices()) waiting.push(...(await waitingOfLane(ledger, creator, execution)));
   const accepted = [...engine.accepted.keys()];
   const lastVote = Math.max(execution.sequence, ...accepted) as Sequence;
   const ownTip =
     self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : await laneEnd(ledger, self, execution);
-  return { execution, engine, checkpoint: engine.stable, lastVote, waiting, ownTip };
+  return { execution, membership, network, self, engine, checkpoint: engine.stable, lastVote, waiting, ownTip };
 }
 
 async function checkLog(ledger: Ledger, execution: ExecutionState): Promise<void> {

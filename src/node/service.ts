@@ -1,5 +1,7 @@
 import type { NodeId } from "../crypto/identity.ts";
+import type { BundlePurpose } from "../dag/bundle.ts";
 import type { Hash } from "../lib/hash.ts";
+import type { ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { PeerInfo } from "./ports.ts";
 
 /** What the node offers to those who use it: the HTTP API, the command line, a program that embeds it. */
@@ -83,6 +85,8 @@ export interface VertexView {
 
 export interface FinalizedItem {
   readonly sequence: number;
+  /** Clients' payloads, or what a validator said about the validator set. */
+  readonly purpose: BundlePurpose;
   readonly hash: Hash;
   readonly creator: NodeId;
   readonly payload: Uint8Array;
@@ -132,7 +136,9 @@ export type NodeEvent =
   /** Vertices of this node's clients, durable and on their way to the others. */
   | { readonly kind: "proposed"; readonly items: readonly ProposedItem[] }
   /** Vertices that took their places; ascending, without gaps from event to event. */
-  | { readonly kind: "finalized"; readonly items: readonly FinalizedItem[] };
+  | { readonly kind: "finalized"; readonly items: readonly FinalizedItem[] }
+  /** `ValidatorSetChanged`: another epoch begins with this set. */
+  | { readonly kind: "validators"; readonly changed: ValidatorSetChanged };
 
 export interface ProposedItem {
   readonly hash: Hash;

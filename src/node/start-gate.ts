@@ -16,7 +16,8 @@ const AMNESIA_DISTANCE = 288;
 
 export interface StartGateOptions<M> {
   readonly network: NetworkContext;
-  readonly self: ValidatorIndex | null;
+  /** This node's place, which may change from epoch to epoch; null for an observer. */
+  self(): ValidatorIndex | null;
   /** What this node's own disk knows of what it said. */
   readonly remembered: { readonly nonce: Nonce; readonly vote: Sequence };
   readonly log: Log;
@@ -51,7 +52,7 @@ export class StartGate<M> {
 
   /** Whether nothing may be signed now. */
   get isSilent(): boolean {
-    return !this.#open || this.#silentUntil !== null || this.#options.self === null;
+    return !this.#open || this.#silentUntil !== null || this.#options.self() === null;
   }
 
   /** Why this node keeps silent, for its operator; null where it speaks. */
@@ -65,6 +66,11 @@ export class StartGate<M> {
   /** The highest sequence that each validator was seen to vote for. */
   votes(): readonly Sequence[] {
     return this.#votes;
+  }
+
+  /** The roster may have grown. */
+  onEpoch(): void {
+    while (this.#votes.length < this.#options.network.set.roster.length) this.#votes.push(0 as Sequence);
   }
 
   onVote(signer: ValidatorIndex, sequence: Sequence): void {
@@ -86,7 +92,8 @@ export class StartGate<M> {
 
   /** Opens the gate where enough validators were heard: a quorum with this node, so that nobody waits in vain. */
   check(): void {
-    const { network, self, remembered, log } = this.#options;
+    const { network, remembered, log } = this.#options;
+    const self = this.#options.self();
     if (this.#open) return;
     const needed = self === null ? 0 : network.set.quorum - 1;
     if (this.#heard.size < needed) return;
@@ -111,7 +118,7 @@ export class StartGate<M> {
   }
 
   onExecuted(state: ExecutionState, stable: Sequence): void {
-    const { self } = this.#options;
+    const self = this.#options.self();
     if (this.#silentUntil === null || self === null) return;
     const executedNonce = state.lanes[self]?.nonce ?? 0;
     if (stable < this.#silentUntil.stable || executedNonce < this.#silentUntil.nonce) return;

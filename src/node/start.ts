@@ -9,7 +9,8 @@ import type { NodeKeyPair } from "../crypto/key-pair.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { importPublicKeys } from "../crypto/public-keys.ts";
 import { createVerifier, type SignatureVerifier } from "../crypto/verifier.ts";
-import type { NetworkContext } from "../membership/validator-set.ts";
+import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
+import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import { VIOLATION_TYPES } from "../peering/peer-score.ts";
 import { ALPN, createQuicTransport, type QuicTransport } from "../network/quic-transport.ts";
 import { createMetricsServer } from "../observability/metrics-server.ts";
@@ -17,7 +18,7 @@ import { createNodeMetrics, type NodeMetrics } from "../observability/node-metri
 import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
-import { type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
+import { firstMembership, type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
 import { keyFileAt } from "./key-location.ts";
 import type { Log } from "./observer.ts";
 import { peerAddresses } from "./peer-addresses.ts";
@@ -59,6 +60,8 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
   const genesis = readGenesis(config);
   checkAgainstGenesis(config, genesis);
   const network = networkContextOf(genesis);
+  let { set } = network;
+  const validators = (): ValidatorSet => set;
   const keys = await readKeys(config);
   const stack = new AsyncDisposableStack();
   try {
@@ -70,14 +73,14 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
     const verifier = createVerifier({ hybrid: genesis.hybrid });
     const book: PeerBook = await openPeerBook({
       config,
-      network,
+      validators,
       metrics,
       log,
       onBanned: (...ban) => quic.disconnect(...ban),
     });
-    const quic = openTransport({ config, genesis, network, keys, verifier, book, metrics, log });
-    const validators = (): NetworkContext["set"] => network.set;
+    const quic = openTransport({ config, genesis, network, validators, keys, verifier, book, metrics, log });
     const guard = new PeerGuard({ self: keys.nodeId, transport: quic, book, clock: systemClock, validators });
+    const ring = keyRing(network, verifier);
     const fatal = Promise.withResolvers<never>();
     fatal.promise.catch(() => undefined);
     const node = await ConsensusNode.open({
@@ -86,7 +89,12 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       database,
       transport: guard,
       signer: keys,
-      verifier: keyRing(network, verifier),
+      verifier: ring,
+      membership: firstMembership(genesis),
+      onMembership: (membership, changed) => {
+        set = validatorSetOf(membership);
+        followMembership({ membership, changed, ring, quic });
+      },
       clock: systemClock,
       observer: observerOf({ metrics: metrics.observer, log, guard, validators }),
       ...limitsOf(config),
@@ -101,14 +109,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
     });
     await node.start();
     stack.defer(() => node.stop());
-    metrics.onCollect(async () => ({
-      status: node.status(),
-      participation: node.participation(),
-      peers: node.peers(),
-      reports: book.reports(node.peers().map(({ nodeId }) => nodeId)),
-      storage: database.gauges(),
-      diskBytes: await database.diskBytes(),
-    }));
+    collect(metrics, { node, book, database });
     const metricsUrl = startMetrics(config, metrics, stack);
     const apiUrl = await startApi({ config, service: node, peerControl: book, log, metrics }, stack);
     const { address } = quic;
@@ -121,18 +122,57 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
   }
 }
 
+/** What is read when somebody asks for the metrics. */
+function collect(
+  metrics: NodeMetrics,
+  {
+    node,
+    book,
+    database,
+  }: {
+    readonly node: ConsensusNode;
+    readonly book: PeerBook;
+    readonly database: Awaited<ReturnType<typeof openRocksDatabase>>;
+  },
+): void {
+  metrics.onCollect(async () => ({
+    status: node.status(),
+    participation: node.participation(),
+    peers: node.peers(),
+    reports: book.reports(node.peers().map(({ nodeId }) => nodeId)),
+    storage: database.gauges(),
+    diskBytes: await database.diskBytes(),
+  }));
+}
+
+/** Whoever became a validator is dialed and believed; whoever is none any more loses the connection. */
+function followMembership(parts: {
+  readonly membership: MembershipState;
+  readonly changed: ValidatorSetChanged | null;
+  readonly ring: KeyRing;
+  readonly quic: QuicTransport;
+}): void {
+  const { membership, changed, ring, quic } = parts;
+  for (const { nodeId, publicKeys, standing, address } of membership.entries) {
+    ring.add(nodeId, publicKeys);
+    // Genesis' own validators have their address in the file.
+    if (standing === "active" && address !== "") quic.setAddress(nodeId, address);
+  }
+  for (const { nodeId, why } of changed?.removed ?? []) quic.disconnect(nodeId, `no validator any more: ${why}`);
+}
+
 /** Opinions of peers begin anew with the process; bans are kept beside the database. */
 async function openPeerBook(parts: {
   readonly config: NodeConfig;
-  readonly network: NetworkContext;
+  readonly validators: () => ValidatorSet;
   readonly metrics: NodeMetrics;
   readonly log: Log;
   readonly onBanned: (peer: NodeId, reason: string) => void;
 }): Promise<PeerBook> {
-  const { config, network, metrics, log, onBanned } = parts;
+  const { config, validators, metrics, log, onBanned } = parts;
   const file = join(config.node.data_dir, "peers.json");
   return new PeerBook({
-    validators: () => network.set,
+    validators,
     clock: systemClock,
     log,
     bans: await restoreBans(file, log),
@@ -146,13 +186,14 @@ function openTransport(parts: {
   readonly config: NodeConfig;
   readonly genesis: Genesis;
   readonly network: NetworkContext;
+  readonly validators: () => ValidatorSet;
   readonly keys: NodeKeyPair;
   readonly verifier: SignatureVerifier;
   readonly book: PeerBook;
   readonly metrics: NodeMetrics;
   readonly log: Log;
 }): QuicTransport {
-  const { config, genesis, network, keys, verifier, book, metrics, log } = parts;
+  const { config, genesis, network, validators, keys, verifier, book, metrics, log } = parts;
   return createQuicTransport({
     nodeId: keys.nodeId,
     publicKeys: keys.publicKeys,
@@ -164,7 +205,7 @@ function openTransport(parts: {
     peers: peerAddresses(genesis, config.network.bootstrap_peers, (warning) => log("warn", "config.peer", { warning })),
     admit: (peer) => {
       if (book.isBanned(peer)) return null;
-      if (network.set.indexOf(peer) !== null) return "validator";
+      if (validators().indexOf(peer) !== null) return "validator";
       return config.network.accept_observers ? "observer" : null;
     },
     maxPeers: config.network.max_peers,

@@ -3,7 +3,7 @@ import { type Codec, decode, encode } from "../codec/codec.ts";
 import { DecodeError } from "../codec/reader.ts";
 import { hashOf } from "../crypto/hash.ts";
 import { type Hash, ZERO_HASH } from "../lib/hash.ts";
-import type { Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
+import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
 import type { Seal } from "../membership/seal.ts";
 import {
   batchesAnswerCodec,
@@ -27,15 +27,17 @@ const BODY = Uint8Array.of(1, 2, 3);
 const FRAMES: Readonly<Record<string, Frame>> = {
   sealed: {
     kind: "sealed",
+    epoch: 3 as Epoch,
     seal: SEAL,
     items: [
       { kind: "body", body: BODY },
       { kind: "leaf", leaf: ONES },
     ],
   },
-  relayed: { kind: "relayed", messages: [{ body: BODY, proof: PROOF }] },
+  relayed: { kind: "relayed", epoch: 3 as Epoch, messages: [{ body: BODY, proof: PROOF }] },
   status: {
     kind: "status",
+    epoch: 3 as Epoch,
     status: { view: 5 as View, active: true, executed: 258 as Sequence, stable: 256 as Sequence },
     lanes: [7 as Nonce],
     votes: [9 as Sequence],
@@ -59,9 +61,10 @@ describe("the wire between nodes keeps its bytes", () => {
     expect(Object.values(FRAMES).map((frame) => golden(frameCodec, frame))).toMatchSnapshot();
   });
 
-  test("a status, byte by byte: variant 2, view 5, active, executed 258, stable 256, one lane, one vote", () => {
+  test("a status, byte by byte: variant 2, epoch 3, view 5, active, executed 258, stable 256, one lane, one vote", () => {
     expect(golden(frameCodec, FRAMES["status"] as Frame)).toBe(
       "02000000" +
+        "0300000000000000" +
         "0500000000000000" +
         "01" +
         "0201000000000000" +

@@ -5,7 +5,8 @@ import type { PeerStatus } from "../consensus/engine.ts";
 import { unreachable } from "../lib/assert.ts";
 import { type Batch, batchCodec } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Nonce, Sequence, View } from "../membership/ids.ts";
+import { epochCodec } from "../membership/evidence.ts";
+import type { Epoch, Nonce, Sequence, View } from "../membership/ids.ts";
 import { type Proof, proofCodec, SEAL_LEAVES_MAX, type Seal, sealCodec } from "../membership/seal.ts";
 import { VALIDATORS_MAX } from "../membership/validator-set.ts";
 
@@ -31,6 +32,8 @@ export type Frame = SealedFrame | RelayedFrame | StatusFrame;
 /** All that the sender said in one turn: some of it in full, of the rest the leaf, so that the root can be computed. */
 export interface SealedFrame {
   readonly kind: "sealed";
+  /** The sender's epoch, unsigned: a peer that is in another one passes the statements over instead of blaming. */
+  readonly epoch: Epoch;
   readonly seal: Seal;
   readonly items: readonly FrameItem[];
 }
@@ -42,6 +45,7 @@ export type FrameItem =
 /** Messages of others, each with its own proof. */
 export interface RelayedFrame {
   readonly kind: "relayed";
+  readonly epoch: Epoch;
   readonly messages: readonly ProvenBody[];
 }
 
@@ -53,6 +57,7 @@ export interface ProvenBody {
 /** A hint about the sender, unsigned. */
 export interface StatusFrame {
   readonly kind: "status";
+  readonly epoch: Epoch;
   readonly status: PeerStatus;
   /** For each validator's lane, up to which nonce the sender holds it without a gap. */
   readonly lanes: readonly Nonce[];
@@ -108,14 +113,16 @@ export const provenBodyCodec: Codec<ProvenBody> = struct<ProvenBody>({ body, pro
 
 export const frameCodec: Codec<Frame> = union<Frame>({
   sealed: variant<SealedFrame>("sealed", {
+    epoch: epochCodec,
     seal: sealCodec,
     items: vec(
       union<FrameItem>({ body: variant("body", { body }), leaf: variant("leaf", { leaf: hash }) }),
       SEAL_LEAVES_MAX,
     ),
   }),
-  relayed: variant<RelayedFrame>("relayed", { messages: vec(provenBodyCodec, ANSWER_BODIES_MAX) }),
+  relayed: variant<RelayedFrame>("relayed", { epoch: epochCodec, messages: vec(provenBodyCodec, ANSWER_BODIES_MAX) }),
   status: variant<StatusFrame>("status", {
+    epoch: epochCodec,
     status: statusCodec,
     lanes: vec(nonceCodec, VALIDATORS_MAX),
     votes: vec(sequenceCodec, VALIDATORS_MAX),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { networkOf } from "../../test/cluster/signing.ts";
+import { membershipOf, networkOf } from "../../test/cluster/signing.ts";
 import { Solo } from "../../test/cluster/solo.ts";
 import { decode, encode } from "../codec/codec.ts";
 import type { BundleRef, HeldBundle } from "../dag/bundle.ts";
@@ -10,6 +10,7 @@ import type { Position, Sequence } from "../membership/ids.ts";
 import { type Execution, execute, executionStateCodec, executionStateDigest, genesisState } from "./executor.ts";
 
 const network = networkOf(4);
+const membership = membershipOf(network);
 const makers = new Solo();
 
 function executeAll(
@@ -17,11 +18,22 @@ function executeAll(
   timestamps: readonly number[] = [],
 ): { readonly last: Execution; readonly order: readonly Hash[] } {
   const known = new Map<Hash, BundleRef>(batches.flat().map(({ ref }) => [ref.digest, ref]));
-  let last: Execution = { state: genesisState(network), executed: [], timestampMs: 0 };
+  let last: Execution = {
+    state: genesisState(network, membership),
+    executed: [],
+    timestampMs: 0,
+    membership,
+    changed: null,
+    notes: [],
+  };
   const order: Hash[] = [];
   batches.forEach((bundles, at) => {
     const batch = { timestampMs: timestamps[at] ?? 0, bundles: bundles.map(({ ref }) => ref.digest) };
-    last = execute(last.state, batch, (digest) => present(known.get(digest), "a bundle"));
+    last = execute(network, last.state, batch, {
+      membership: last.membership,
+      bundleOf: (digest) => present(known.get(digest), "a bundle"),
+      commandsOf: () => [],
+    });
     order.push(...last.executed.map(({ ref }) => ref.digest));
   });
   return { last, order };

@@ -8,7 +8,16 @@ import type { BundleRef } from "../dag/bundle.ts";
 import type { LaneTip } from "../dag/lanes.ts";
 import { assert, present } from "../lib/assert.ts";
 import { type Hash, hashBytes } from "../lib/hash.ts";
-import type { Nonce, Position, Sequence } from "../membership/ids.ts";
+import { epochCodec } from "../membership/evidence.ts";
+import type { Epoch, Nonce, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { MembershipCommand } from "../membership/membership-command.ts";
+import {
+  applyMembership,
+  membershipDigest,
+  type MembershipOutcome,
+  type MembershipState,
+  type ValidatorSetChanged,
+} from "../membership/membership-state.ts";
 import { type NetworkContext, VALIDATORS_MAX } from "../membership/validator-set.ts";
 
 /** A lane's executed tip and its height in the DAG: 1 + the height of the vertex before; genesis has height 0. */
@@ -18,6 +27,12 @@ export interface ExecutedLane extends LaneTip {
 
 /** All that execution depends on and leaves behind; equal on every correct replica after the same sequence. */
 export interface ExecutionState {
+  /** The epoch that the next sequence belongs to. */
+  readonly epoch: Epoch;
+  /** The last sequence of the epoch before; 0 in the first. */
+  readonly epochBase: Sequence;
+  /** The digest of the membership, which is kept beside this state because it is large and changes seldom. */
+  readonly membership: Hash;
   readonly sequence: Sequence;
   /** The last vertex's place in the total order; 0 before the first. */
   readonly position: Position;
@@ -39,9 +54,28 @@ export interface Execution {
   readonly state: ExecutionState;
   readonly executed: readonly ExecutedBundle[];
   readonly timestampMs: number;
+  readonly membership: MembershipState;
+  /** The validator set that the next sequence's epoch begins with; null where the epoch goes on. */
+  readonly changed: ValidatorSetChanged | null;
+  readonly notes: MembershipOutcome["notes"];
+}
+
+/** What execution reads beside the state: it is content that the state's digests stand for. */
+export interface ExecutionInput {
+  readonly membership: MembershipState;
+  bundleOf(digest: Hash): BundleRef;
+  /** What a membership bundle's creator says, in order; nothing for a bundle of clients' payloads. */
+  commandsOf(ref: BundleRef): readonly MembershipCommand[];
 }
 
 export const executionStateCodec: Codec<ExecutionState> = struct<ExecutionState>({
+  epoch: epochCodec,
+  epochBase: mapped(
+    u64,
+    (value) => value as Sequence,
+    (value) => value,
+  ),
+  membership: hash,
   sequence: mapped(
     u64,
     (value) => value as Sequence,
@@ -68,15 +102,22 @@ export const executionStateCodec: Codec<ExecutionState> = struct<ExecutionState>
   ),
 });
 
-export function genesisState(network: NetworkContext): ExecutionState {
-  const lane: ExecutedLane = { nonce: 0 as Nonce, tip: network.genesis, height: 0 };
+export function genesisState(network: NetworkContext, membership: MembershipState): ExecutionState {
   return {
+    epoch: network.set.epoch,
+    epochBase: 0 as Sequence,
+    membership: membershipDigest(membership),
     sequence: 0 as Sequence,
     position: 0 as Position,
     timestampMs: 0,
     history: network.genesis,
-    lanes: network.set.roster.map(() => lane),
+    lanes: network.set.roster.map(() => emptyLane(network.genesis)),
   };
+}
+
+/** The lane of a validator that made nothing yet. */
+function emptyLane(genesis: Hash): ExecutedLane {
+  return { nonce: 0 as Nonce, tip: genesis, height: 0 };
 }
 
 /** What checkpoints vote on: a replica whose execution differs is found out at the next checkpoint. */
@@ -86,32 +127,52 @@ export function executionStateDigest(state: ExecutionState): Hash {
 
 /**
  * Executes one batch: a bundle takes its place if it directly follows its lane's executed tip, and is passed over if not
- * (it was executed before, or it is the losing branch of a creator's fork, or its turn has not come).
+ * (it was executed before, or it is the losing branch of a creator's fork, or its turn has not come, or its creator is no
+ * validator of this epoch).
+ *
+ * What the batch says about the validator set takes effect after it, all at once: the epoch ends with this sequence, and
+ * whatever the old epoch ordered behind it is void and never executed.
  *
  * Invariant: every vertex is executed at most once, and a creator's vertices in the order of their nonces. Execution is a
  * function of the state and the batch alone.
  */
-export function execute(state: ExecutionState, batch: Batch, bundleOf: (digest: Hash) => BundleRef): Execution {
+export function execute(
+  network: NetworkContext,
+  state: ExecutionState,
+  batch: Batch,
+  input: ExecutionInput,
+): Execution {
+  assert(state.epoch === network.set.epoch, "a batch is executed by the validator set of its epoch");
   const lanes = [...state.lanes];
   const executed: ExecutedBundle[] = [];
+  const commands: { readonly creator: ValidatorIndex; readonly command: MembershipCommand }[] = [];
   let position: number = state.position;
   for (const digest of batch.bundles) {
-    const ref = bundleOf(digest);
+    const ref = input.bundleOf(digest);
     const lane = present(lanes[ref.creator], `lane ${ref.creator}`);
+    if (!network.set.has(ref.creator)) continue;
     if (ref.firstNonce !== lane.nonce + 1 || ref.previous !== lane.tip) continue;
     const height = lane.height + 1;
     executed.push({ ref, firstPosition: (position + 1) as Position, height });
     lanes[ref.creator] = { nonce: (lane.nonce + ref.count) as Nonce, tip: ref.tip, height };
     position += ref.count;
+    for (const command of input.commandsOf(ref)) commands.push({ creator: ref.creator, command });
   }
   assert(Number.isSafeInteger(position), "positions below 2^53");
   const timestampMs = Math.max(state.timestampMs, batch.timestampMs);
+  const sequence = (state.sequence + 1) as Sequence;
+  const outcome = applyMembership(input.membership, commands, { sequence, timestampMs });
+  const { changed } = outcome;
+  while (changed !== null && lanes.length < outcome.state.rosterSize) lanes.push(emptyLane(network.genesis));
   const next: ExecutionState = {
-    sequence: (state.sequence + 1) as Sequence,
+    epoch: outcome.state.epoch,
+    epochBase: changed === null ? state.epochBase : sequence,
+    membership: membershipDigest(outcome.state),
+    sequence,
     position: position as Position,
     timestampMs,
     history: hashOf("history", hashBytes(state.history), hashBytes(batchDigest(batch))),
     lanes,
   };
-  return { state: next, executed, timestampMs };
+  return { state: next, executed, timestampMs, membership: outcome.state, changed, notes: outcome.notes };
 }

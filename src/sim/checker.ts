@@ -7,7 +7,7 @@ import { statementOf } from "../consensus/pbft/statements.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
-import type { Sequence } from "../membership/ids.ts";
+import type { Epoch, Sequence } from "../membership/ids.ts";
 import type { FinalizedItem } from "../node/service.ts";
 import type { Frame } from "../node/wire.ts";
 
@@ -53,6 +53,8 @@ interface Witness {
   wanted: number;
   /** The highest view that it asked for in an earlier turn. */
   promised: number;
+  /** What it committed to in the turn that spoke last. */
+  readonly turnCommits: { readonly sequence: Sequence; readonly view: number; readonly digest: Hash }[];
   /** The signature of the turn that spoke last. */
   turn: string;
   view: number;
@@ -62,11 +64,12 @@ interface Witness {
   stable: number;
   /** The time of the last vertex that it finalized, in milliseconds since 1970. */
   timestampMs: number;
-  epoch: number;
+  /** The last one in which it spoke. */
+  epoch: Epoch;
 }
 
 /** Looks at a row of the node's disk as it is now, without delay. */
-export type DurableRow = (key: string) => Uint8Array | undefined;
+export type DurableRow = (epoch: Epoch, key: string) => Uint8Array | undefined;
 
 /**
  * What must hold after every event, seen by one who remembers everything. Only correct validators count: a lying one is
@@ -124,14 +127,9 @@ export class Checker {
     witness.timestampMs = 0;
   }
 
-  /** Another engine takes over: views count from 0 again. */
-  onEpoch(place: number, epoch: number): void {
-    const witness = this.#of(place);
-    witness.epoch = epoch;
-    witness.view = 0;
-    witness.wanted = 0;
-    witness.promised = 0;
-    witness.committed.clear();
+  /** Another engine takes over: its views count from 0 again. */
+  onEngine(place: number): void {
+    this.#of(place).view = 0;
   }
 
   onStep(place: number, event: EngineEvent<PbftMessage>, status: EngineStatus): void {
@@ -173,9 +171,20 @@ export class Checker {
   onSent(place: number, frame: Frame, row: DurableRow): void {
     if (frame.kind !== "sealed") return;
     const witness = this.#of(place);
+    if (frame.epoch < witness.epoch) {
+      const after = `after it spoke in epoch ${witness.epoch}`;
+      throw new Violation("no-contradiction", `node ${place} speaks in epoch ${frame.epoch} ${after}`);
+    }
+    if (frame.epoch > witness.epoch) {
+      witness.epoch = frame.epoch;
+      witness.wanted = 0;
+      witness.promised = 0;
+      witness.committed.clear();
+      witness.turnCommits.length = 0;
+    }
     const turn = textOf(frame.seal.signature.mlDsa);
     // What one turn says it says at once: its frames to all go before those to some.
-    if (turn !== witness.turn) witness.promised = witness.wanted;
+    if (turn !== witness.turn) endTurn(witness);
     witness.turn = turn;
     for (const item of frame.items) {
       if (item.kind !== "body") continue;
@@ -186,7 +195,7 @@ export class Checker {
   /** What the node told its users, in order. */
   onFinal(place: number, items: readonly FinalizedItem[]): void {
     const witness = this.#of(place);
-    for (const { sequence, hash, payload, timestampMs } of items) {
+    for (const { sequence, purpose, hash, payload, timestampMs } of items) {
       this.checks += 1;
       if (sequence !== witness.position + 1) {
         throw new Violation(
@@ -207,8 +216,14 @@ export class Checker {
         throw new Violation("agreement", `place ${sequence} is ${hash} at node ${place}, ${agreed} elsewhere`);
       }
       this.#order.set(sequence, hash);
-      this.#checkValidity(place, payload);
+      if (purpose === "application") this.#checkValidity(place, payload);
     }
+  }
+
+  /** A validator lost its place by what was ordered. */
+  onRemoved(place: number, removed: number, why: string): void {
+    if (this.#isCorrect(removed))
+      throw new Violation("no-false-blame", `node ${place} removes correct node ${removed}: ${why}`);
   }
 
   /** A peer was said to do what no correct node does. */
@@ -281,8 +296,7 @@ export class Checker {
     }
     if (before === undefined) this.#checkDurable(place, message, row);
     if (message.kind === "commit") {
-      const known = witness.committed.get(message.sequence);
-      if (known === undefined || known.view <= view) witness.committed.set(message.sequence, { view, digest });
+      witness.turnCommits.push({ sequence: message.sequence, view, digest });
     }
   }
 
@@ -291,7 +305,8 @@ export class Checker {
     const low = message.stable?.sequence ?? 0;
     const carried = new Map(message.prepared.map((certificate) => [certificate.sequence, certificate]));
     for (const [sequence, { view, digest }] of witness.committed) {
-      if (sequence <= low) continue;
+      // A turn's frames to one may leave before its frame to all: what was locked in that view already came after.
+      if (sequence <= low || view >= message.view) continue;
       const certificate = carried.get(sequence);
       if (certificate === undefined || certificate.view < view) {
         throw new Violation(
@@ -311,7 +326,7 @@ export class Checker {
   /** What a vote rests on is on the disk at the moment at which the vote leaves. */
   #checkDurable(place: number, message: PbftMessage, row: DurableRow): void {
     if (message.kind !== "prepare" && message.kind !== "commit" && message.kind !== "pre-prepare") return;
-    const found = row(rowOfVote(message.kind, message.sequence));
+    const found = row(this.#of(place).epoch, rowOfVote(message.kind, message.sequence));
     // What a stable checkpoint covers is forgotten on purpose.
     if (found === undefined && this.#of(place).executed >= message.sequence) return;
     if (found !== undefined) {
@@ -340,16 +355,26 @@ export class Checker {
       position: 0,
       wanted: 0,
       promised: 0,
+      turnCommits: [],
       turn: "",
       view: 0,
       finalizing: 0,
       executed: 0,
       stable: 0,
       timestampMs: 0,
-      epoch: 0,
+      epoch: 0 as Epoch,
     };
     this.#witnesses.set(place, witness);
     return witness;
+  }
+}
+
+/** From here on what the turn before said counts as said earlier. */
+function endTurn(witness: Witness): void {
+  witness.promised = witness.wanted;
+  for (const { sequence, view, digest } of witness.turnCommits.splice(0)) {
+    const known = witness.committed.get(sequence);
+    if (known === undefined || known.view <= view) witness.committed.set(sequence, { view, digest });
   }
 }
 

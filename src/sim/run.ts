@@ -112,19 +112,19 @@ function isDone(world: World): boolean {
 function correctKind(world: World, place: number, options: RunOptions): NodeKind {
   const make = options.makeEngine ?? ((engine) => new PbftEngine(engine));
   return {
-    makeEngine: (engineOptions, node) =>
-      watched(make(engineOptions, node), {
-        onStep: (event, effects, status) => {
+    makeEngine: (engineOptions, node) => {
+      world.checker.onEngine(place);
+      return watched(make(engineOptions, node), {
+        onStep: (event, status) => {
           world.steps += 1;
-          world.guard(() => {
-            world.checker.onStep(place, event, status);
-            for (const effect of effects) {
-              if (effect.kind === "evidence") world.detected.add(effect.equivocation.first.proof.seal.signer);
-              world.checker.onEffect(place, effect);
-            }
-          });
+          world.guard(() => world.checker.onStep(place, event, status));
         },
-      }),
+        onEffect: (effect) => {
+          if (effect.kind === "evidence") world.detected.add(effect.equivocation.first.proof.seal.signer);
+          world.guard(() => world.checker.onEffect(place, effect));
+        },
+      });
+    },
     wrapTransport: (transport) => transport,
     ...(options.alterParts === undefined ? {} : { alterParts: options.alterParts }),
   };

@@ -3,7 +3,8 @@ import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { PbftOptions } from "../consensus/pbft/engine.ts";
 import { asciiBytes } from "../lib/ascii.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
+import { engineKey } from "../node/ledger.ts";
 import { ConsensusNode, type NodeParts } from "../node/consensus-node.ts";
 import type { LoopObserver } from "../node/observer.ts";
 import type { Transport } from "../node/ports.ts";
@@ -41,8 +42,6 @@ interface Life {
 /** Signing and verifying take up to this time, in milliseconds: what is asynchronous in production is so here. */
 const SIGN_MS_MAX = 1;
 const VERIFY_MS_MAX = 1;
-
-const ROW_PREFIX = "engine/";
 
 /** A node of production over virtual ports, which can crash at every operation of a port and start again. */
 export class VirtualNode {
@@ -150,10 +149,8 @@ export class VirtualNode {
   }
 
   /** A row of the engine as it lies on the disk now. */
-  row(key: string): Uint8Array | undefined {
-    const wanted = asciiBytes(ROW_PREFIX + key);
-    // The rows are sorted, but few: what is not stable yet.
-    return this.disk.rows.find("consensus", wanted);
+  row(epoch: Epoch, key: string): Uint8Array | undefined {
+    return this.disk.rows.find("consensus", asciiBytes(engineKey(epoch, key)));
   }
 
   async #open(life: Life): Promise<void> {
@@ -162,7 +159,9 @@ export class VirtualNode {
     if (!life.alive) return;
     life.node = node;
     node.subscribe((event) => {
-      if (life.alive && event.kind === "finalized") this.#world.onFinal(this, event.items);
+      if (!life.alive) return;
+      if (event.kind === "finalized") this.#world.onFinal(this, event.items);
+      if (event.kind === "validators") this.#world.onValidators(this, event.changed);
     });
     await this.#world.onOpened(this, node);
     if (life.alive) await node.start();
@@ -182,6 +181,7 @@ export class VirtualNode {
     const { database } = life;
     return {
       network: world.networkContext(),
+      membership: world.membership,
       nodeId: this.#options.keys.nodeId,
       database: {
         write: (batch) => (operate() ? database.write(batch) : new Promise(() => undefined)),

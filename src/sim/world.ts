@@ -5,6 +5,7 @@ import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
+import { genesisMembership, type MembershipState, type ValidatorSetChanged } from "../membership/membership-state.ts";
 import { type NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { ConsensusNode } from "../node/consensus-node.ts";
 import type { LogLevel } from "../node/observer.ts";
@@ -51,6 +52,8 @@ export class World {
   /** Answers false for what is to be lost. */
   passes: (from: Endpoint, to: Endpoint, lane: Lane, frame: Uint8Array) => boolean = () => true;
   violation: Violation | null = null;
+  /** What every node begins with. */
+  readonly membership: MembershipState;
   readonly #genesis: Hash;
   readonly #set: ValidatorSet;
   readonly #places: ReadonlyMap<NodeId, number>;
@@ -64,6 +67,12 @@ export class World {
     const roster = keys.map(({ nodeId, publicKeys }, place) => ({ nodeId, publicKeys, name: `node-${place}` }));
     this.#set = new ValidatorSet(0 as Epoch, roster);
     this.#genesis = hashOf("genesis", new Uint8Array([plan.nodes]));
+    const policy = { min: Math.min(plan.nodes, 3), max: 100 };
+    this.membership = genesisMembership(
+      this.networkContext(),
+      policy,
+      roster.map(() => ""),
+    );
     // Places follow the roster, so that a node's number is its validator's index.
     const ordered = this.#set.roster.map(({ nodeId }) => present(this.allKeys.get(nodeId), "keys"));
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
@@ -164,6 +173,17 @@ export class World {
     if (node.isCorrect) this.guard(() => this.checker.onFinal(node.place, items));
   }
 
+  onValidators(node: VirtualNode, { epoch, removed }: ValidatorSetChanged): void {
+    this.fingerprint.text(`epoch ${epoch}`);
+    this.recorder?.note(this.schedule.nowMs, node.place, `epoch ${epoch} begins`);
+    if (!node.isCorrect) return;
+    for (const { nodeId, why } of removed) {
+      const place = present(this.#places.get(nodeId), "the place of a validator");
+      this.detected.add(place);
+      this.guard(() => this.checker.onRemoved(node.place, place, why));
+    }
+  }
+
   onRejected(node: VirtualNode, peer: NodeId, reason: string): void {
     const blamed = present(this.#places.get(peer), "the place of a peer");
     this.recorder?.note(this.schedule.nowMs, node.place, `rejects ${blamed}: ${reason}`);
@@ -187,7 +207,9 @@ export class World {
     this.recorder?.sent(this.schedule.nowMs, from.place, to.place, lane, frame);
     if (sender.isCorrect && lane === "consensus" && this.#lastFrames.get(from.place) !== frame) {
       this.#lastFrames.set(from.place, frame);
-      this.guard(() => this.checker.onSent(from.place, decode(frameCodec, frame), (key) => sender.row(key)));
+      this.guard(() =>
+        this.checker.onSent(from.place, decode(frameCodec, frame), (epoch, key) => sender.row(epoch, key)),
+      );
     }
     return this.passes(from, to, lane, frame);
   }

@@ -82,6 +82,7 @@ describe("start", () => {
       createdAt: new Date().toISOString(),
       engine: "pbft" as const,
       hybrid: true,
+      policy: { min: 1, max: 9 },
       validators: [{ name: "n", nodeId: pair.nodeId, publicKeys: pair.publicKeys, address: "127.0.0.1:1" }],
     };
     writeFileSync(join(folder, "net/node-1/genesis.json"), formatGenesis(genesis));

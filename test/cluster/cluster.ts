@@ -10,6 +10,8 @@ import type { Stored } from "./disk.ts";
 import { Host, type HostOptions } from "./host.ts";
 import { Invariants, Violation } from "./invariants.ts";
 import type { Packet } from "./packet.ts";
+import type { MembershipState } from "../../src/membership/membership-state.ts";
+import { membershipOf } from "./signing.ts";
 import { Random } from "../../src/sim/random.ts";
 import { Schedule } from "../../src/sim/schedule.ts";
 import { TIMEOUTS } from "./timing.ts";
@@ -44,6 +46,7 @@ export interface ClusterOptions {
  */
 export class Cluster {
   readonly network: NetworkContext;
+  readonly membership: MembershipState;
   readonly random: Random;
   readonly schedule: Schedule = new Schedule();
   readonly invariants: Invariants;
@@ -66,6 +69,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.network = options.network;
+    this.membership = membershipOf(options.network);
     this.random = new Random(options.seed);
     this.invariants = new Invariants(options.network);
     this.sides = options.network.set.roster.map(() => 0);

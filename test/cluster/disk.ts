@@ -8,6 +8,7 @@ import type { Sequence, ValidatorIndex } from "../../src/membership/ids.ts";
 import type { Proof } from "../../src/membership/seal.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
 import { type ExecutionState, genesisState } from "../../src/replication/executor.ts";
+import { membershipOf } from "./signing.ts";
 
 export interface Stored {
   readonly held: HeldBundle;
@@ -23,7 +24,7 @@ export class Disk {
   execution: ExecutionState;
 
   constructor(network: NetworkContext) {
-    this.execution = genesisState(network);
+    this.execution = genesisState(network, membershipOf(network));
   }
 
   write(writes: readonly DurableWrite[]): void {

@@ -271,8 +271,10 @@ export class Host {
   }
 
   #finalize(slot: Extract<Effect<PbftMessage>, { kind: "finalize" }>["slot"]): void {
-    const { state, executed } = this.options.execute(this.disk.execution, slot.batch, (digest) => {
-      return present(this.lanes.get(digest), `the held bundle ${digest}`);
+    const { state, executed } = this.options.execute(this.cluster.network, this.disk.execution, slot.batch, {
+      membership: this.cluster.membership,
+      bundleOf: (digest) => present(this.lanes.get(digest), `the held bundle ${digest}`),
+      commandsOf: () => [],
     });
     this.disk.record(slot, state);
     const bundles = executed.map(({ ref }) => present(this.disk.bundles.get(ref.digest), "a durable bundle").held);

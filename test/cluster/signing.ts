@@ -6,6 +6,7 @@ import { type Hash, hashBytes } from "../../src/lib/hash.ts";
 import type { Obligation } from "../../src/membership/certificate.ts";
 import type { Epoch, ValidatorIndex } from "../../src/membership/ids.ts";
 import { type Proof, proofOf, proofRoot, type Seal, sealedBytes } from "../../src/membership/seal.ts";
+import { genesisMembership, type MembershipState } from "../../src/membership/membership-state.ts";
 import { type NetworkContext, ValidatorSet } from "../../src/membership/validator-set.ts";
 
 const PADDING = new Uint8Array(ML_DSA_87_SIGNATURE_BYTES - 32);
@@ -26,6 +27,16 @@ export function networkOf(
     genesis: hashOf("genesis", new TextEncoder().encode(name)),
     set: new ValidatorSet(epoch as Epoch, validators),
   };
+}
+
+/** The membership that a network of these validators begins with. */
+export function membershipOf({ genesis, set }: NetworkContext): MembershipState {
+  const policy = { min: 1, max: set.roster.length };
+  return genesisMembership(
+    { genesis, set },
+    policy,
+    set.roster.map(() => "127.0.0.1:1"),
+  );
 }
 
 /**

@@ -31,10 +31,10 @@ import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../../src/mem
 import type { Proof, Signed } from "../../src/membership/seal.ts";
 import { type Phase, type Statement, statementDigest } from "../../src/membership/statement.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";
-import { execute, executionStateDigest } from "../../src/replication/executor.ts";
+import { execute, type ExecutionInput, executionStateDigest } from "../../src/replication/executor.ts";
 import { Disk } from "./disk.ts";
 import { TIMEOUTS } from "./timing.ts";
-import { allHold, networkOf, prove } from "./signing.ts";
+import { membershipOf, allHold, networkOf, prove } from "./signing.ts";
 
 type PbftEffect = Effect<PbftMessage>;
 
@@ -143,6 +143,14 @@ export class Solo {
       this.feed({ kind: "timer", ...this.now(), name: due[0] });
     }
     this.nowMs = untilMs;
+  }
+
+  executionInput(): ExecutionInput {
+    return {
+      membership: membershipOf(this.network),
+      bundleOf: (digest) => present(this.lanes.get(digest), "a bundle"),
+      commandsOf: () => [],
+    };
   }
 
   bundle(creator: number, firstNonce = 1, previous: Hash = this.network.genesis, text = "payload"): HeldBundle {
@@ -270,9 +278,7 @@ export class Solo {
       }
       case "finalize": {
         if (!this.executes) return [];
-        const { state } = execute(this.disk.execution, effect.slot.batch, (digest) =>
-          present(this.lanes.get(digest), "a bundle"),
-        );
+        const { state } = execute(this.network, this.disk.execution, effect.slot.batch, this.executionInput());
         this.disk.record(effect.slot, state);
         const { sequence } = effect.slot;
         return [

@@ -3,7 +3,7 @@ import type { PbftMessage, ViewChange } from "../../src/consensus/pbft/messages.
 import { batchDigest } from "../../src/dag/batch.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
-import { ValidatorSet } from "../../src/membership/validator-set.ts";
+import { type NetworkContext, ValidatorSet } from "../../src/membership/validator-set.ts";
 import { type Execution, type ExecutionState, execute, type ExecutedBundle } from "../../src/replication/executor.ts";
 import { edited } from "../../src/sim/attacks.ts";
 import type { RunOptions } from "./campaign.ts";
@@ -97,13 +97,14 @@ function agreeable(host: Host): Engine<PbftMessage> {
 
 /** Executes whatever a batch names, without the rule of the lane. */
 function executeAgain(
+  network: NetworkContext,
   state: ExecutionState,
-  batch: Parameters<typeof execute>[1],
-  bundleOf: Parameters<typeof execute>[2],
+  batch: Parameters<typeof execute>[2],
+  input: Parameters<typeof execute>[3],
 ): Execution {
-  const right = execute(state, batch, bundleOf);
+  const right = execute(network, state, batch, input);
   const all: ExecutedBundle[] = batch.bundles.map((digest) => ({
-    ref: bundleOf(digest),
+    ref: input.bundleOf(digest),
     firstPosition: right.state.position,
     height: 1,
   }));

@@ -20,7 +20,7 @@ import { edgeCodec, finalizedCodec, metadataCodec } from "../../src/node/ledger-
 import * as wire from "../../src/node/wire.ts";
 import type { HandshakeEffect } from "../../src/peering/handshake.ts";
 import { executionStateCodec, genesisState } from "../../src/replication/executor.ts";
-import { networkOf, prove } from "../cluster/signing.ts";
+import { membershipOf, networkOf, prove } from "../cluster/signing.ts";
 import { keep } from "./corpus.ts";
 import { machineOf, scriptBytes } from "./stream-targets.ts";
 
@@ -91,7 +91,7 @@ function writeWire(): void {
   const proof = present(proofsOf(1, [{ phase: "prepare", view: 1, sequence: 2, digest: DIGEST }])[0], "a proof");
   const body = Uint8Array.from({ length: 40 }, (_, index) => index);
   seed("frame", "sealed", wire.frameCodec, {
-    kind: "sealed",
+    kind: "sealed", epoch: 0 as Epoch,
     seal: proof.seal,
     items: [
       { kind: "body", body },
@@ -99,9 +99,9 @@ function writeWire(): void {
       { kind: "body", body: new Uint8Array(0) },
     ],
   });
-  seed("frame", "relayed", wire.frameCodec, { kind: "relayed", messages: [{ body, proof }] });
+  seed("frame", "relayed", wire.frameCodec, { kind: "relayed", epoch: 0 as Epoch, messages: [{ body, proof }] });
   seed("frame", "status", wire.frameCodec, {
-    kind: "status",
+    kind: "status", epoch: 0 as Epoch,
     status: { view: 5 as View, active: true, executed: 258 as Sequence, stable: 256 as Sequence },
     lanes: [7, 8, 9, 0].map((nonce) => nonce as Nonce),
     votes: [9, 9, 9, 1].map((sequence) => sequence as Sequence),
@@ -133,7 +133,7 @@ function writeRows(): void {
   seed("bundle", "membership", bundleCodec, { ...bundle, purpose: "membership", payloads: payloads.slice(0, 1) });
   seed("batch", "two", batchCodec, BATCH);
   seed("batch", "null", batchCodec, { timestampMs: 0, bundles: [] });
-  seed("execution-state", "genesis", executionStateCodec, genesisState(network));
+  seed("execution-state", "genesis", executionStateCodec, genesisState(network, membershipOf(network)));
   seed("row-metadata", "bundle", metadataCodec, { kind: "bundle", ...place });
   const vertex = { kind: "vertex", ...place, bundle: ONES, index: 2, position: 99 as Position, height: 7 } as const;
   seed("row-metadata", "vertex", metadataCodec, vertex);
@@ -189,7 +189,7 @@ function writeTexts(): void {
     return { name: `node-${place}`, nodeId: nodeIdOf(publicKeys), publicKeys, address: `127.0.0.1:900${place}` };
   });
   const createdAt = "2026-01-31T12:00:00Z";
-  text("genesis", "two", formatGenesis({ network: "net", createdAt, engine: "pbft", hybrid: true, validators }));
+  text("genesis", "two", formatGenesis({ network: "net", createdAt, engine: "pbft", hybrid: true, policy: { min: 1, max: 5 }, validators }));
   text("config", "some", CONFIG);
   keep("api-packed", "seed-three", Uint8Array.of(1, 0, 0, 0, 9, 0, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3));
   text("api-json", "one", '{"payload":"AAEC"}');

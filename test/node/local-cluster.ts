@@ -5,6 +5,7 @@ import type { NodeId } from "../../src/crypto/identity.ts";
 import { hashOf } from "../../src/crypto/hash.ts";
 import type { Epoch } from "../../src/membership/ids.ts";
 import { type NetworkContext, ValidatorSet } from "../../src/membership/validator-set.ts";
+import { membershipOf } from "../cluster/signing.ts";
 import { ConsensusNode } from "../../src/node/consensus-node.ts";
 import type { LoopObserver } from "../../src/node/observer.ts";
 import type { Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../../src/node/ports.ts";
@@ -164,6 +165,7 @@ export class LocalCluster {
     const local: { fatal: unknown } = { fatal: null };
     const node = await ConsensusNode.open({
       network: this.network,
+      membership: membershipOf(this.network),
       nodeId: keys.nodeId,
       database,
       transport: new LocalTransport(keys.nodeId, this.board),

@@ -3,7 +3,7 @@ import { batchOf, commit, prepare, prePrepare, Solo } from "../../../test/cluste
 import { SMALL_WINDOWS } from "../../../test/cluster/pbft-host.ts";
 import type { CheckpointCertificate } from "../engine.ts";
 import type { Epoch, Sequence, ValidatorIndex } from "../../membership/ids.ts";
-import { execute, executionStateDigest, genesisState } from "../../replication/executor.ts";
+import { execute, executionStateDigest } from "../../replication/executor.ts";
 import type { Verified, CommittedSlot } from "../engine.ts";
 
 function synced(
@@ -135,13 +135,9 @@ describe("a long way to catch up", () => {
   test("places below a proven checkpoint are let go once executed, so that memory does not grow with the lag", () => {
     const solo = new Solo({ windows: SMALL_WINDOWS });
     const slots = history(solo, 64);
-    let state = genesisState(solo.network);
+    let state = solo.disk.execution;
     for (const { batch } of slots) {
-      state = execute(state, batch, (digest) => {
-        const ref = solo.lanes.get(digest);
-        if (ref === undefined) throw new Error("a held bundle");
-        return ref;
-      }).state;
+      state = execute(solo.network, state, batch, solo.executionInput()).state;
     }
     const stateDigest = executionStateDigest(state);
     const statement = { phase: "checkpoint", view: 0, sequence: 64, digest: stateDigest } as const;

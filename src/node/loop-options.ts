@@ -1,0 +1,38 @@
+import type { CheckpointCertificate, CommittedSlot } from "../consensus/engine.ts";
+import type { Lanes } from "../dag/lanes.ts";
+import type { Sequence } from "../membership/ids.ts";
+import type { ValidatorSetChanged } from "../membership/membership-state.ts";
+import type { Execution, ExecutionState } from "../replication/executor.ts";
+import type { BundlePool } from "./bundle-pool.ts";
+import type { Epochs } from "./epochs.ts";
+import type { Ledger, StoredBundle } from "./ledger.ts";
+import type { LoopObserver } from "./observer.ts";
+import type { Clock, Database, Signer, Transport, Verifier } from "./ports.ts";
+
+/** What the loop is made of, and whom it tells. */
+export interface LoopOptions<M> {
+  /** The validator set, this node's place in it, and the engine, as they change. */
+  readonly epochs: Epochs<M>;
+  /** The same object that the engine orders from. */
+  readonly lanes: Lanes;
+  readonly ledger: Ledger;
+  readonly pool: BundlePool;
+  readonly execution: ExecutionState;
+  readonly checkpoint: CheckpointCertificate | null;
+  /** The highest sequence for which this node's disk shows a vote of its own. */
+  readonly lastVote: Sequence;
+  readonly database: Database;
+  readonly transport: Transport;
+  readonly signer: Signer;
+  readonly verifier: Verifier;
+  readonly clock: Clock;
+  readonly observer: LoopObserver;
+  /** Executed and durable: `execution.executed` took their places. */
+  readonly onExecuted: (execution: Execution, slot: CommittedSlot, bundles: readonly StoredBundle[]) => void;
+  /** Another validator set begins, and that is durable. */
+  readonly onEpoch: (changed: ValidatorSetChanged) => void;
+  /** Own bundles that became durable. */
+  readonly onProposed: (stored: StoredBundle) => void;
+  /** The node must stop: what it says could no longer be trusted. */
+  readonly onFatal: (error: unknown) => void;
+}
