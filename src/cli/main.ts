@@ -126,6 +126,42 @@ withTarget("validators", "the validator set, and who leads", ["validators --url 
   async (options) => (await import("./inspect.ts")).inspect("validators", options),
 );
 
+const simulator = command("sim", "run the protocol in a simulated world with faults and liars, one seed a run", [
+  "sim --runs 1000",
+  "sim --seed 7 --picture run.html --from 1500 --to 2500",
+  "sim --nodes 7 --byzantine 2 --attacks equivocate,withhold --json",
+  "sim predict",
+])
+  .enablePositionalOptions()
+  .option("-n, --nodes <count>", "validators (default: 4)")
+  .option("-e, --engine <name>", "the consensus engine (default: pbft)")
+  .option("-s, --seed <number>", "the first seed (default: a fresh one, which is printed)")
+  .option(
+    "-r, --runs <count>",
+    "as many seeds, from the first one on (default: 100; 1 with a plan, a picture, a trace)",
+  )
+  .option("-b, --byzantine <count>", "validators that lie (default: by the seed, as many as are tolerated at most)")
+  .option("-a, --attacks <names>", "what they do, with commas between (default: by the seed)")
+  .option("-p, --plan <file>", "run this plan instead of one that the seed makes")
+  .option("-u, --until <seconds>", "virtual seconds in which faults happen (default: 6)")
+  .option("--crypto <mode>", "modelled signatures, or real ones, which are slower (default: modelled)")
+  .option("-j, --jobs <count>", "processes that run seeds (default: one a core)")
+  .option("-k, --keep <folder>", "where minimised plans of violations are written", "./sim-failures")
+  .option("--minimise <seconds>", "real time for making the plan of a violation smaller; 0 keeps it as it is", "60")
+  .option("--picture <file>", "draw one run: .svg, or .html to zoom in")
+  .option("--trace <file>", "write what happened in one run, a line each")
+  .option("--from <ms>", "where picture and trace begin, in virtual milliseconds (default: 0)")
+  .option("--to <ms>", "where they end (default: a second later for a picture, the end for a trace)")
+  .option("--json", "print JSON, one object a line")
+  .action(async (options) => (await import("./sim.ts")).sim(options));
+
+simulator
+  .command("predict")
+  .description("what throughput and latency the cost model expects of networks of several sizes")
+  .option("-n, --nodes <counts>", "these sizes only, with commas between, such as 4,7,31")
+  .option("--costs <file>", "costs measured on this machine (docs/cost-model.md), instead of the reference's")
+  .action(async (options) => (await import("./sim-predict.ts")).simPredict(options));
+
 function command(name: string, description: string, examples: readonly string[]): Command {
   // Only a line that is more than this command itself names the program on its own.
   const lines = examples.map((line) => (line.startsWith(`${name} `) || line === name ? `cretoai-node ${line}` : line));

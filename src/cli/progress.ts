@@ -7,13 +7,16 @@ const REDRAW_MS = 50;
 export class Progress {
   /** In the units of `advance`; null where the end is not known. */
   readonly #total: number | null;
+  readonly #noun: string;
   readonly #isTty: boolean = process.stderr.isTTY;
   #done = 0;
   #count = 0;
   #drawnMs = 0;
 
-  constructor(total: number | null) {
+  /** `noun` names what is counted. */
+  constructor(total: number | null, noun = "transactions") {
     this.#total = total;
+    this.#noun = noun;
   }
 
   advance({ units, count }: { readonly units: number; readonly count: number }): void {
@@ -21,7 +24,7 @@ export class Progress {
     this.#count += count;
     if (!this.#isTty || performance.now() - this.#drawnMs < REDRAW_MS) return;
     this.#drawnMs = performance.now();
-    process.stderr.write(`\r${this.#bar()}${this.#count} transactions`);
+    process.stderr.write(`\r${this.#bar()}${this.#count} ${this.#noun}`);
   }
 
   /** Takes the bar away, so that the summary stands alone. */

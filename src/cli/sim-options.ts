@@ -1,0 +1,165 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { nearest } from "../lib/edit-distance.ts";
+import { ATTACKS, type AttackName, type Plan, SIM_ENGINES } from "../sim/plan.ts";
+import { parsePlan, PlanError, SEED_MAX, SIM_NODES_MAX } from "../sim/plan-file.ts";
+import { planOf } from "../sim/swarm.ts";
+import { CommandFailed, EXIT } from "./exit-codes.ts";
+
+/** The words of `sim` as they are typed. */
+export interface SimWords {
+  readonly nodes?: string;
+  readonly engine?: string;
+  readonly seed?: string;
+  readonly runs?: string;
+  readonly byzantine?: string;
+  readonly attacks?: string;
+  readonly plan?: string;
+  readonly until?: string;
+  readonly crypto?: string;
+  readonly jobs?: string;
+  readonly json?: boolean;
+  readonly keep: string;
+  readonly minimise: string;
+  readonly picture?: string;
+  readonly trace?: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+export interface SimTask {
+  readonly seedFrom: number;
+  readonly runs: number;
+  readonly jobs: number;
+  readonly planOf: (seed: number) => Plan;
+  /** The words that repeat the run of one seed. */
+  readonly repeat: (seed: number) => string;
+  readonly json: boolean;
+  readonly keep: string;
+  readonly minimiseMs: number;
+  readonly picture: string | null;
+  readonly trace: string | null;
+  readonly window: { readonly fromMs: number; readonly untilMs: number };
+}
+
+const RUNS = 100;
+const RUNS_MAX = 10_000_000;
+const JOBS_MAX = 256;
+/** An hour of virtual time, as in a plan. */
+const SECONDS_MAX = 3_600;
+
+/** How much of a run a picture shows unless told, in virtual milliseconds. */
+const PICTURE_MS = 1_000;
+
+/** @throws CommandFailed with the exit status of wrong usage */
+export function taskOf(words: SimWords): SimTask {
+  const given = words.plan === undefined ? null : readPlan(words.plan);
+  if (given !== null) refuseBoth(words);
+  const seed = numberOf("--seed", words.seed, 0, SEED_MAX);
+  const runs = numberOf("--runs", words.runs, 1, RUNS_MAX) ?? (isLookedAt(words) || given !== null ? 1 : RUNS);
+  const seedFrom = seed ?? given?.seed ?? freshSeed(runs);
+  if (seedFrom + runs - 1 > SEED_MAX)
+    throw usage(`--seed ${seedFrom} and --runs ${runs} go beyond the last seed, ${SEED_MAX}`);
+  if (isLookedAt(words) && runs !== 1)
+    throw usage(`--picture and --trace show one run: --runs is ${runs}, but must be 1`);
+  const fromMs = numberOf("--from", words.from, 0, SECONDS_MAX * 1_000) ?? 0;
+  const untilMs = numberOf("--to", words.to, 0, SECONDS_MAX * 1_000);
+  if (!isLookedAt(words) && (words.from ?? words.to) !== undefined)
+    throw usage("--from and --to go with --picture or --trace");
+  if (untilMs !== null && untilMs <= fromMs) throw usage(`--to is ${untilMs}, but must be above --from, ${fromMs}`);
+  return {
+    seedFrom,
+    runs,
+    jobs: numberOf("--jobs", words.jobs, 1, JOBS_MAX) ?? availableParallelism(),
+    ...plansOf(words, given),
+    json: words.json ?? false,
+    keep: words.keep,
+    minimiseMs: 1_000 * (numberOf("--minimise", words.minimise, 0, SECONDS_MAX) ?? 0),
+    picture: words.picture ?? null,
+    trace: words.trace ?? null,
+    window: { fromMs, untilMs: untilMs ?? (words.picture === undefined ? Infinity : fromMs + PICTURE_MS) },
+  };
+}
+
+function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | "repeat"> {
+  const chaosS = numberOf("--until", words.until, 1, SECONDS_MAX);
+  const until = chaosS === null ? {} : { chaosMs: chaosS * 1_000 };
+  const crypto = words.crypto === undefined ? {} : { crypto: oneOf("--crypto", words.crypto, ["modelled", "real"]) };
+  const kept = (["nodes", "engine", "byzantine", "attacks", "until", "crypto"] as const).flatMap((name) => {
+    const value = words[name];
+    return value === undefined ? [] : [`--${name} ${value}`];
+  });
+  const command = (first: readonly string[], seed: number): string =>
+    ["cretoai-node sim", ...first, ...kept, `--seed ${seed}`, "--runs 1"].join(" ");
+  if (given !== null && words.plan !== undefined) {
+    const plan = quoted(words.plan);
+    return {
+      planOf: (seed) => ({ ...given, ...until, ...crypto, seed }),
+      repeat: (seed) => command([`--plan ${plan}`], seed),
+    };
+  }
+  const nodes = numberOf("--nodes", words.nodes, 1, SIM_NODES_MAX) ?? 4;
+  const byzantine = numberOf("--byzantine", words.byzantine, 0, nodes - 1);
+  const attacks = words.attacks === undefined ? {} : { attacks: attacksOf(words.attacks) };
+  const engine = oneOf("--engine", words.engine ?? "pbft", SIM_ENGINES);
+  const fixed = { nodes, engine, ...crypto, ...until, ...attacks, ...(byzantine === null ? {} : { byzantine }) };
+  return { planOf: (seed) => planOf({ seed, ...fixed }), repeat: (seed) => command([], seed) };
+}
+
+/** A path as a shell takes it. */
+export function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+function readPlan(file: string): Plan {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw usage(`--plan ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  try {
+    return parsePlan(text, file).plan;
+  } catch (error) {
+    throw error instanceof PlanError ? usage(error.message) : error;
+  }
+}
+
+function refuseBoth(words: SimWords): void {
+  for (const name of ["nodes", "engine", "byzantine", "attacks"] as const) {
+    if (words[name] !== undefined) throw usage(`--${name} and --plan exclude each other: the plan says it`);
+  }
+}
+
+function isLookedAt({ picture, trace }: SimWords): boolean {
+  return (picture ?? trace) !== undefined;
+}
+
+/** Campaigns of one day do not repeat each other; the seed is printed. */
+function freshSeed(runs: number): number {
+  const drawn = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+  return Math.min(drawn, SEED_MAX - runs + 1);
+}
+
+function numberOf(name: string, text: string | undefined, low: number, high: number): number | null {
+  if (text === undefined) return null;
+  const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= low && value <= high) return value;
+  throw usage(`${name} is ${JSON.stringify(text)}, but must be a whole number ${low} to ${high}`);
+}
+
+function oneOf<N extends string>(name: string, text: string, names: readonly N[]): N {
+  const found = names.find((known) => known === text);
+  if (found !== undefined) return found;
+  throw usage(
+    `${name} is ${JSON.stringify(text)}, but must be one of ${names.join(", ")}; did you mean "${nearest(text, names)}"?`,
+  );
+}
+
+function attacksOf(text: string): readonly AttackName[] {
+  return text.split(",").map((name) => oneOf("--attacks", name.trim(), ATTACKS));
+}
+
+function usage(message: string): CommandFailed {
+  return new CommandFailed(message, EXIT.usage);
+}
