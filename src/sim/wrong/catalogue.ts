@@ -19,7 +19,7 @@ import {
   trusting,
   trustingAnswers,
 } from "./wrong-ports.ts";
-import { miscounting, withQuorum } from "./wrong-quorums.ts";
+import { miscounting, smallQuorums } from "./wrong-quorums.ts";
 
 /**
  * In the order of the rules: quorums, votes, locks, content, execution, disk, signatures, windows, liveness.
@@ -32,12 +32,7 @@ export const WRONG_NODES: readonly WrongNode[] = [
     seeds: 60,
     expects: ["agreement", "state-equality"],
     swarm: { nodes: 4, byzantine: 1, attacks: ["equivocate", "vote-for-everything"] },
-    plant: {
-      alterParts: (parts) => {
-        const { set } = parts.network;
-        return { ...parts, network: { ...parts.network, set: withQuorum(set, () => set.quorum - 1) } };
-      },
-    },
+    plant: { makeEngine: smallQuorums },
   },
   {
     bug: "a vote that is not durable",
@@ -248,7 +243,7 @@ export const WRONG_NODES: readonly WrongNode[] = [
   {
     bug: "a timer that is lost once",
     breaks: "anti-entropy goes on while something is unfinished (catch-up.ts)",
-    seeds: 60,
+    seeds: 150,
     expects: ["liveness"],
     swarm: { nodes: 4, byzantine: 0 },
     adjust: (plan) => ({ ...plan, links: { ...plan.links, breakage: 0.05 } }),

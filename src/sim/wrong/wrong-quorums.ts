@@ -5,8 +5,15 @@ import type { RunOptions } from "../run.ts";
 
 type Planted = NonNullable<RunOptions["makeEngine"]>;
 
+/** The whole node takes one vote too few for a quorum: its loop shares the validator set with its engine. */
+export const smallQuorums: Planted = (options) => {
+  const { set } = options.network;
+  Object.defineProperty(set, "quorum", { value: set.quorum - 1 });
+  return new PbftEngine(options);
+};
+
 /** The same validators, with another opinion of how many are a quorum. */
-export function withQuorum(right: ValidatorSet, quorum: () => number): ValidatorSet {
+function withQuorum(right: ValidatorSet, quorum: () => number): ValidatorSet {
   const wrong = new ValidatorSet(right.epoch, right.roster, right.indices());
   Object.defineProperty(wrong, "quorum", { get: quorum });
   return wrong;
