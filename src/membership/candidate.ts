@@ -15,9 +15,9 @@ export const ADDRESS_BYTES_MAX = 262;
 export interface Candidate {
   readonly nodeId: NodeId;
   readonly publicKeys: PublicKeys;
-  /** For people; 1 to 256 bytes. */
+  /** For people; 1 to 256 bytes, or empty for a validator that comes back. */
   readonly name: string;
-  /** `host:port` of its QUIC socket: where others look for it first. */
+  /** `host:port` of its QUIC socket: where others look for it first; empty for a validator that comes back to where it was. */
   readonly address: string;
 }
 
@@ -55,9 +55,12 @@ export function candidateFault(network: NetworkContext, candidate: Candidate): s
     return isHybrid ? "this network's validators have an Ed25519 key too" : "this network has no Ed25519 keys";
   }
   if (nodeIdOf(publicKeys) !== candidate.nodeId) return `node id ${candidate.nodeId} is not that of the public keys`;
-  if (name === "" || utf8Length(name, NAME_BYTES_MAX) > NAME_BYTES_MAX || CONTROL.test(name)) {
+  // Of a validator that comes back both are known; empty says that they stay.
+  const isKnown = network.set.placeOf(candidate.nodeId) !== null;
+  if ((name === "" && !isKnown) || utf8Length(name, NAME_BYTES_MAX) > NAME_BYTES_MAX || CONTROL.test(name)) {
     return `a name has 1 to ${NAME_BYTES_MAX} bytes and no control characters`;
   }
+  if (address === "" && isKnown) return null;
   const port = Number(ADDRESS.exec(address)?.[1] ?? 0);
   if (port < 1 || port > 0xffff || utf8Length(address, ADDRESS_BYTES_MAX) > ADDRESS_BYTES_MAX) {
     return "an address is host:port, with a port from 1 to 65535";

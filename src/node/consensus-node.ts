@@ -19,6 +19,7 @@ import { NodeLoop } from "./loop.ts";
 import type { LoopObserver } from "./observer.ts";
 import type { Clock, Database, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
 import { Reader } from "./reader.ts";
+import type { SeenValidator } from "./reporter.ts";
 import { type Restored, restoreNode } from "./restore.ts";
 import {
   type FinalizedItem,
@@ -60,6 +61,10 @@ export interface NodeParts {
   readonly onFatal: (error: unknown) => void;
   /** The validators that are known now: at the start, and after every change. Keys and addresses follow them. */
   readonly onMembership?: (membership: MembershipState, changed: ValidatorSetChanged | null) => void;
+  /** What was seen of the other validators; nothing is reported without. */
+  readonly observations?: () => readonly SeenValidator[];
+  /** How often to look whether something is to be reported, in milliseconds. Default 60,000. */
+  readonly reportIntervalMs?: number;
   /** The engine of an epoch. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
   readonly makeEngine?: (options: PbftOptions) => Engine<PbftMessage>;
 }
@@ -72,6 +77,9 @@ const OVERLOAD_RETRY_MS = 500;
 
 /** How long a client should wait for a node that cannot reach a quorum. */
 const NOT_READY_RETRY_MS = 1_000;
+
+/** Judging takes minutes; a report costs every node a bundle. */
+const REPORT_INTERVAL_MS = 60_000;
 
 /** One node: the loop with its state restored, behind the service interface. */
 export class ConsensusNode implements NodeService {
@@ -114,6 +122,8 @@ export class ConsensusNode implements NodeService {
       lanes,
       ledger,
       pool: this.#pool,
+      observations: () => parts.observations?.() ?? null,
+      reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
       execution: restored.execution,
       checkpoint: restored.checkpoint,
       lastVote: restored.lastVote,

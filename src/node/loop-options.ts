@@ -7,6 +7,7 @@ import type { BundlePool } from "./bundle-pool.ts";
 import type { Epochs } from "./epochs.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 import type { LoopObserver } from "./observer.ts";
+import type { SeenValidator } from "./reporter.ts";
 import type { Clock, Database, Signer, Transport, Verifier } from "./ports.ts";
 
 /** What the loop is made of, and whom it tells. */
@@ -27,6 +28,10 @@ export interface LoopOptions<M> {
   readonly verifier: Verifier;
   readonly clock: Clock;
   readonly observer: LoopObserver;
+  /** What the guard at the transport saw of the other validators; null where nobody watches. */
+  readonly observations: () => readonly SeenValidator[] | null;
+  /** How often this node looks whether it has something to report, in milliseconds. */
+  readonly reportIntervalMs: number;
   /** Executed and durable: `execution.executed` took their places. */
   readonly onExecuted: (execution: Execution, slot: CommittedSlot, bundles: readonly StoredBundle[]) => void;
   /** Another validator set begins, and that is durable. */

@@ -22,6 +22,7 @@ import type { LoopOptions } from "./loop-options.ts";
 import { Outbox } from "./outbox.ts";
 import type { OwnLane } from "./own-lane.ts";
 import type { Lane, PeerInfo, TransportHandler } from "./ports.ts";
+import { Reporter } from "./reporter.ts";
 import { StartGate } from "./start-gate.ts";
 import { SealVerification } from "./verification.ts";
 
@@ -41,6 +42,7 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #gate: StartGate<M>;
   readonly #accuser: Accuser;
   readonly #courier: Courier<M>;
+  readonly #reporter: Reporter<M>;
   readonly #timers = new Map<TimerName, () => void>();
   readonly #events: EngineEvent<M>[] = [];
   #execution: ExecutionState;
@@ -92,6 +94,15 @@ export class NodeLoop<M> implements TransportHandler {
     });
     this.#inbound = this.#newInbound();
     this.#fetcher = this.#newFetcher();
+    this.#reporter = new Reporter<M>({
+      ...options,
+      intervalMs: options.reportIntervalMs,
+      isConnected: (peer) => options.transport.peers().some(({ nodeId }) => nodeId === peer),
+      votes: () => this.#gate.votes(),
+      executed: () => this.#execution.sequence,
+      say: (command) => this.command(command),
+      isStopped: () => this.#stopped,
+    });
     this.#gate = new StartGate<M>({
       network,
       self,
@@ -108,6 +119,7 @@ export class NodeLoop<M> implements TransportHandler {
   start(restored: readonly StoredBundle[]): void {
     this.#feed({ kind: "bundles", ...this.#now(), refs: restored.map(({ held }) => held.ref) });
     this.#gate.check();
+    this.#reporter.start();
   }
 
   get started(): boolean {

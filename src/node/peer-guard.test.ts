@@ -253,7 +253,7 @@ describe("the guard between transport and loop", () => {
     expect(book.report(liar).violations).toEqual({ "view-change-spam": 2 });
   });
 
-  test("observes every other validator: valid frames, time connected, time since the last frame", async () => {
+  test("observes every other validator: valid frames, time connected, time since the last sign of life", async () => {
     const { guard, frame, advance, transport } = await newGuard();
     advance(1_000);
     frame(Uint8Array.of(1));
@@ -261,9 +261,9 @@ describe("the guard between transport and loop", () => {
     transport.disconnect(fourth, "away");
     advance(1_000);
     expect(guard.observations(2_000)).toEqual([
-      { nodeId: liar, validPpm: 500_000, uptimePpm: 1_000_000, inactiveMs: 1_000 },
-      { nodeId: third, validPpm: 1_000_000, uptimePpm: 1_000_000, inactiveMs: 2_000 },
-      { nodeId: fourth, validPpm: 1_000_000, uptimePpm: 500_000, inactiveMs: 2_000 },
+      { nodeId: liar, validPpm: 500_000, uptimePpm: 1_000_000, inactiveMs: 0 },
+      { nodeId: third, validPpm: 1_000_000, uptimePpm: 1_000_000, inactiveMs: 0 },
+      { nodeId: fourth, validPpm: 1_000_000, uptimePpm: 500_000, inactiveMs: 1_000 },
     ]);
   });
 });

@@ -90,6 +90,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       transport: guard,
       signer: keys,
       verifier: ring,
+      observations: () => guard.observations(systemClock.monotonicMs()),
       membership: firstMembership(genesis),
       onMembership: (membership, changed) => {
         set = validatorSetOf(membership);

@@ -11,7 +11,7 @@ export interface PeerObservation {
   readonly validPpm: number;
   /** Time connected, over the time since the first look. */
   readonly uptimePpm: number;
-  /** Whole milliseconds since its last frame, or since the first look where it never sent one. */
+  /** Whole milliseconds since its last sign of life: a frame, or the connection itself. */
   readonly inactiveMs: number;
 }
 
@@ -23,6 +23,7 @@ export class PeerHistory {
   #connectedMs = 0;
   #atMs: number;
   #connected = false;
+  /** Its last frame, or the end of its last connection. */
   #lastFrameMs: number;
 
   constructor(nowMs: number) {
@@ -32,6 +33,7 @@ export class PeerHistory {
 
   onConnection(connected: boolean, nowMs: number): void {
     this.#advance(nowMs);
+    if (this.#connected) this.#lastFrameMs = Math.max(this.#lastFrameMs, nowMs);
     this.#connected = connected;
   }
 
@@ -55,7 +57,8 @@ export class PeerHistory {
     return {
       validPpm: this.#frames === 0 ? PPM : Math.floor(((this.#frames - faults) * PPM) / this.#frames),
       uptimePpm: this.#observedMs === 0 ? PPM : Math.floor((this.#connectedMs * PPM) / this.#observedMs),
-      inactiveMs: Math.max(0, Math.floor(nowMs - this.#lastFrameMs)),
+      // QUIC keeps a connection alive only while the peer answers; a healthy validator of an idle network sends no frames.
+      inactiveMs: this.#connected ? 0 : Math.max(0, Math.floor(nowMs - this.#lastFrameMs)),
     };
   }
 
