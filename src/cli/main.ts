@@ -132,7 +132,6 @@ const simulator = command("sim", "run the protocol in a simulated world with fau
   "sim --nodes 7 --byzantine 2 --attacks equivocate,withhold --json",
   "sim predict",
 ])
-  .enablePositionalOptions()
   .option("-n, --nodes <count>", "validators (default: 4)")
   .option("-e, --engine <name>", "the consensus engine (default: pbft)")
   .option("-s, --seed <number>", "the first seed (default: a fresh one, which is printed)")
@@ -160,7 +159,8 @@ simulator
   .description("what throughput and latency the cost model expects of networks of several sizes")
   .option("-n, --nodes <counts>", "these sizes only, with commas between, such as 4,7,31")
   .option("--costs <file>", "costs measured on this machine (docs/cost-model.md), instead of the reference's")
-  .action(async (options) => (await import("./sim-predict.ts")).simPredict(options));
+  // `sim` has options of the same names, which take the words first.
+  .action(async (_, self: Command) => (await import("./sim-predict.ts")).simPredict(self.optsWithGlobals()));
 
 function command(name: string, description: string, examples: readonly string[]): Command {
   // Only a line that is more than this command itself names the program on its own.

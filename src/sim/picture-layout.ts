@@ -82,9 +82,10 @@ export interface Scale {
   readonly bottom: number;
 }
 
-const LINE_PX = 14;
-const GAP_PX_MAX = 44;
-const PX_EACH = 11;
+const LINE_PX = 15;
+const GAP_PX_MAX = 64;
+const PX_EACH = 14;
+const PX_PER_MS_MAX = 40;
 
 /**
  * Virtual time downwards. Bursts are stretched until their labels fit, idle time is shortened; what is later is never
@@ -93,8 +94,9 @@ const PX_EACH = 11;
 export function scaleOf(moments: readonly Moment[], top: number): Scale {
   const sorted = [...moments].sort((left, right) => left.atMs - right.atMs);
   const first = sorted[0]?.atMs ?? 0;
-  const spanMs = Math.max(1, (sorted[sorted.length - 1]?.atMs ?? 0) - first);
-  const pxPerMs = Math.min(40, (PX_EACH * sorted.length) / spanMs);
+  // Most steps lie within bursts: these get the room.
+  const steps = sorted.map(({ atMs }, at) => atMs - (sorted[at - 1]?.atMs ?? atMs)).sort((left, right) => left - right);
+  const pxPerMs = Math.min(PX_PER_MS_MAX, PX_EACH / Math.max(0.01, steps[steps.length >> 1] ?? 1));
   const points: { readonly atMs: number; y: number }[] = [];
   const breaks: Break[] = [];
   const rowsY = new Map<string, number>();

@@ -22,7 +22,7 @@ const LABEL_CHARS_MAX = 30;
 
 const LEFT = 250;
 const COLUMN = 230;
-const RIGHT = 300;
+const RIGHT = 360;
 const TOP = 150;
 
 /** What has to be recorded for a picture of a window. */
@@ -112,9 +112,9 @@ function head(canvas: Canvas): readonly string[] {
   let x = 24;
   const legend = [...KINDS.filter((kind) => used.has(kind)), "lost", "copy"].map((kind) => {
     const at = x;
-    x += 46 + kind.length * 7.2;
-    const cross = kind === "lost" ? crossAt(at + 24, 62) : "";
-    return `<line class="k-${kind}" x1="${at}" y1="62" x2="${at + 24}" y2="62"/>${cross}${text("legend", at + 30, 66, kind)}`;
+    x += 48 + kind.length * 7.2;
+    const cross = kind === "lost" ? crossAt(at + 20, 62) : "";
+    return `<line class="k-${kind}" x1="${at}" y1="62" x2="${at + 24}" y2="62"/>${cross}${text("legend", at + 31, 66, kind)}`;
   });
   const names = Array.from({ length: lines }, (_, place) => nameOf(canvas, place));
   return [text("title", 24, 34, title), ...legend, ...names];
@@ -157,7 +157,7 @@ function lifelines({ scale, lines, allMarks, plan, fromMs, untilMs }: Canvas): r
   return Array.from({ length: lines }, (_, place) => {
     const own = allMarks.filter(({ node, kind }) => node === place && (kind === "start" || kind === "crash"));
     let isUp = own[0]?.kind !== "start";
-    let fromY = TOP - 30;
+    let fromY = TOP - 12;
     const isLiar = place >= plan.nodes || plan.liars.some(({ node }) => node === place);
     const parts: string[] = [];
     const draw = (y: number): void => {
