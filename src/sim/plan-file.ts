@@ -45,6 +45,7 @@ export const BASE_PLAN: Plan = {
   clocks: [],
   timeouts: { floorMs: 250, initialMs: 500, capMs: 3_000 },
   windows: { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 },
+  reportIntervalMs: 60_000,
   liars: [],
   work: [],
   faults: [],
@@ -170,6 +171,7 @@ const schema = table({
     sendWindow: whole(1, 10_000),
     receiveWindow: whole(1, 20_000),
   }).default(BASE_PLAN.windows),
+  reportIntervalMs: whole(1, TIME_MS_MAX).default(BASE_PLAN.reportIntervalMs),
   liars: list(table({ node: place, attacks: list(oneOf(ATTACKS)).default([]), twin: flag.default(false) })).default(
     BASE_PLAN.liars,
   ),

@@ -100,6 +100,8 @@ export interface Plan {
     readonly sendWindow: number;
     readonly receiveWindow: number;
   };
+  /** How often nodes look whether they have something to report of each other, in milliseconds. */
+  readonly reportIntervalMs: number;
   readonly liars: readonly Liar[];
   readonly work: readonly Work[];
   readonly faults: readonly Fault[];

@@ -56,6 +56,7 @@ export function planOf(options: SwarmOptions): Plan {
     })),
     timeouts: random.pick([TIMEOUTS, TIMEOUTS, HASTY_TIMEOUTS]),
     windows: SMALL_WINDOWS,
+    reportIntervalMs: random.pick([500, 60_000]),
     liars,
     work: workOf(random, nodes, chaosMs),
     faults: faultsOf(random, nodes, chaosMs),

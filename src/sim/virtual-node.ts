@@ -1,4 +1,9 @@
-import type { Engine } from "../consensus/engine.ts";
+import type { Engine, Trace } from "../consensus/engine.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
+import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
+import type { Plan } from "./plan.ts";
+import type { Schedule } from "./schedule.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { PbftOptions } from "../consensus/pbft/engine.ts";
 import { asciiBytes } from "../lib/ascii.ts";
@@ -6,15 +11,44 @@ import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { engineKey } from "../node/ledger.ts";
 import { ConsensusNode, type NodeParts } from "../node/consensus-node.ts";
-import type { LoopObserver } from "../node/observer.ts";
-import type { Transport } from "../node/ports.ts";
+import type { Log, LogLevel, LoopObserver } from "../node/observer.ts";
+import { PeerBook } from "../node/peer-book.ts";
+import { PeerGuard } from "../node/peer-guard.ts";
+import { observerOf } from "../node/peer-watch.ts";
+import type { Clock, Transport } from "../node/ports.ts";
+import type { FinalizedItem } from "../node/service.ts";
+import type { Ban } from "../peering/ban.ts";
+import type { ViolationType } from "../peering/peer-score.ts";
 import { MemoryDisk } from "../storage/memory-database.ts";
 import { Random } from "./random.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { VirtualDatabase, VirtualDisk } from "./virtual-disk.ts";
 import { signerOf, verifierOf, type VirtualKeys } from "./virtual-keys.ts";
-import { VirtualTransport } from "./virtual-network.ts";
-import type { World } from "./world.ts";
+import { type VirtualNetwork, VirtualTransport } from "./virtual-network.ts";
+
+/** What a node needs of the world around it. */
+export interface NodeWorld {
+  readonly plan: Plan;
+  readonly schedule: Schedule;
+  readonly network: VirtualNetwork;
+  readonly allKeys: ReadonlyMap<NodeId, VirtualKeys>;
+  /** What every node begins with. */
+  readonly membership: MembershipState;
+  networkContext(): NetworkContext;
+  onLog(node: VirtualNode, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
+  onTrace(node: VirtualNode, trace: Trace): void;
+  /** The disk is read, nothing was said yet. */
+  onOpened(node: VirtualNode, opened: ConsensusNode): Promise<void>;
+  onCrash(node: VirtualNode): void;
+  onFatal(node: VirtualNode, error: unknown): void;
+  onSubmitted(payload: Uint8Array): void;
+  onAccepted(node: VirtualNode, hashes: readonly Hash[]): void;
+  onFinal(node: VirtualNode, items: readonly FinalizedItem[]): void;
+  onValidators(node: VirtualNode, changed: ValidatorSetChanged): void;
+  onRejected(node: VirtualNode, peer: NodeId, reason: string): void;
+  onViolation(node: VirtualNode, peer: NodeId, type: ViolationType): void;
+  onBanned(node: VirtualNode, peer: NodeId, reason: string): void;
+}
 
 export interface VirtualNodeOptions {
   /** Its number among the processes of the world. */
@@ -50,12 +84,14 @@ export class VirtualNode {
   readonly isCorrect: boolean;
   readonly disk: VirtualDisk = new VirtualDisk();
   readonly random: Random;
-  readonly #world: World;
+  readonly #world: NodeWorld;
   readonly #options: VirtualNodeOptions;
   readonly #submitted = new Set<Hash>();
+  /** Kept in a file beside the database, and so through crashes. */
+  #bans: ReadonlyMap<NodeId, Ban> = new Map();
   #life: Life | null = null;
 
-  constructor(world: World, options: VirtualNodeOptions) {
+  constructor(world: NodeWorld, options: VirtualNodeOptions) {
     this.#world = world;
     this.#options = options;
     this.place = options.place;
@@ -79,10 +115,6 @@ export class VirtualNode {
 
   get keys(): VirtualKeys {
     return this.#options.keys;
-  }
-
-  get world(): World {
-    return this.#world;
   }
 
   /** Vertices of its clients that were durable when it said so. */
@@ -136,7 +168,7 @@ export class VirtualNode {
   submit(payloads: readonly Uint8Array[]): void {
     const life = this.#life;
     if (life?.node == null) return;
-    for (const payload of payloads) this.#world.checker.onSubmitted(payload);
+    for (const payload of payloads) this.#world.onSubmitted(payload);
     const { accepted } = life.node.submit(payloads);
     accepted.then(
       (hashes) => {
@@ -179,6 +211,14 @@ export class VirtualNode {
         });
       });
     const { database } = life;
+    const transport = this.#options.wrapTransport(
+      new VirtualTransport(world.network, this.place, { operate, isAlive: () => life.alive }),
+      this,
+    );
+    let { set } = world.networkContext();
+    const validators = (): ValidatorSet => set;
+    const book = this.#newBook(life, { clock, transport, validators });
+    const guard = new PeerGuard({ self: this.#options.keys.nodeId, transport, book, clock, validators });
     return {
       network: world.networkContext(),
       membership: world.membership,
@@ -190,14 +230,16 @@ export class VirtualNode {
         scan: (column, range) => database.scan(column, range),
         close: () => database.close(),
       },
-      transport: this.#options.wrapTransport(
-        new VirtualTransport(world.network, this.place, { operate, isAlive: () => life.alive }),
-        this,
-      ),
+      transport: guard,
       signer: signerOf(this.#options.keys, delay(SIGN_MS_MAX)),
       verifier: verifierOf(world.allKeys, delay(VERIFY_MS_MAX)),
       clock,
-      observer: this.#observer(life),
+      observer: observerOf({ metrics: this.#watching(life), log: this.#log(), guard, validators }),
+      observations: () => guard.observations(clock.monotonicMs()),
+      reportIntervalMs: plan.reportIntervalMs,
+      onMembership: (membership) => {
+        set = validatorSetOf(membership);
+      },
       timeouts: plan.timeouts,
       limits: { payloadBytesMax: 65_536, pendingVerticesMax: 10_000, submissionVerticesMax: 10_000 },
       alpn: "virtual",
@@ -219,10 +261,38 @@ export class VirtualNode {
     return life.alive;
   }
 
-  #observer(life: Life): LoopObserver {
+  #newBook(
+    life: Life,
+    ports: { readonly clock: Clock; readonly transport: Transport; readonly validators: () => ValidatorSet },
+  ): PeerBook {
+    const { clock, transport, validators } = ports;
+    return new PeerBook({
+      validators,
+      clock,
+      log: this.#log(),
+      bans: this.#bans,
+      save: (bans) => {
+        this.#bans = new Map(bans);
+        return Promise.resolve();
+      },
+      onViolation: (peer, type) => {
+        if (life.alive) this.#world.onViolation(this, peer, type);
+      },
+      onBanned: (peer, reason) => {
+        if (!life.alive) return;
+        this.#world.onBanned(this, peer, reason);
+        transport.disconnect(peer, reason);
+      },
+    });
+  }
+
+  #log(): Log {
+    return (level, event, fields) => this.#world.onLog(this, level, event, fields ?? {});
+  }
+
+  #watching(life: Life): Omit<LoopObserver, "log"> {
     const world = this.#world;
     return {
-      log: (level, event, fields) => world.onLog(this, level, event, fields ?? {}),
       onTrace: (trace) => world.onTrace(this, trace),
       onTurn: () => undefined,
       onProposed: () => undefined,

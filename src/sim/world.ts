@@ -12,6 +12,7 @@ import type { LogLevel } from "../node/observer.ts";
 import type { Lane } from "../node/ports.ts";
 import type { FinalizedItem } from "../node/service.ts";
 import { frameCodec } from "../node/wire.ts";
+import type { ViolationType } from "../peering/peer-score.ts";
 import { Checker, Violation } from "./checker.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import type { Liar, Plan } from "./plan.ts";
@@ -19,7 +20,7 @@ import { Schedule } from "./schedule.ts";
 import type { Recorder } from "./recorder.ts";
 import { type VirtualKeys, virtualKeys } from "./virtual-keys.ts";
 import { type Endpoint, VirtualNetwork } from "./virtual-network.ts";
-import { VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
+import { type NodeWorld, VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
 
 /** How a process of this world is made: correct, lying, or wrong by plan. */
 export type NodeKind = Pick<VirtualNodeOptions, "makeEngine" | "wrapTransport" | "alterParts">;
@@ -34,7 +35,7 @@ export interface WorldOptions {
  * A network of nodes in virtual time: one thread, one schedule, one seed. Whatever happens is an entry of the schedule;
  * after each one the promises that it set off are run to their end, so that the order of everything is the schedule's.
  */
-export class World {
+export class World implements NodeWorld {
   readonly plan: Plan;
   readonly schedule: Schedule = new Schedule();
   readonly network: VirtualNetwork;
@@ -163,6 +164,10 @@ export class World {
     );
   }
 
+  onSubmitted(payload: Uint8Array): void {
+    this.checker.onSubmitted(payload);
+  }
+
   onAccepted(node: VirtualNode, hashes: readonly Hash[]): void {
     if (!node.isCorrect) return;
     for (const hash of hashes) this.accepted.add(hash);
@@ -190,6 +195,19 @@ export class World {
     if (!node.isCorrect) return;
     this.detected.add(blamed);
     this.guard(() => this.checker.onBlamed(node.place, blamed, reason));
+  }
+
+  onViolation(node: VirtualNode, peer: NodeId, type: ViolationType): void {
+    const blamed = present(this.#places.get(peer), "the place of a peer");
+    this.recorder?.note(this.schedule.nowMs, node.place, `counts against ${blamed}: ${type}`);
+    if (node.isCorrect) this.detected.add(blamed);
+  }
+
+  /** What loss, delay and crashes alone can bring about must never cost a correct node its connections. */
+  onBanned(node: VirtualNode, peer: NodeId, reason: string): void {
+    const blamed = present(this.#places.get(peer), "the place of a peer");
+    this.recorder?.note(this.schedule.nowMs, node.place, `bans ${blamed}: ${reason}`);
+    if (node.isCorrect) this.guard(() => this.checker.onBlamed(node.place, blamed, `ban: ${reason}`));
   }
 
   /** Runs a check; what it finds ends the run. */
