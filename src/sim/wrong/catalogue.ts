@@ -10,7 +10,7 @@ import {
   restless,
 } from "./wrong-contents.ts";
 import { agreeable, credulous, forgetting, rewriting, suspicious, unfaithful } from "./wrong-engines.ts";
-import { withBlackout, withUnevenClocks, type WrongNode } from "./wrong-node.ts";
+import { withBlackout, withLostCommits, withUnevenClocks, type WrongNode } from "./wrong-node.ts";
 import {
   forgettingExecution,
   forgettingTime,
@@ -138,6 +138,7 @@ export const WRONG_NODES: readonly WrongNode[] = [
     seeds: 100,
     expects: ["agreement", "state-equality"],
     swarm: { nodes: 4, byzantine: 0 },
+    adjust: withLostCommits,
     plant: { makeEngine: lockless },
   },
   {
@@ -265,4 +266,5 @@ export const WRONG_NODES: readonly WrongNode[] = [
     swarm: { nodes: 4, byzantine: 1, attacks: ["forge-new-view", "withhold"] },
     plant: { makeEngine: patient },
   },
+  // Evidence and epochs: from here on.
 ];

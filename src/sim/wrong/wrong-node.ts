@@ -1,5 +1,5 @@
 import type { Invariant } from "../checker.ts";
-import type { Plan } from "../plan.ts";
+import type { Fault, Plan, Work } from "../plan.ts";
 import type { RunOptions } from "../run.ts";
 import { planOf, type SwarmOptions } from "../swarm.ts";
 
@@ -38,4 +38,20 @@ export function withBlackout(plan: Plan): Plan {
     return { kind: "crash" as const, node, atMs, operations: 0, downMs: 100 };
   });
   return { ...plan, faults };
+}
+
+/** The kind of a commit on the wire. */
+const COMMIT = 2;
+
+/** Commits reach one node only, again and again: it executes what the others have but prepared, and their views fail. */
+export function withLostCommits(plan: Plan): Plan {
+  const all = Array.from({ length: plan.nodes }, (_, node) => node);
+  const faults = [600, 1_800, 3_000, 4_200].map((atMs, index): Fault => {
+    const to = all.filter((node) => node !== (plan.seed + index) % plan.nodes);
+    return { kind: "loss", atMs, durationMs: 400, messages: [COMMIT], from: all, to };
+  });
+  const work = Array.from({ length: 40 }, (_, index): Work => {
+    return { node: index % plan.nodes, atMs: 500 + 130 * index, payloads: 2, bytes: 8 };
+  });
+  return { ...plan, faults, work, timeouts: { floorMs: 60, initialMs: 100, capMs: 3_000 } };
 }
