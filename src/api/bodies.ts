@@ -71,6 +71,31 @@ export function mediaType(request: Request): string {
   return header.split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
+/**
+ * A page in a browser on this machine can send forms to loopback, but no JSON without the API's leave (CORS preflight): so
+ * that no web page bans a peer or changes the validator set.
+ */
+export function requireJson(request: Request): void {
+  if (mediaType(request) === "application/json") return;
+  throw new ApiProblem("unsupported-media-type", "send content-type: application/json, also without a body");
+}
+
+/** A JSON object with no other members than these; an empty body is an empty object. */
+export async function readObject(
+  request: Request,
+  members: readonly string[],
+): Promise<Readonly<Record<string, unknown>>> {
+  requireJson(request);
+  const body = await readBody(request);
+  const value = body.length === 0 ? {} : parseJson(body);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ApiProblem("malformed", `the body must be an object with ${members.join(", ")}`);
+  }
+  const unknown = Object.keys(value).find((key) => !members.includes(key));
+  if (unknown === undefined) return value as Readonly<Record<string, unknown>>;
+  throw new ApiProblem("malformed", `the body has ${members.join(", ")}, not ${JSON.stringify(unknown)}`);
+}
+
 export function parseJson(body: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));

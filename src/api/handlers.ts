@@ -98,8 +98,8 @@ function receiptBody({ hash, sequence, finalityMs }: FinalizedReceipt): ReceiptV
 }
 
 export function finalizedBody(item: FinalizedItem): Readonly<Record<string, unknown>> {
-  const { sequence, hash, creator, payload, timestampMs } = item;
-  return { sequence, hash, creator, payload: payload.toBase64(), timestamp: timestampMs };
+  const { sequence, purpose, hash, creator, payload, timestampMs } = item;
+  return { sequence, purpose, hash, creator, payload: payload.toBase64(), timestamp: timestampMs };
 }
 
 export function proposedBody({ hash, creator, payload, timestampMs }: ProposedItem): Readonly<Record<string, unknown>> {

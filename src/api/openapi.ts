@@ -50,7 +50,14 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     sequence: nullable("integer"),
     height: nullable("integer"),
   }),
-  FinalizedItem: object({ sequence: COUNT, hash: HASH, creator: HASH, payload: BASE64, timestamp: TIME }),
+  FinalizedItem: object({
+    sequence: COUNT,
+    purpose: { type: "string", enum: ["application", "membership"] },
+    hash: HASH,
+    creator: HASH,
+    payload: BASE64,
+    timestamp: TIME,
+  }),
   FinalizedPage: object({
     items: { type: "array", items: { $ref: "#/components/schemas/FinalizedItem" } },
     next: { ...COUNT, description: "`from` of the next page" },
@@ -91,6 +98,52 @@ const SCHEMAS: Readonly<Record<string, object>> = {
   Peers: list("Peer"),
   Validator: object({ index: COUNT, nodeId: HASH, name: text, isLeader: flag, isSelf: flag, connected: flag }),
   Validators: list("Validator"),
+  Membership: object({
+    epoch: COUNT,
+    afterBatch: { ...COUNT, description: "PBFT's sequence number of the batch that ended the epoch before" },
+    policy: object({ min: COUNT, max: COUNT }),
+    active: COUNT,
+    faultTolerance: COUNT,
+    quorum: COUNT,
+    members: {
+      type: "array",
+      items: object({
+        index: COUNT,
+        nodeId: HASH,
+        name: text,
+        address: text,
+        standing: { type: "string", enum: ["active", "standby", "inactive", "left", "dismissed", "convicted"] },
+        condemned: {
+          type: ["string", "null"],
+          enum: ["evidence", "dismissed", "left", "inactivity", "reputation", null],
+          description: "why it loses its place as soon as the minimum allows it",
+        },
+        reputationPpm: { type: "integer", minimum: 0, maximum: 1_000_000 },
+        activeSinceEpoch: nullable("integer"),
+        lastActiveEpoch: nullable("integer"),
+        waiting: { ...nullable("integer"), description: "its place among those that wait for one, from 1" },
+        isSelf: flag,
+      }),
+    },
+    pending: {
+      type: "array",
+      items: object({
+        kind: { type: "string", enum: ["admit", "dismiss"] },
+        nodeId: HASH,
+        name: text,
+        address: text,
+        approvals: { type: "array", items: HASH },
+        needed: COUNT,
+      }),
+    },
+  }),
+  Proposal: object({
+    kind: { type: "string", enum: ["admit", "dismiss", "leave"] },
+    result: { type: "string", enum: ["applied", "noted", "ignored"] },
+    reason: text,
+    batch: COUNT,
+    epoch: COUNT,
+  }),
   Health: object({ status: { type: "string", enum: ["alive"] } }),
   Readiness: object({ ready: flag, reasons: { type: "array", items: text } }),
   Problem: {
@@ -125,9 +178,9 @@ export function openApiDocument(): object {
 const STREAM: object = {
   summary: "WebSocket: subscriptions and submissions",
   description:
-    'Send `{"subscribe":["finalized","proposed"],"from":1}` (`from` replays the total order first, without gap or repetition), ' +
+    'Send `{"subscribe":["finalized","proposed","validators"],"from":1}` (`from` replays the total order first, without gap or repetition), ' +
     '`{"submit":"<base64>","id":1,"wait":"finalized"}` or `{"submitBatch":["<base64>"],"id":2,"wait":"accepted"}`. ' +
-    "Messages have a `type`: `finalized`, `proposed`, `result`, `error`. A client that falls too far behind is closed with 1013.",
+    "Messages have a `type`: `finalized`, `proposed`, `validators` (another epoch begins), `result`, `error`. A client that falls too far behind is closed with 1013.",
   responses: { 101: { description: "Switching to WebSocket" } },
 };
 

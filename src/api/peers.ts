@@ -1,7 +1,7 @@
 import { isHash } from "../lib/hash.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { PeerControl, PeerReport } from "../node/service.ts";
-import { mediaType, parseJson, readBody } from "./bodies.ts";
+import { parseJson, readBody, requireJson } from "./bodies.ts";
 import { type Call, json } from "./handlers.ts";
 import { BAN_REASON_CHARS_MAX, BAN_SECONDS_MAX } from "./limits.ts";
 import { ApiProblem } from "./problem.ts";
@@ -85,13 +85,4 @@ async function readBan(request: Request): Promise<{ readonly seconds: number | n
     throw new ApiProblem("malformed", `reason must be a text of at most ${BAN_REASON_CHARS_MAX} characters`);
   }
   return { seconds, reason };
-}
-
-/**
- * A page in a browser on this machine can send forms to loopback, but no JSON without the API's leave (CORS preflight): so
- * that no web page bans a validator.
- */
-function requireJson(request: Request): void {
-  if (mediaType(request) === "application/json") return;
-  throw new ApiProblem("unsupported-media-type", "send content-type: application/json, also without a body");
 }

@@ -17,15 +17,19 @@ export interface Problem {
 export const PROBLEMS = {
   malformed: { status: 400, title: "The request is malformed" },
   "payload-empty": { status: 400, title: "A payload is empty" },
+  "malformed-candidate": { status: 400, title: "This cannot become a validator" },
   "not-found": { status: 404, title: "There is nothing here" },
   "unknown-vertex": { status: 404, title: "No such vertex is known here" },
+  "unknown-validator": { status: 404, title: "No such validator is known here" },
   "method-not-allowed": { status: 405, title: "This path does not take that method" },
+  "not-applicable": { status: 409, title: "The validator set is not such that this could change it" },
+  "at-minimum": { status: 409, title: "The network would go below its minimum of validators" },
   "payload-too-large": { status: 413, title: "A payload is too large" },
   "batch-too-large": { status: 413, title: "The batch is too large" },
   "unsupported-media-type": { status: 415, title: "The content type is not supported" },
   overloaded: { status: 429, title: "Too many vertices wait for finality" },
   internal: { status: 500, title: "The node failed to answer" },
-  observer: { status: 503, title: "This node takes no vertices in" },
+  observer: { status: 503, title: "This node is an observer" },
   "not-ready": { status: 503, title: "This node cannot finalize now" },
   stopping: { status: 503, title: "This node is stopping" },
   "storage-failed": { status: 503, title: "This node's storage failed" },
@@ -55,6 +59,10 @@ const KIND_OF: Readonly<Record<NodeErrorCode, ProblemKind>> = {
   stopping: "stopping",
   "storage-failed": "storage-failed",
   observer: "observer",
+  "malformed-candidate": "malformed-candidate",
+  "unknown-validator": "unknown-validator",
+  "not-applicable": "not-applicable",
+  "at-minimum": "at-minimum",
 };
 
 /** The problem that an error is; what is not expected says nothing about the inside. */

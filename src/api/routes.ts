@@ -9,6 +9,7 @@ import {
   postBatch,
   postVertex,
 } from "./handlers.ts";
+import { getMembership, postAdmit, postDismiss, postLeave } from "./membership.ts";
 import { getPeers, postBan, postUnban } from "./peers.ts";
 import {
   BAN_REASON_CHARS_MAX,
@@ -62,6 +63,24 @@ const SUBMIT_PROBLEMS: readonly ProblemKind[] = [
   "storage-failed",
   "timeout",
 ];
+
+const CHANGE_PROBLEMS: readonly ProblemKind[] = [
+  "malformed",
+  "not-applicable",
+  "unsupported-media-type",
+  "overloaded",
+  "not-ready",
+  "observer",
+  "stopping",
+  "storage-failed",
+  "timeout",
+];
+
+const WAIT_FOR_SUCCESSOR = {
+  type: "boolean",
+  default: false,
+  description: "at the minimum: let the removal wait for a successor instead of refusing it",
+};
 
 const BASE64 = { type: "string", contentEncoding: "base64" };
 
@@ -177,6 +196,59 @@ export const ROUTES: readonly Route[] = [
     answers: { 200: "Validators" },
     problems: [],
     handle: getValidators,
+  },
+  {
+    method: "GET",
+    path: "/v1/membership",
+    summary: "The ordered state of the validator set: epoch, policy, every member with its standing, pending approvals",
+    answers: { 200: "Membership" },
+    problems: [],
+    handle: getMembership,
+  },
+  {
+    method: "POST",
+    path: "/v1/validators/admit",
+    summary: "Approve, as this validator, that a node becomes a validator. Answered when the approval is ordered",
+    body: {
+      "application/json": {
+        type: "object",
+        required: ["name", "address", "mlDsa87"],
+        properties: {
+          nodeId: { type: "string", description: "optional; checked against the keys" },
+          name: { type: "string" },
+          address: { type: "string", description: "host:port of its QUIC socket" },
+          mlDsa87: BASE64,
+          ed25519: { type: ["string", "null"], contentEncoding: "base64" },
+        },
+      },
+    },
+    answers: { 200: "Proposal" },
+    problems: [...CHANGE_PROBLEMS, "malformed-candidate"],
+    handle: postAdmit,
+  },
+  {
+    method: "POST",
+    path: "/v1/validators/dismiss",
+    summary: "Approve, as this validator, that a validator loses its place. Answered when the approval is ordered",
+    body: {
+      "application/json": {
+        type: "object",
+        required: ["nodeId"],
+        properties: { nodeId: { type: "string" }, waitForSuccessor: WAIT_FOR_SUCCESSOR },
+      },
+    },
+    answers: { 200: "Proposal" },
+    problems: [...CHANGE_PROBLEMS, "unknown-validator", "at-minimum"],
+    handle: postDismiss,
+  },
+  {
+    method: "POST",
+    path: "/v1/validators/leave",
+    summary: "This validator gives its place up. Answered when that is ordered",
+    body: { "application/json": { type: "object", properties: { waitForSuccessor: WAIT_FOR_SUCCESSOR } } },
+    answers: { 200: "Proposal" },
+    problems: [...CHANGE_PROBLEMS, "at-minimum"],
+    handle: postLeave,
   },
   {
     method: "GET",

@@ -41,7 +41,14 @@ class FakeNode implements NodeService {
   finalize(payloads: readonly Uint8Array[]): void {
     const added = payloads.map((payload, index) => {
       const sequence = this.items.length + 1 + index;
-      return { sequence, purpose: "application" as const, hash: hashOf(sequence), creator: CREATOR, payload, timestampMs: 1_000 + sequence };
+      return {
+        sequence,
+        purpose: "application" as const,
+        hash: hashOf(sequence),
+        creator: CREATOR,
+        payload,
+        timestampMs: 1_000 + sequence,
+      };
     });
     this.items.push(...added);
     for (const listener of this.listeners) listener({ kind: "finalized", items: added });
@@ -95,6 +102,14 @@ class FakeNode implements NodeService {
 
   validators(): readonly [] {
     return [];
+  }
+
+  membership(): never {
+    throw new Error("not asked for here");
+  }
+
+  propose(): never {
+    throw new Error("not asked for here");
   }
 
   subscribe(listener: (event: NodeEvent) => void): () => void {
@@ -232,6 +247,7 @@ describe("reading over HTTP", () => {
     expect(page.body).toEqual({
       items: [2, 3].map((sequence) => ({
         sequence,
+        purpose: "application",
         hash: hashOf(sequence),
         creator: CREATOR,
         payload: Uint8Array.of(sequence).toBase64(),

@@ -5,7 +5,8 @@ import { finalizedBody, proposedBody, settle } from "./handlers.ts";
 import { BATCH_PAYLOADS_MAX, REPLAY_ITEMS, STREAM_BUFFER_BYTES_MAX, WAIT_MS_MAX } from "./limits.ts";
 import { ApiProblem, problemBody, problemOf } from "./problem.ts";
 
-type Topic = "finalized" | "proposed";
+const TOPICS = ["finalized", "proposed", "validators"] as const;
+type Topic = (typeof TOPICS)[number];
 
 /** What hangs on one WebSocket. */
 export interface StreamState {
@@ -50,9 +51,8 @@ export function onStreamClose(socket: Socket): void {
 async function subscribe(socket: Socket, command: object): Promise<void> {
   const { data } = socket;
   const wanted: unknown = Reflect.get(command, "subscribe");
-  const topics: readonly Topic[] = ["finalized", "proposed"];
-  if (!Array.isArray(wanted) || !wanted.every((topic) => topics.includes(topic))) {
-    throw new ApiProblem("malformed", 'subscribe must be a list of "finalized" and "proposed"');
+  if (!Array.isArray(wanted) || !wanted.every((topic) => TOPICS.includes(topic))) {
+    throw new ApiProblem("malformed", `subscribe must be a list of ${TOPICS.map((topic) => `"${topic}"`).join(", ")}`);
   }
   const from: unknown = Reflect.get(command, "from") ?? null;
   if (from !== null && !(typeof from === "number" && Number.isSafeInteger(from) && from >= 1)) {
@@ -86,7 +86,11 @@ function onEvent(socket: Socket, event: NodeEvent): void {
     if (data.topics.has("proposed")) send(socket, { type: "proposed", items: event.items.map(proposedBody) });
     return;
   }
-  if (event.kind === "validators") return;
+  if (event.kind === "validators") {
+    const { changed, afterBatch } = event;
+    if (data.topics.has("validators")) send(socket, { type: "validators", changed: { ...changed, afterBatch } });
+    return;
+  }
   // While replaying, what is announced now is read from disk in its turn.
   if (!data.topics.has("finalized") || data.replaying) return;
   const items = event.items.filter((item) => item.sequence >= data.next);

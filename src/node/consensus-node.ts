@@ -8,40 +8,37 @@ import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
-import type { ValidatorIndex } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { Execution } from "../replication/executor.ts";
 import { BundlePool } from "./bundle-pool.ts";
+import { changeRefusal } from "./change-refusal.ts";
 import { Epochs } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
+import { type LocalKnowledge, membershipView, type OrderedMembership, validatorViews } from "./membership-view.ts";
 import type { LoopObserver } from "./observer.ts";
 import type { Clock, Database, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
+import { Proposals } from "./proposals.ts";
 import { Reader } from "./reader.ts";
 import type { SeenValidator } from "./reporter.ts";
 import { type Restored, restoreNode } from "./restore.ts";
 import {
   type FinalizedItem,
   type FinalizedReceipt,
+  type MembershipView,
   NodeError,
   type NodeEvent,
   type NodeService,
   type NodeStatus,
+  type ProposalOutcome,
+  type ProposedChange,
   type Readiness,
   type Submission,
   type ValidatorView,
   type VertexView,
 } from "./service.ts";
-
-export interface NodeLimits {
-  /** Bytes of one vertex's payload. */
-  readonly payloadBytesMax: number;
-  /** Vertices of this node's clients that may wait for finality. */
-  readonly pendingVerticesMax: number;
-  /** Payloads of one submission. */
-  readonly submissionVerticesMax: number;
-}
+import { type NodeLimits, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
 
 export interface NodeParts {
   /** The network with the validators of its genesis; how it goes on is on the disk. */
@@ -58,6 +55,8 @@ export interface NodeParts {
   readonly timeouts: TimeoutLimits;
   readonly limits: NodeLimits;
   readonly alpn: string;
+  /** Where the genesis file says that its validators are, `host:port`; for people. */
+  readonly addresses?: ReadonlyMap<NodeId, string>;
   readonly onFatal: (error: unknown) => void;
   /** The validators that are known now: at the start, and after every change. Keys and addresses follow them. */
   readonly onMembership?: (membership: MembershipState, changed: ValidatorSetChanged | null) => void;
@@ -68,12 +67,6 @@ export interface NodeParts {
   /** The engine of an epoch. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
   readonly makeEngine?: (options: PbftOptions) => Engine<PbftMessage>;
 }
-
-/** Payload bytes of this node's clients that may wait for finality; peers hold as much of one creator. */
-const PENDING_BYTES_MAX: number = 64 * 1024 * 1024;
-
-/** How long a client that is refused for load should wait. */
-const OVERLOAD_RETRY_MS = 500;
 
 /** How long a client should wait for a node that cannot reach a quorum. */
 const NOT_READY_RETRY_MS = 1_000;
@@ -89,9 +82,13 @@ export class ConsensusNode implements NodeService {
   readonly #pool: BundlePool;
   readonly #reader: Reader;
   readonly #feed: EventFeed;
+  readonly #proposals: Proposals;
+  readonly #local: LocalKnowledge;
   readonly #waiting: readonly StoredBundle[];
   readonly #startedAtMs: number;
   #lastPosition: number;
+  /** As it is on disk. */
+  #ordered: OrderedMembership;
   #stopping = false;
   #failed = false;
 
@@ -115,6 +112,8 @@ export class ConsensusNode implements NodeService {
     this.#feed = new EventFeed(network, observer.log);
     this.#waiting = restored.waiting;
     this.#lastPosition = restored.execution.position;
+    this.#ordered = { state: restored.membership, epochBase: restored.execution.epochBase };
+    this.#local = { self: parts.nodeId, first: parts.network.set, addresses: parts.addresses ?? new Map() };
     this.#startedAtMs = parts.clock.monotonicMs();
     this.#loop = new NodeLoop<PbftMessage>({
       ...parts,
@@ -132,6 +131,7 @@ export class ConsensusNode implements NodeService {
       onProposed: (stored) => this.#onProposed(stored),
       onFatal: (error) => this.#fail(error),
     });
+    this.#proposals = new Proposals({ clock: parts.clock, say: (command) => this.#loop.command(command) });
   }
 
   /** Reads the disk back. @throws NodeError `storage-failed` */
@@ -176,15 +176,15 @@ export class ConsensusNode implements NodeService {
     if (this.#stopping) return;
     this.#stopping = true;
     await this.#loop.stop();
-    this.#epochs.ownLane?.failAll(
-      new NodeError("stopping", "this node is stopping; ask another node, or this one later"),
-    );
+    const stopping = new NodeError("stopping", "this node is stopping; ask another node, or this one later");
+    this.#epochs.ownLane?.failAll(stopping);
+    this.#proposals.failAll(stopping);
     await this.#parts.transport.close();
   }
 
   submit(payloads: readonly Uint8Array[]): Submission {
     const refusal = this.#refusal(payloads);
-    if (refusal !== null || this.#epochs.ownLane === null) return refused(refusal ?? observerError());
+    if (refusal !== null || this.#epochs.ownLane === null) return refusedSubmission(refusal ?? observerError());
     const submission = this.#epochs.ownLane.submit(payloads, this.#parts.clock.monotonicMs());
     this.#loop.wake();
     return submission;
@@ -262,24 +262,24 @@ export class ConsensusNode implements NodeService {
   }
 
   validators(): readonly ValidatorView[] {
-    const { nodeId, transport } = this.#parts;
-    const { network } = this.#epochs;
-    const connected = new Set(transport.peers().map((peer) => peer.nodeId));
+    const connected = new Set(this.peers().map((peer) => peer.nodeId));
     const { leader } = this.#epochs.engine.status();
-    return network.set.indices().map((index) => ({
-      index,
-      nodeId: network.set.at(index).nodeId,
-      name: this.#nameOf(index),
-      isLeader: index === leader,
-      isSelf: network.set.at(index).nodeId === nodeId,
-      connected: network.set.at(index).nodeId === nodeId || connected.has(network.set.at(index).nodeId),
-    }));
+    return validatorViews(this.#epochs.network.set, this.#local, { leader, connected });
   }
 
-  /** The genesis file names its own validators; later ones bring their name with them. */
-  #nameOf(index: ValidatorIndex): string {
-    const { name } = this.#epochs.network.set.at(index);
-    return this.#parts.network.set.knows(index) ? this.#parts.network.set.at(index).name : name;
+  membership(): MembershipView {
+    return membershipView(this.#ordered, this.#local);
+  }
+
+  async propose(change: ProposedChange): Promise<ProposalOutcome> {
+    const refusal = this.#unfit() ?? this.#mute() ?? this.#changeRefusal(change);
+    if (refusal !== null) throw refusal;
+    return await this.#proposals.propose(change);
+  }
+
+  #changeRefusal(change: ProposedChange): NodeError | null {
+    const { network, nodeId: self } = this.#parts;
+    return changeRefusal({ network: this.#epochs.network, first: network, state: this.#ordered.state, self }, change);
   }
 
   subscribe(listener: (event: NodeEvent) => void): () => void {
@@ -288,48 +288,31 @@ export class ConsensusNode implements NodeService {
 
   #refusal(payloads: readonly Uint8Array[]): NodeError | null {
     const { limits } = this.#parts;
-    const { network } = this.#epochs;
+    const unfit = this.#unfit();
+    if (unfit !== null || this.#epochs.ownLane === null) return unfit ?? observerError();
+    const self = present(this.#epochs.network.set.indexOf(this.#parts.nodeId), "this validator's index");
+    const waiting = {
+      vertices: this.#pool.pendingOf(self) + this.#epochs.ownLane.pending,
+      bytes: this.#pool.pendingBytesOf(self) + this.#epochs.ownLane.queuedBytes,
+    };
+    const refusal = submissionRefusal(payloads, limits, waiting);
+    if (refusal !== null) return refusal;
+    return this.#mute();
+  }
+
+  /** Why this node takes no word of its operator or its clients at all; null where it does. */
+  #unfit(): NodeError | null {
     if (this.#stopping || this.#failed) return new NodeError("stopping", "this node is stopping; ask another node");
-    if (this.#epochs.ownLane === null) return observerError();
-    if (payloads.length === 0 || payloads.some((payload) => payload.length === 0)) {
-      return new NodeError("payload-empty", "a vertex needs a payload of at least one byte");
-    }
-    if (payloads.length > limits.submissionVerticesMax) {
-      const most = limits.submissionVerticesMax;
-      return new NodeError(
-        "batch-too-large",
-        `${payloads.length} payloads in one submission, at most ${most}: send several`,
-      );
-    }
-    const large = payloads.find((payload) => payload.length > limits.payloadBytesMax);
-    if (large !== undefined) {
-      return new NodeError(
-        "payload-too-large",
-        `a payload of ${large.length} bytes, at most ${limits.payloadBytesMax} are allowed: store it elsewhere and submit its hash`,
-      );
-    }
-    const self = present(network.set.indexOf(this.#parts.nodeId), "this validator's index");
-    const pending = this.#pool.pendingOf(self) + this.#epochs.ownLane.pending;
-    const bytes = this.#pool.pendingBytesOf(self) + this.#epochs.ownLane.queuedBytes;
-    if (bytes > PENDING_BYTES_MAX) {
-      return new NodeError("overloaded", `${bytes} bytes of this node wait for finality: try again shortly`, {
-        retryAfterMs: OVERLOAD_RETRY_MS,
-      });
-    }
-    if (pending + payloads.length > limits.pendingVerticesMax) {
-      return new NodeError(
-        "overloaded",
-        `${pending} vertices of this node wait for finality, at most ${limits.pendingVerticesMax} may: try again shortly`,
-        { retryAfterMs: OVERLOAD_RETRY_MS },
-      );
-    }
-    if (this.#connectedValidators() < network.set.quorum || this.#loop.silence !== null) {
-      const reasons = this.readiness().reasons.join("; ");
-      return new NodeError("not-ready", `this node cannot finalize now: ${reasons}`, {
-        retryAfterMs: NOT_READY_RETRY_MS,
-      });
-    }
-    return null;
+    return this.#epochs.ownLane === null ? observerError() : null;
+  }
+
+  /** Why nothing that this node says would be ordered now; null where it would. */
+  #mute(): NodeError | null {
+    if (this.#connectedValidators() >= this.#epochs.network.set.quorum && this.#loop.silence === null) return null;
+    const reasons = this.readiness().reasons.join("; ");
+    return new NodeError("not-ready", `this node cannot finalize now: ${reasons}`, {
+      retryAfterMs: NOT_READY_RETRY_MS,
+    });
   }
 
   #connectedValidators(): number {
@@ -341,8 +324,10 @@ export class ConsensusNode implements NodeService {
 
   #onEpoch(changed: ValidatorSetChanged): void {
     this.#parts.onMembership?.(this.#epochs.membership, changed);
-    this.#parts.observer.log("info", "validators.changed", { ...changed });
-    this.#feed.onValidators(changed);
+    const afterBatch = this.#ordered.epochBase;
+    this.#parts.observer.log("info", "validators.changed", { ...changed, afterBatch });
+    this.#feed.onValidators(changed, afterBatch);
+    if (this.#epochs.ownLane === null) this.#proposals.failAll(observerError());
   }
 
   #onProposed(stored: StoredBundle): void {
@@ -354,6 +339,8 @@ export class ConsensusNode implements NodeService {
   #onExecuted(execution: Execution, _slot: CommittedSlot, bundles: readonly StoredBundle[]): void {
     const nowMs = this.#parts.clock.monotonicMs();
     this.#lastPosition = execution.state.position;
+    this.#ordered = { state: execution.membership, epochBase: execution.state.epochBase };
+    this.#proposals.onExecuted(execution, bundles, this.#epochs.network.set.placeOf(this.#parts.nodeId));
     let vertices = 0;
     execution.executed.forEach(({ firstPosition, ref }, index) => {
       const { held } = present(bundles[index], "an executed bundle");
@@ -381,19 +368,13 @@ export class ConsensusNode implements NodeService {
   #fail(error: unknown): void {
     this.#failed = true;
     const cause = error instanceof Error ? error : new Error(String(error));
-    this.#epochs.ownLane?.failAll(new NodeError("storage-failed", "the node failed and stops", { cause }));
+    const failed = new NodeError("storage-failed", "the node failed and stops", { cause });
+    this.#epochs.ownLane?.failAll(failed);
+    this.#proposals.failAll(failed);
     this.#parts.onFatal(error);
   }
 }
 
 function observerError(): NodeError {
-  return new NodeError("observer", "this node is an observer and takes no vertices in: submit to a validator");
-}
-
-function refused(error: NodeError): Submission {
-  const accepted = Promise.reject(error);
-  const finalized = Promise.reject(error);
-  accepted.catch(() => undefined);
-  finalized.catch(() => undefined);
-  return { accepted, finalized };
+  return new NodeError("observer", "this node is an observer, and nobody orders its words: ask a validator");
 }

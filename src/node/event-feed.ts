@@ -65,8 +65,8 @@ export class EventFeed {
     this.#emit({ kind: "finalized", items });
   }
 
-  onValidators(changed: ValidatorSetChanged): void {
-    this.#emit({ kind: "validators", changed });
+  onValidators(changed: ValidatorSetChanged, afterBatch: number): void {
+    this.#emit({ kind: "validators", changed, afterBatch });
   }
 
   #wakeWaiters(execution: Execution, bundles: readonly StoredBundle[]): void {

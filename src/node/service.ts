@@ -1,7 +1,9 @@
 import type { NodeId } from "../crypto/identity.ts";
 import type { BundlePurpose } from "../dag/bundle.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { ValidatorSetChanged } from "../membership/membership-state.ts";
+import type { Candidate } from "../membership/candidate.ts";
+import type { RemovalCause, Standing } from "../membership/membership-entry.ts";
+import type { MembershipPolicy, ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { PeerInfo } from "./ports.ts";
 
 /** What the node offers to those who use it: the HTTP API, the command line, a program that embeds it. */
@@ -20,6 +22,14 @@ export interface NodeService {
   readiness(): Readiness;
   peers(): readonly PeerInfo[];
   validators(): readonly ValidatorView[];
+  /** The ordered state of the validator set as this node last wrote it: equal at every node after the same batch. */
+  membership(): MembershipView;
+  /**
+   * Says a change of the validator set in this validator's lane; resolves when the word is ordered, with what became of it.
+   * An `admit` and a `dismiss` take effect with the words of a quorum. Rejects with NodeError: `observer`, `not-ready`,
+   * `stopping`, `overloaded`, `malformed-candidate`, `unknown-validator`, `not-applicable`, `at-minimum`, `timeout`.
+   */
+  propose(change: ProposedChange): Promise<ProposalOutcome>;
   /** Calls back for every event from now on until the answer is called. A listener must not throw or block. */
   subscribe(listener: (event: NodeEvent) => void): () => void;
 }
@@ -132,13 +142,77 @@ export interface ValidatorView {
   readonly connected: boolean;
 }
 
+export interface MembershipView {
+  /** The one that goes on; 0 is genesis'. */
+  readonly epoch: number;
+  /** PBFT's sequence number of the batch that ended the epoch before; 0 in the first. */
+  readonly afterBatch: number;
+  readonly policy: MembershipPolicy;
+  /** Validators that are active now. */
+  readonly active: number;
+  readonly faultTolerance: number;
+  readonly quorum: number;
+  /** Every node that was ever admitted, by index. */
+  readonly members: readonly MemberView[];
+  /** Changes that some validators approved of and a quorum did not yet. */
+  readonly pending: readonly PendingView[];
+}
+
+export interface MemberView {
+  readonly index: number;
+  readonly nodeId: NodeId;
+  readonly name: string;
+  /** Empty where neither the genesis file nor the order tells it. */
+  readonly address: string;
+  readonly standing: Standing;
+  /** Why it loses its place as soon as the minimum allows it; null where it does not. */
+  readonly condemned: RemovalCause | null;
+  /** What a quorum last held of it, 0 to 1,000,000. */
+  readonly reputationPpm: number;
+  readonly activeSinceEpoch: number | null;
+  readonly lastActiveEpoch: number | null;
+  /** Its place among those that wait for one, from 1; null where it does not wait. */
+  readonly waiting: number | null;
+  readonly isSelf: boolean;
+}
+
+export interface PendingView {
+  readonly kind: "admit" | "dismiss";
+  readonly nodeId: NodeId;
+  readonly name: string;
+  readonly address: string;
+  /** Who approved, by node id; `needed` of those that are active make it happen. */
+  readonly approvals: readonly NodeId[];
+  readonly needed: number;
+}
+
+/**
+ * A change that this node's operator wants. At the minimum a removal waits for a successor; where that is not meant
+ * (`waitForSuccessor` false) it is refused at once.
+ */
+export type ProposedChange =
+  | { readonly kind: "admit"; readonly candidate: Candidate }
+  | { readonly kind: "dismiss"; readonly nodeId: NodeId; readonly waitForSuccessor: boolean }
+  | { readonly kind: "leave"; readonly waitForSuccessor: boolean };
+
+export interface ProposalOutcome {
+  readonly kind: ProposedChange["kind"];
+  /** "applied": it is carried out; "noted": more approvals are needed; "ignored": it changed nothing, see `reason`. */
+  readonly result: "applied" | "noted" | "ignored";
+  readonly reason: string;
+  /** PBFT's sequence number of the batch that ordered it. */
+  readonly batch: number;
+  /** The epoch after that batch. */
+  readonly epoch: number;
+}
+
 export type NodeEvent =
   /** Vertices of this node's clients, durable and on their way to the others. */
   | { readonly kind: "proposed"; readonly items: readonly ProposedItem[] }
   /** Vertices that took their places; ascending, without gaps from event to event. */
   | { readonly kind: "finalized"; readonly items: readonly FinalizedItem[] }
-  /** `ValidatorSetChanged`: another epoch begins with this set. */
-  | { readonly kind: "validators"; readonly changed: ValidatorSetChanged };
+  /** `ValidatorSetChanged`: another epoch begins with this set, after this batch (PBFT's sequence number). */
+  | { readonly kind: "validators"; readonly changed: ValidatorSetChanged; readonly afterBatch: number };
 
 export interface ProposedItem {
   readonly hash: Hash;
@@ -156,7 +230,11 @@ export type NodeErrorCode =
   | "timeout"
   | "stopping"
   | "storage-failed"
-  | "observer";
+  | "observer"
+  | "malformed-candidate"
+  | "unknown-validator"
+  | "not-applicable"
+  | "at-minimum";
 
 /** A refusal at the node's edge: what was wrong, and what to do. */
 export class NodeError extends Error {

@@ -92,8 +92,10 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       verifier: ring,
       observations: () => guard.observations(systemClock.monotonicMs()),
       membership: firstMembership(genesis),
+      addresses: new Map(genesis.validators.map(({ nodeId, address }) => [nodeId, address])),
       onMembership: (membership, changed) => {
         set = validatorSetOf(membership);
+        if (changed !== null) metrics.onValidatorSetChanged();
         followMembership({ membership, changed, ring, quic });
       },
       clock: systemClock,
@@ -139,6 +141,7 @@ function collect(
   metrics.onCollect(async () => ({
     status: node.status(),
     participation: node.participation(),
+    membership: node.membership(),
     peers: node.peers(),
     reports: book.reports(node.peers().map(({ nodeId }) => nodeId)),
     storage: database.gauges(),

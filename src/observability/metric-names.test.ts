@@ -56,9 +56,48 @@ test("violations are counted by type from zero on, and peers' scores are bounded
   expect(scores).toContain("cretoai_banned_nodes 1");
 });
 
+test("the ordered membership is told: epoch, active validators, and the lowest reputations of those", async () => {
+  const metrics = createNodeMetrics();
+  metrics.onValidatorSetChanged();
+  const members = Array.from({ length: 100 }, (_, index) => ({
+    index,
+    nodeId: index.toString(16).padStart(16, "0").padEnd(64, "0") as NodeId,
+    name: `node-${index}`,
+    address: "",
+    standing: index === 99 ? ("convicted" as const) : ("active" as const),
+    condemned: null,
+    reputationPpm: 1_000_000 - index * 1_000,
+    activeSinceEpoch: 0,
+    lastActiveEpoch: null,
+    waiting: null,
+    isSelf: false,
+  }));
+  metrics.onCollect(() => Promise.resolve({ ...COLLECTED, reports: [], membership: { ...MEMBERSHIP, members } }));
+  const lines = (await metrics.text()).split("\n");
+  expect(lines).toContain("cretoai_epoch 3");
+  expect(lines).toContain("cretoai_validators_active 99");
+  expect(lines).toContain("cretoai_validator_set_changes_total 1");
+  expect(lines).toContain('cretoai_validator_reputation{validator="0000000000000062"} 0.902');
+  const told = lines.filter((line) => line.startsWith("cretoai_validator_reputation{"));
+  expect(told.length).toBe(64);
+  expect(told.some((line) => line.includes("0000000000000063"))).toBe(false);
+});
+
+const MEMBERSHIP = {
+  epoch: 3,
+  afterBatch: 40,
+  policy: { min: 3, max: 100 },
+  active: 99,
+  faultTolerance: 32,
+  quorum: 66,
+  members: [],
+  pending: [],
+};
+
 const COLLECTED = {
   status: { view: 0, lastSequence: 0, pending: 0, stableCheckpoint: 0 } as NodeStatus,
   participation: 1,
+  membership: MEMBERSHIP,
   peers: [],
   storage: { runningCompactions: 0, pendingWrites: 0 },
   diskBytes: 0,

@@ -106,6 +106,14 @@ export const METRICS = {
     help: "This node's score of a peer, from 0 to 1, by the first 16 digits of its id; the lowest 64 scores",
     labels: ["peer"],
   },
+  cretoai_epoch: { kind: "gauge", help: "The epoch that goes on; each change of the validator set begins another" },
+  cretoai_validators_active: { kind: "gauge", help: "Validators that vote in this epoch" },
+  cretoai_validator_reputation: {
+    kind: "gauge",
+    help: "What a quorum holds of an active validator, from 0 to 1, by the first 16 digits of its id; the lowest 64, the same at every node",
+    labels: ["validator"],
+  },
+  cretoai_validator_set_changes_total: { kind: "counter", help: "Epochs that began since this process started" },
   cretoai_banned_nodes: { kind: "gauge", help: "Peers that are banned here" },
   cretoai_api_requests_total: { kind: "counter", help: "API requests", labels: ["route", "status"] },
   cretoai_api_request_seconds: {

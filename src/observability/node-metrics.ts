@@ -4,7 +4,7 @@ import type { Trace } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
 import type { PeerInfo } from "../node/ports.ts";
-import type { NodeStatus, PeerReport } from "../node/service.ts";
+import type { MembershipView, NodeStatus, PeerReport } from "../node/service.ts";
 import { METRICS, type MetricName, type MetricSpec } from "./metric-names.ts";
 
 /** Batches whose phases are timed at a time. */
@@ -20,6 +20,7 @@ const PEER_LABEL_DIGITS = 16;
 export interface Collected {
   readonly status: NodeStatus;
   readonly participation: number;
+  readonly membership: MembershipView;
   readonly peers: readonly PeerInfo[];
   readonly reports: readonly PeerReport[];
   readonly storage: { readonly runningCompactions: number; readonly pendingWrites: number };
@@ -108,6 +109,10 @@ export class NodeMetrics {
     if (type === "invalid-signature") this.#counter("cretoai_invalid_signatures_detected").inc(count);
   }
 
+  onValidatorSetChanged(): void {
+    this.#counter("cretoai_validator_set_changes_total").inc();
+  }
+
   onCollect(collect: () => Promise<Collected>): void {
     this.#collect = collect;
   }
@@ -131,8 +136,9 @@ export class NodeMetrics {
     this.#histogram("cretoai_consensus_latency_seconds").observe({ algorithm: "pbft" }, seconds);
   }
 
-  #setGauges({ status, participation, peers, reports, storage, diskBytes }: Collected): void {
+  #setGauges({ status, participation, membership, peers, reports, storage, diskBytes }: Collected): void {
     this.#setPeerGauges(reports);
+    this.#setMembershipGauges(membership);
     const vertices = status.lastSequence + status.pending;
     this.#gauge("cretoai_quorum_participation_ratio").set(participation);
     this.#gauge("cretoai_view").set(status.view);
@@ -159,6 +165,21 @@ export class NodeMetrics {
     const lowest = [...reports].sort((left, right) => left.score - right.score).slice(0, LABEL_VALUES_MAX);
     for (const { nodeId, score } of lowest) scores.set({ peer: nodeId.slice(0, PEER_LABEL_DIGITS) }, score);
     this.#gauge("cretoai_banned_nodes").set(reports.filter(({ state }) => state === "banned").length);
+  }
+
+  /** The ordered state, not this node's opinion: nodes that differ here differ in the order. */
+  #setMembershipGauges({ epoch, active, members }: MembershipView): void {
+    this.#gauge("cretoai_epoch").set(epoch);
+    this.#gauge("cretoai_validators_active").set(active);
+    const reputations = this.#gauge("cretoai_validator_reputation");
+    reputations.reset();
+    const lowest = members
+      .filter(({ standing }) => standing === "active")
+      .sort((left, right) => left.reputationPpm - right.reputationPpm || left.index - right.index)
+      .slice(0, LABEL_VALUES_MAX);
+    for (const { nodeId, reputationPpm } of lowest) {
+      reputations.set({ validator: nodeId.slice(0, PEER_LABEL_DIGITS) }, reputationPpm / 1_000_000);
+    }
   }
 
   #setProcessGauges(): void {
