@@ -87,7 +87,7 @@ function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | 
   const crypto = words.crypto === undefined ? {} : { crypto: oneOf("--crypto", words.crypto, ["modelled", "real"]) };
   const kept = (["nodes", "engine", "byzantine", "attacks", "until", "crypto"] as const).flatMap((name) => {
     const value = words[name];
-    return value === undefined ? [] : [`--${name} ${value}`];
+    return value === undefined ? [] : [`--${name} ${quoted(value)}`];
   });
   const command = (first: readonly string[], seed: number): string =>
     ["cretoai-node sim", ...first, ...kept, `--seed ${seed}`, "--runs 1"].join(" ");
@@ -106,9 +106,9 @@ function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | 
   return { planOf: (seed) => planOf({ seed, ...fixed }), repeat: (seed) => command([], seed) };
 }
 
-/** A path as a shell takes it. */
+/** A word as a shell takes it. */
 export function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  return /^[\w.,/-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function readPlan(file: string): Plan {

@@ -122,14 +122,15 @@ function put(plan: Plan, at: number, fault: Fault): Plan {
 /** Plans that are a little plainer, the boldest first. */
 const SIMPLER: readonly ((plan: Plan) => readonly Plan[])[] = [
   (plan) => {
-    const { links, disks, clocks, timeouts, windows } = BASE_PLAN;
+    const { links, disks, clocks, timeouts, windows, reportIntervalMs } = BASE_PLAN;
     return [
-      { ...plan, links, disks, clocks, timeouts, windows },
+      { ...plan, links, disks, clocks, timeouts, windows, reportIntervalMs },
       { ...plan, links },
       { ...plan, disks },
       { ...plan, clocks },
       { ...plan, timeouts },
       { ...plan, windows },
+      { ...plan, reportIntervalMs },
       { ...plan, links: { ...plan.links, loss: 0 } },
       { ...plan, links: { ...plan.links, breakage: 0 } },
       { ...plan, links: { ...plan.links, duplication: 0 } },
