@@ -140,6 +140,8 @@ export type Effect<M> =
   | { readonly kind: "offer-bundles"; readonly digests: readonly Hash[]; readonly to: ValidatorIndex }
   | { readonly kind: "sync"; readonly from: ValidatorIndex; readonly fromSequence: Sequence }
   | { readonly kind: "evidence"; readonly equivocation: Equivocation }
+  /** A validator voted for a checkpoint with another state than a quorum has: it lies, or its execution is broken. */
+  | { readonly kind: "divergence"; readonly signer: ValidatorIndex; readonly sequence: Sequence }
   | { readonly kind: "trace"; readonly trace: Trace };
 
 /** A row of the engine's own durable state; a null value deletes. */

@@ -282,6 +282,8 @@ export class NodeLoop<M> implements TransportHandler {
         return this.#background(this.#sync(effect.from, effect.fromSequence));
       case "evidence":
         return this.#accuse(effect.equivocation);
+      case "divergence":
+        return observer.onRejected(this.#courier.nodeId(effect.signer), `divergent-state: at ${effect.sequence}`);
       case "trace":
         return observer.onTrace(effect.trace);
       default:

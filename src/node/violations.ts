@@ -26,6 +26,9 @@ const REJECTED: ReadonlyMap<string, ViolationType | null> = new Map(
     "invalid-evidence": "invalid-signature",
     "malformed-command": "malformed",
     "malformed-status": "malformed",
+    "content-of-another-digest": "malformed",
+    // Proved by its own signature against a quorum's; nothing that it computes can be relied on.
+    "divergent-state": "malformed",
     // One that says it is in this epoch, of which it is no validator.
     "statement-of-observer": "malformed",
     // Bundles hold in every epoch, and their creator may have left, or not come yet.

@@ -251,6 +251,7 @@ export class Host {
         return sync(this, effect.from, effect.fromSequence);
       case "checkpoint":
       case "evidence":
+      case "divergence":
       case "trace":
         return;
       default:

@@ -101,6 +101,9 @@ function becomeStable(replica: Replica, certificate: CheckpointCertificate): voi
       "do not restart it on this data, let it sync anew with an empty data folder",
   );
   replica.stable = certificate;
+  for (const [signer, vote] of replica.checkpointVotes.get(sequence) ?? []) {
+    if (vote.stateDigest !== stateDigest) replica.emit({ kind: "divergence", signer, sequence });
+  }
   if (replica.ahead !== null && replica.ahead.sequence <= sequence) replica.ahead = null;
   const writes: DurableWrite[] = [writeStable(certificate)];
   replica.committers = replica.slots.get(replica.executed)?.commits.size ?? replica.committers;

@@ -92,7 +92,25 @@ export function onPrePrepare(replica: Replica, signed: Signed<PrePrepare>, at: I
 
 export function onPrepare(replica: Replica, signed: Signed<Prepare>, at: Instant): void {
   recordVote(replica, signed, replica.slot(signed.message.sequence).prepares);
+  showProposal(replica, signed);
   advance(replica, replica.slot(signed.message.sequence), at);
+}
+
+/**
+ * Another replica prepared something else here in this very view: one of us was lied to. It is shown this replica's proposal,
+ * which its leader signed, and has the proof. Once for each replica and place.
+ */
+function showProposal(replica: Replica, { message, proof }: Signed<Prepare>): void {
+  const { view, sequence, digest } = message;
+  const { signer } = proof.seal;
+  const slot = replica.slot(sequence);
+  const { accepted } = slot;
+  if (accepted === null || accepted.proof === null || accepted.view !== view || accepted.digest === digest) return;
+  if (signer === replica.self || slot.shown.has(signer)) return;
+  slot.shown.add(signer);
+  const batch = replica.batches.get(accepted.digest) ?? null;
+  const proposal: PrePrepare = { kind: "pre-prepare", view, sequence, digest: accepted.digest, batch };
+  replica.emit({ kind: "relay", to: signer, signed: { message: proposal, proof: accepted.proof } });
 }
 
 export function onCommit(replica: Replica, signed: Signed<Commit>, at: Instant): void {

@@ -5,6 +5,8 @@ import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
 import type { CheckpointCertificate, Effect, PeerStatus, TimerName, Trace, Verified } from "../engine.ts";
+import type { Statement } from "../../membership/statement.ts";
+import { Contradictions } from "./contradictions.ts";
 import type { Windows } from "./limits.ts";
 import type { NewView, PbftMessage, ViewChange } from "./messages.ts";
 import { NULL_DIGEST } from "./new-view.ts";
@@ -56,6 +58,7 @@ export class Replica {
   /** A proven checkpoint that this replica has not executed up to. */
   ahead: CheckpointCertificate | null = null;
 
+  readonly contradictions: Contradictions = new Contradictions();
   readonly viewChanges: Map<ValidatorIndex, Signed<ViewChange>> = new Map();
   ownViewChange: ViewChange | null = null;
   ownNewView: NewView | null = null;
@@ -140,6 +143,12 @@ export class Replica {
 
   status(): PeerStatus {
     return { view: this.view, active: this.active, executed: this.executed, stable: this.low };
+  }
+
+  /** Whether two statements of one validator contradict each other is looked at wherever one is learned. */
+  learnStatement(statement: Statement, proof: Proof): void {
+    const equivocation = this.contradictions.learn(statement, proof);
+    if (equivocation !== null) this.emit({ kind: "evidence", equivocation });
   }
 
   emit(effect: Effect<PbftMessage>): void {

@@ -1,9 +1,11 @@
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import { unreachable } from "../../lib/assert.ts";
+import { batchDigest } from "../../dag/batch.ts";
 import type { Verdict } from "../engine.ts";
 import { isCheckpointExpected } from "./checkpoints.ts";
 import type { Commit, PbftMessage, Prepare, PrePrepare } from "./messages.ts";
 import type { Replica } from "./replica.ts";
+import { statementOf } from "./statements.ts";
 
 /** How many views ahead of its own a replica keeps messages for; the rest comes with the new-view message. */
 const VIEWS_AHEAD_MAX = 16;
@@ -24,11 +26,13 @@ export function screen(replica: Replica, from: ValidatorIndex, message: PbftMess
       return replica.checkpointVotes.get(message.sequence)?.has(from) === true ? ignore("duplicate") : ACCEPT;
     case "view-change":
       if (message.view < replica.view || (message.view === replica.view && replica.active)) return ignore("old-view");
-      return (replica.viewChanges.get(from)?.message.view ?? 0) >= message.view ? ignore("duplicate") : ACCEPT;
+      return (replica.viewChanges.get(from)?.message.view ?? 0) >= message.view
+        ? repeated(replica, from, message)
+        : ACCEPT;
     case "new-view":
       if (from !== replica.set.leaderOf(message.view)) return reject("new-view-not-from-leader");
       if (message.view < replica.view || message.view === 0) return ignore("old-view");
-      return message.view === replica.view && replica.active ? ignore("duplicate") : ACCEPT;
+      return message.view === replica.view && replica.active ? repeated(replica, from, message) : ACCEPT;
     default:
       return unreachable(message);
   }
@@ -38,6 +42,9 @@ function screenPhase(replica: Replica, from: ValidatorIndex, message: PrePrepare
   const fromLeader = from === replica.set.leaderOf(message.view);
   if (message.kind === "pre-prepare" && !fromLeader) return reject("pre-prepare-not-from-leader");
   if (message.kind === "prepare" && fromLeader) return reject("prepare-from-leader");
+  if (message.kind === "pre-prepare" && message.batch !== null && batchDigest(message.batch) !== message.digest) {
+    return reject("content-of-another-digest");
+  }
   if (message.sequence <= replica.low) return ignore("below-window");
   if (!replica.inReceiveWindow(message.sequence)) return ignore("above-window");
   if (message.view > replica.view + VIEWS_AHEAD_MAX) return ignore("far-view");
@@ -55,6 +62,11 @@ function screenPhase(replica: Replica, from: ValidatorIndex, message: PrePrepare
   return accepted !== null && accepted.digest === message.digest && accepted.proof !== null
     ? ignore("duplicate")
     : ACCEPT;
+}
+
+/** What was heard before is dropped unseen, unless it says something else: then it is proof of a lie. */
+function repeated(replica: Replica, from: ValidatorIndex, message: PbftMessage): Verdict {
+  return replica.contradictions.contradicts(from, statementOf(message)) ? ACCEPT : ignore("duplicate");
 }
 
 function ignore(reason: string): Verdict {

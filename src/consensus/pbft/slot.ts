@@ -37,6 +37,8 @@ export class Slot {
   prepared: PreparedCertificate | null = null;
   /** That a quorum committed: final. Invariant: its digest never changes. */
   committed: CommitCertificate | null = null;
+  /** Replicas that prepared something else and were shown this replica's proposal. */
+  readonly shown: Set<ValidatorIndex> = new Set();
   /** The newest vote of each validator. Invariant: keys are distinct validators, so sizes count validators. */
   readonly prepares: Map<ValidatorIndex, Vote> = new Map();
   readonly commits: Map<ValidatorIndex, Vote> = new Map();
@@ -52,6 +54,7 @@ export class Slot {
     this.prepareSaid = false;
     this.commitSaid = false;
     this.prepares.clear();
+    this.shown.clear();
   }
 
   /** §4.2, predicate `prepared`: the accepted pre-prepare and q - 1 matching prepares of replicas other than the leader. */

@@ -8,6 +8,7 @@ import { planNewView } from "./new-view.ts";
 import { type Instant, maybePropose, sayPrePrepare } from "./normal-case.ts";
 import type { Replica } from "./replica.ts";
 import { withSharedSeals } from "./shared-seals.ts";
+import { statementOf } from "./statements.ts";
 
 /**
  * View changes, Castro & Liskov 1999, §4.4, and the liveness rules of §4.5.2.
@@ -40,6 +41,7 @@ export function startViewChange(replica: Replica, target: View): void {
 
 export function onViewChange(replica: Replica, signed: Signed<ViewChange>, at: Instant): void {
   const { signer } = signed.proof.seal;
+  replica.learnStatement(statementOf(signed.message), signed.proof);
   const known = replica.viewChanges.get(signer);
   if (known !== undefined && known.message.view >= signed.message.view) return;
   replica.viewChanges.set(signer, signed);
@@ -75,6 +77,12 @@ export function maybeNewView(replica: Replica, at: Instant): void {
 /** Enters the view; what V obliges to is computed here by every replica, never taken from the leader. */
 export function onNewView(replica: Replica, signed: Signed<NewView>, at: Instant): void {
   const { message } = signed;
+  replica.learnStatement(statementOf(message), signed.proof);
+  for (const { message: viewChange, proof } of message.viewChanges) {
+    replica.learnStatement(statementOf(viewChange), proof);
+  }
+  // A second one for a view that is entered already is of use only against its leader.
+  if (message.view < replica.view || (message.view === replica.view && replica.active)) return;
   const plan = planNewView(message.viewChanges, replica.base);
   for (const [sequence, digest] of plan.assigned) {
     const committed = replica.slots.get(sequence)?.committed;
