@@ -1,5 +1,6 @@
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { call, detailOf, get, type TargetOptions, targetUrl } from "./node-client.ts";
+import { type Columns, printTable } from "./table.ts";
 
 interface InspectOptions extends TargetOptions {
   readonly json?: boolean;
@@ -7,38 +8,28 @@ interface InspectOptions extends TargetOptions {
 
 type Item = Readonly<Record<string, unknown>>;
 
-type Columns = readonly (readonly [title: string, cell: (item: Item) => string])[];
-
 /** What people compare of an id. */
 const ID_DIGITS = 16;
 
-const COLUMNS: Readonly<Record<"peers" | "validators", Columns>> = {
-  validators: [
-    ["node id", ({ nodeId }) => String(nodeId).slice(0, ID_DIGITS)],
-    ["name", ({ name }) => String(name)],
-    ["", ({ isLeader }) => (isLeader === true ? "leads" : "")],
-    ["", ({ isSelf, connected }) => (isSelf === true ? "this node" : connected === true ? "connected" : "away")],
-  ],
-  peers: [
-    ["node id", ({ nodeId }) => String(nodeId).slice(0, ID_DIGITS)],
-    ["role", ({ role }) => String(role ?? "-")],
-    ["score", ({ score }) => (typeof score === "number" ? score.toFixed(2) : "-")],
-    ["state", ({ state }) => String(state ?? "-")],
-    ["banned until", bannedUntilText],
-    ["address", ({ address }) => String(address ?? "away")],
-    ["dialled by", ({ direction }) => (direction === "inbound" ? "it" : direction === "outbound" ? "this node" : "-")],
-    ["round trip", ({ roundTripMs }) => (typeof roundTripMs === "number" ? `${roundTripMs.toFixed(1)} ms` : "-")],
-    ["sent", ({ bytesSent }) => bytesText(bytesSent)],
-    ["received", ({ bytesReceived }) => bytesText(bytesReceived)],
-  ],
-};
+const PEER_COLUMNS: Columns<Item> = [
+  ["node id", ({ nodeId }) => String(nodeId).slice(0, ID_DIGITS)],
+  ["role", ({ role }) => String(role ?? "-")],
+  ["score", ({ score }) => (typeof score === "number" ? score.toFixed(2) : "-")],
+  ["state", ({ state }) => String(state ?? "-")],
+  ["banned until", bannedUntilText],
+  ["address", ({ address }) => String(address ?? "away")],
+  ["dialled by", ({ direction }) => (direction === "inbound" ? "it" : direction === "outbound" ? "this node" : "-")],
+  ["round trip", ({ roundTripMs }) => (typeof roundTripMs === "number" ? `${roundTripMs.toFixed(1)} ms` : "-")],
+  ["sent", ({ bytesSent }) => bytesText(bytesSent)],
+  ["received", ({ bytesReceived }) => bytesText(bytesReceived)],
+];
 
 /** Prints one of the node's read-only documents. */
-export async function inspect(what: "status" | "peers" | "validators", options: InspectOptions): Promise<void> {
+export async function inspect(what: "status" | "peers", options: InspectOptions): Promise<void> {
   const body = await get(targetUrl(options), `/v1/${what}`);
   if (options.json === true) console.log(JSON.stringify(body));
   else if (what === "status") printRecord(body);
-  else printTable(itemsOf(body), COLUMNS[what]);
+  else printTable(itemsOf(body), PEER_COLUMNS);
 }
 
 /** Exit status 0 only where the node can finalize. */
@@ -56,20 +47,6 @@ function printRecord(record: unknown): void {
   if (typeof record !== "object" || record === null) return;
   const width = Math.max(...Object.keys(record).map((key) => key.length));
   for (const [key, value] of Object.entries(record)) console.log(`${key.padEnd(width)}  ${String(value)}`);
-}
-
-function printTable(items: readonly Item[], columns: Columns): void {
-  if (items.length === 0) console.log("none");
-  if (items.length === 0) return;
-  const rows = [columns.map(([title]) => title), ...items.map((item) => columns.map(([, cell]) => cell(item)))];
-  const widths = columns.map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
-  for (const row of rows)
-    console.log(
-      row
-        .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    );
 }
 
 function bannedUntilText({ ban, bannedUntil }: Item): string {

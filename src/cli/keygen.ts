@@ -1,11 +1,14 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generateKeyPair } from "../crypto/key-pair.ts";
 import { writeKeyFile } from "../crypto/key-file.ts";
 import { KEY_FILE_NAME } from "../node/key-location.ts";
 import { CommandFailed } from "./exit-codes.ts";
+import { formatValidatorFile } from "./validator-file.ts";
 
 export interface KeygenOptions {
   readonly output: string;
+  readonly publicOut?: string;
   readonly passphraseEnv?: string;
   readonly hybrid: boolean;
   readonly force?: boolean;
@@ -22,6 +25,7 @@ export async function keygen(options: KeygenOptions): Promise<void> {
     overwrite: options.force === true,
   });
   const { nodeId, publicKeys } = pair;
+  if (options.publicOut !== undefined) await writeFile(options.publicOut, formatValidatorFile(pair));
   if (options.json === true) {
     const document = {
       nodeId,
@@ -35,6 +39,7 @@ export async function keygen(options: KeygenOptions): Promise<void> {
   }
   console.log(`node id   ${nodeId}`);
   console.log(`key file  ${file} (mode 0600, ${passphrase === null ? "without a passphrase" : "encrypted"})`);
+  if (options.publicOut !== undefined) console.log(`public    ${options.publicOut} (for validators admit)`);
   console.log("Keep it secret and keep a copy: who has it votes in this node's name.");
 }
 

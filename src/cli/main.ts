@@ -66,6 +66,7 @@ command("keygen", "make a node's key file (ML-DSA-87 and Ed25519)", [
   "PASSPHRASE='...' cretoai-node keygen --output ./keys --passphrase-env PASSPHRASE --json",
 ])
   .requiredOption("-o, --output <folder>", "where to put node.key.json")
+  .option("--public-out <file>", "write its public half there: what others admit it with")
   .option("--passphrase-env <variable>", "encrypt it with the passphrase in this environment variable")
   .option("--no-hybrid", "ML-DSA-87 alone, for a network without the hybrid mode")
   .option("--force", "overwrite a key file: the old identity is lost")
@@ -122,9 +123,51 @@ peers
   .argument("<peer>", "a validator's name, a node id, or its first digits")
   .action(async (who, _options, self) => (await import("./peers.ts")).unbanPeer(who, self.optsWithGlobals()));
 
-withTarget("validators", "the validator set, and who leads", ["validators --url http://127.0.0.1:9001"]).action(
-  async (options) => (await import("./inspect.ts")).inspect("validators", options),
-);
+const validators = withTarget("validators", "who is a validator, and the words that change it (docs/validators.md)", [
+  "validators --config ./net/node-1/node.toml",
+  "validators key --config ./node-5/node.toml > node-5.public.json",
+  "validators dismiss node-4 --url http://127.0.0.1:9001",
+]).configureHelp({ showGlobalOptions: true });
+
+validators
+  .command("list", { isDefault: true })
+  .description("every validator with its standing, and what waits for approvals")
+  .action(async (_options, self) => (await import("./validators.ts")).listValidators(self.optsWithGlobals()));
+
+validators
+  .command("admit")
+  .description("approve that a node becomes a validator; done when a quorum of validators' operators did")
+  .requiredOption(
+    "-k, --key <file>",
+    "its public key: from `validators key` or `keygen --public-out`, or a genesis entry",
+  )
+  .option("-a, --address <host:port>", "where its QUIC socket is (default: what the file says)")
+  .option("-n, --name <name>", "what people call it (default: what the file says)")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  cretoai-node validators admit --key node-5.json --address 10.0.0.5:9000 --config ./net/node-1/node.toml",
+  )
+  .action(async (_options, self) => (await import("./validators.ts")).admitValidator(self.optsWithGlobals()));
+
+validators
+  .command("dismiss")
+  .description("approve that a validator loses its place; done when a quorum of validators' operators did")
+  .argument("<validator>", "its name, its node id, or the first digits")
+  .option("-w, --wait-for-successor", "at the minimum: let it wait for a successor instead of refusing it")
+  .action(async (who, _options, self) =>
+    (await import("./validators.ts")).dismissValidator(who, self.optsWithGlobals()),
+  );
+
+validators
+  .command("leave")
+  .description("give the place of the node that is asked up; it goes on as an observer")
+  .option("-w, --wait-for-successor", "at the minimum: let it wait for a successor instead of refusing it")
+  .action(async (_options, self) => (await import("./validators.ts")).leaveValidators(self.optsWithGlobals()));
+
+validators
+  .command("key")
+  .description("print the public half of a node's key (--config), for those who are to admit it")
+  .action(async (_options, self) => (await import("./validators.ts")).printValidatorKey(self.optsWithGlobals()));
 
 const simulator = command("sim", "run the protocol in a simulated world with faults and liars, one seed a run", [
   "sim --runs 1000",
