@@ -18,7 +18,8 @@ type Planted = NonNullable<RunOptions["makeEngine"]>;
 /** Takes the first content that it hears under a digest for that digest's. */
 export const gullible: Planted = (options) => {
   const heard = new Map<Hash, Batch>();
-  return edited(new PbftEngine(options), (effect, event) => {
+  const engine = new PbftEngine(options);
+  const wrong = edited(engine, (effect, event) => {
     if (event.kind === "message" && event.signed.message.kind === "pre-prepare") {
       const { digest, batch } = event.signed.message;
       if (batch !== null && !heard.has(digest)) heard.set(digest, batch);
@@ -26,6 +27,10 @@ export const gullible: Planted = (options) => {
     if (effect.kind !== "finalize") return [effect];
     const batch = heard.get(effect.slot.certificate.digest);
     return batch === undefined ? [effect] : [{ ...effect, slot: { ...effect.slot, batch } }];
+  });
+  return changed(wrong, {
+    screen: (from, message) =>
+      engine.screen(from, message.kind === "pre-prepare" ? { ...message, batch: null } : message),
   });
 };
 
