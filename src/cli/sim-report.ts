@@ -2,7 +2,7 @@ import type { Totals } from "../sim/totals.ts";
 
 /** The table at the end of a campaign; `wallMs` is its real time from begin to end. */
 export function summaryOf(totals: Totals, wallMs: number): string {
-  const { runs, passed, events, checks, ordered, virtualMs, liars, detected, viewChanged } = totals;
+  const { runs, passed, events, checks, ordered, virtualMs, liars, visible, detected, viewChanged } = totals;
   const rows: readonly (readonly [name: string, value: string])[] = [
     ["runs", count(runs)],
     ["passed", count(passed)],
@@ -12,7 +12,8 @@ export function summaryOf(totals: Totals, wallMs: number): string {
     ["checks", count(checks)],
     ["vertices ordered", count(ordered)],
     ["runs with a view change", count(viewChanged)],
-    ["liars found out", `${count(detected)} of ${count(liars)}${liars === 0 ? "" : ` (${percent(detected / liars)})`}`],
+    ["liars", `${count(liars)}, of whom ${count(visible)} lied where it can be seen`],
+    ["found out", `${count(detected)} of ${count(visible)}${visible === 0 ? "" : ` (${percent(detected / visible)})`}`],
     ["virtual time", seconds(virtualMs)],
     ["real time", seconds(wallMs)],
     ["speed", `${count(Math.round(speedOf(totals, wallMs)))} events/s`],

@@ -45,8 +45,9 @@ export interface RunResult {
   readonly accepted: number;
   /** The highest view of a correct node at the end. */
   readonly view: number;
-  /** Of the plan's liars, those that a correct node found out. */
   readonly liars: number;
+  /** Of those, who lied where it can be seen (`Oracle`), and of these, whom a correct node found out. */
+  readonly visible: number;
   readonly detected: number;
   readonly fingerprint: string;
 }
@@ -291,7 +292,8 @@ function heal(world: World): void {
 
 function resultOf(world: World): RunResult {
   const { plan, checker, violation, schedule } = world;
-  const isDetected = ({ node }: Liar): boolean => world.detected.has(node);
+  const isVisible = ({ node }: Liar): boolean => world.oracle.acted.has(node);
+  const isDetected = (liar: Liar): boolean => isVisible(liar) && world.detected.has(liar.node);
   return {
     seed: plan.seed,
     nodes: plan.nodes,
@@ -305,6 +307,7 @@ function resultOf(world: World): RunResult {
     accepted: world.accepted.size,
     view: Math.max(...world.correct().map(({ engine }) => engine?.status().view ?? 0)),
     liars: plan.liars.length,
+    visible: plan.liars.filter(isVisible).length,
     detected: plan.liars.filter(isDetected).length,
     fingerprint: world.fingerprint.toString(),
   };

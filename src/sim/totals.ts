@@ -16,6 +16,8 @@ export interface Totals {
   /** Runs in which the view changed at all. */
   readonly viewChanged: number;
   readonly liars: number;
+  /** Those who lied where it can be seen. */
+  readonly visible: number;
   /** Liars that a correct node found out: an attack that nobody can tell from bad luck is not. */
   readonly detected: number;
 }
@@ -31,6 +33,7 @@ export const NO_TOTALS: Totals = {
   runMs: 0,
   viewChanged: 0,
   liars: 0,
+  visible: 0,
   detected: 0,
 };
 
@@ -51,6 +54,7 @@ export function withResult(totals: Totals, result: TimedResult): Totals {
     runMs: totals.runMs + result.wallMs,
     viewChanged: totals.viewChanged + (result.view > 0 ? 1 : 0),
     liars: totals.liars + result.liars,
+    visible: totals.visible + result.visible,
     detected: totals.detected + result.detected,
   };
 }

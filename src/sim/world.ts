@@ -16,6 +16,7 @@ import type { ViolationType } from "../peering/peer-score.ts";
 import { Checker, Violation } from "./checker.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import type { Liar, Plan } from "./plan.ts";
+import { Oracle } from "./oracle.ts";
 import { Schedule } from "./schedule.ts";
 import type { Recorder } from "./recorder.ts";
 import { type VirtualKeys, virtualKeys } from "./virtual-keys.ts";
@@ -44,6 +45,7 @@ export class World implements NodeWorld {
   readonly allKeys: ReadonlyMap<NodeId, VirtualKeys>;
   readonly fingerprint: Fingerprint = new Fingerprint();
   readonly recorder: Recorder | null;
+  readonly oracle: Oracle;
   /** Vertices that correct nodes said to be durable: each must be final everywhere in the end. */
   readonly accepted: Set<Hash> = new Set();
   /** Liars that a correct node rejected, ignored too often or holds evidence against. */
@@ -74,6 +76,7 @@ export class World implements NodeWorld {
       policy,
       roster.map(() => ""),
     );
+    this.oracle = new Oracle(this.networkContext());
     // Places follow the roster, so that a node's number is its validator's index.
     const ordered = this.#set.roster.map(({ nodeId }) => present(this.allKeys.get(nodeId), "keys"));
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
@@ -236,6 +239,8 @@ export class World implements NodeWorld {
     this.fingerprint.number(this.schedule.nowMs);
     this.fingerprint.number(from.place * 0x1_0000 + to.place);
     this.fingerprint.number(frame.length);
+    const sender = this.node(from.place);
+    if (!sender.isCorrect && this.node(to.place).isCorrect) this.oracle.onDelivered(sender.index, lane, frame);
     this.recorder?.delivered(this.schedule.nowMs, from.place, to.place, lane, frame);
   }
 }

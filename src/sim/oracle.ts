@@ -1,0 +1,75 @@
+import { decode } from "../codec/codec.ts";
+import { messageCodec } from "../consensus/pbft/codec.ts";
+import { statementOf } from "../consensus/pbft/statements.ts";
+import { batchDigest } from "../dag/batch.ts";
+import { bundleCodec, bundleFault, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Statement } from "../membership/statement.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
+import type { Lane } from "../node/ports.ts";
+import { type Frame, frameCodec, type SealedFrame } from "../node/wire.ts";
+
+/**
+ * Knows which liars acted visibly: what reached correct nodes is no frame, carries content of another digest, or contradicts
+ * what the same key said before, to whomever. Detection is measured against this; who only stayed silent, slow or picky
+ * did nothing that a single node could tell from a bad network.
+ */
+export class Oracle {
+  readonly #network: NetworkContext;
+  readonly #said = new Map<string, Hash>();
+  readonly #acted = new Set<number>();
+
+  constructor(network: NetworkContext) {
+    this.#network = network;
+  }
+
+  /** Validators that lied where it can be seen, by index. */
+  get acted(): ReadonlySet<number> {
+    return this.#acted;
+  }
+
+  /** A correct node got this from a liar. */
+  onDelivered(liar: number, lane: Lane, bytes: Uint8Array): void {
+    if (this.#acted.has(liar)) return;
+    let frame: Frame;
+    try {
+      frame = decode(frameCodec, bytes);
+    } catch {
+      this.#acted.add(liar);
+      return;
+    }
+    if (frame.kind === "sealed" && frame.seal.signer === liar) this.#onSealed(liar, lane, frame);
+  }
+
+  #onSealed(liar: number, lane: Lane, { epoch, items }: SealedFrame): void {
+    for (const item of items) {
+      if (item.kind !== "body") continue;
+      const statement = this.#statementIn(lane, item.body);
+      if (statement === null) {
+        this.#acted.add(liar);
+        return;
+      }
+      // A checkpoint of another state is a lie, but no contradiction; it shows only where a quorum has another one.
+      const { phase, view, sequence, digest } = statement;
+      const key = `${liar}/${epoch}/${phase}/${view}/${sequence}`;
+      const before = this.#said.get(key);
+      if (before !== undefined && before !== digest) this.#acted.add(liar);
+      this.#said.set(key, digest);
+    }
+  }
+
+  /** Null where the body alone shows the lie. */
+  #statementIn(lane: Lane, body: Uint8Array): Statement | null {
+    try {
+      if (lane === "dissemination") {
+        const bundle = decode(bundleCodec, body);
+        return bundleFault(this.#network, bundle) === null ? bundleStatement(holdBundle(this.#network, bundle).ref) : null;
+      }
+      const message = decode(messageCodec, body);
+      const isForged = message.kind === "pre-prepare" && message.batch !== null && batchDigest(message.batch) !== message.digest;
+      return isForged ? null : statementOf(message);
+    } catch {
+      return null;
+    }
+  }
+}
