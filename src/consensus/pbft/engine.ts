@@ -28,6 +28,7 @@ import {
   type Instant,
   maybePropose,
   onCommit,
+  onFormerProposal,
   onPrepare,
   onPrePrepare,
   sayPrePrepare,
@@ -148,6 +149,7 @@ export class PbftEngine implements Engine<PbftMessage> {
     const { message, proof } = signed;
     switch (message.kind) {
       case "pre-prepare":
+        if (message.view < replica.view) return onFormerProposal(replica, { message, proof });
         return this.#isPresent(signed, message.view) ? onPrePrepare(replica, { message, proof }, at) : undefined;
       case "prepare":
         return this.#isPresent(signed, message.view) ? onPrepare(replica, { message, proof }, at) : undefined;

@@ -11,7 +11,7 @@ import { writeAccepted, writePrepared } from "./durable.ts";
 import { CLOCK_SKEW_MS_MAX, FETCH_DIGESTS_MAX, PIPELINE_DEPTH } from "./limits.ts";
 import type { Commit, Prepare, PrePrepare } from "./messages.ts";
 import type { Replica } from "./replica.ts";
-import type { Slot, Vote } from "./slot.ts";
+import { isOtherThanFormer, type Slot, type Vote } from "./slot.ts";
 import { statementOf } from "./statements.ts";
 
 /**
@@ -113,6 +113,12 @@ function showProposal(replica: Replica, { message, proof }: Signed<Prepare>): vo
   replica.emit({ kind: "relay", to: signer, signed: { message: proposal, proof: accepted.proof } });
 }
 
+/** A proposal of a view that is over is of use only against its leader. */
+export function onFormerProposal(replica: Replica, signed: Signed<PrePrepare>): void {
+  const slot = replica.slots.get(signed.message.sequence);
+  if (slot?.former != null && isOtherThanFormer(slot, signed.message)) reportConflict(replica, signed, slot.former);
+}
+
 export function onCommit(replica: Replica, signed: Signed<Commit>, at: Instant): void {
   const slot = replica.slot(signed.message.sequence);
   recordVote(replica, signed, slot.commits);
@@ -194,7 +200,29 @@ function maybeCommit(replica: Replica, slot: Slot): void {
 
 function onCommitted(replica: Replica, slot: Slot, at: Instant): void {
   if (slot.accepted !== null) replica.timeout.onFinality(at.nowMs - slot.accepted.atMs);
+  showStrayVotes(replica, slot);
   replica.trace("committed", slot.sequence);
+}
+
+/**
+ * Somebody voted otherwise than the quorum of its view: its leader told it something else, or it tells everybody something
+ * else. The others are shown its vote: who holds another one of its has the proof.
+ */
+function showStrayVotes(replica: Replica, slot: Slot): void {
+  const committed = present(slot.committed, "a committed place");
+  const { sequence } = slot;
+  for (const [kind, votes] of [
+    ["prepare", slot.prepares],
+    ["commit", slot.commits],
+  ] as const) {
+    for (const [signer, { view, digest, proof }] of votes) {
+      if (view !== committed.view || digest === committed.digest || signer === replica.self) continue;
+      for (const to of replica.set.indices()) {
+        if (to === replica.self || to === signer) continue;
+        replica.emit({ kind: "relay", to, signed: { message: { kind, view, sequence, digest }, proof } });
+      }
+    }
+  }
 }
 
 /** Content and every body. */

@@ -5,6 +5,7 @@ import type { Verdict } from "../engine.ts";
 import { isCheckpointExpected } from "./checkpoints.ts";
 import type { Commit, PbftMessage, Prepare, PrePrepare } from "./messages.ts";
 import type { Replica } from "./replica.ts";
+import { isOtherThanFormer } from "./slot.ts";
 import { statementOf } from "./statements.ts";
 
 /** How many views ahead of its own a replica keeps messages for; the rest comes with the new-view message. */
@@ -25,13 +26,14 @@ export function screen(replica: Replica, from: ValidatorIndex, message: PbftMess
       if (!isCheckpointExpected(replica, message.sequence)) return ignore("checkpoint-not-expected");
       return replica.checkpointVotes.get(message.sequence)?.has(from) === true ? ignore("duplicate") : ACCEPT;
     case "view-change":
-      if (message.view < replica.view || (message.view === replica.view && replica.active)) return ignore("old-view");
+      if (message.view < replica.view || (message.view === replica.view && replica.active))
+        return repeated(replica, from, message, "old-view");
       return (replica.viewChanges.get(from)?.message.view ?? 0) >= message.view
         ? repeated(replica, from, message)
         : ACCEPT;
     case "new-view":
       if (from !== replica.set.leaderOf(message.view)) return reject("new-view-not-from-leader");
-      if (message.view < replica.view || message.view === 0) return ignore("old-view");
+      if (message.view < replica.view || message.view === 0) return repeated(replica, from, message, "old-view");
       return message.view === replica.view && replica.active ? repeated(replica, from, message) : ACCEPT;
     default:
       return unreachable(message);
@@ -54,7 +56,10 @@ function screenPhase(replica: Replica, from: ValidatorIndex, message: PrePrepare
     const isNew = known === undefined || known.view < message.view || known.digest !== message.digest;
     return isNew ? ACCEPT : ignore("duplicate");
   }
-  if (message.view < replica.view) return ignore("old-view");
+  if (message.view < replica.view) {
+    const isSecond = message.kind === "pre-prepare" && isOtherThanFormer(slot, message);
+    return isSecond ? ACCEPT : ignore("old-view");
+  }
   if (message.view > replica.view) return ACCEPT;
   if (message.kind === "prepare")
     return slot?.prepares.get(from)?.digest === message.digest ? ignore("duplicate") : ACCEPT;
@@ -65,8 +70,8 @@ function screenPhase(replica: Replica, from: ValidatorIndex, message: PrePrepare
 }
 
 /** What was heard before is dropped unseen, unless it says something else: then it is proof of a lie. */
-function repeated(replica: Replica, from: ValidatorIndex, message: PbftMessage): Verdict {
-  return replica.contradictions.contradicts(from, statementOf(message)) ? ACCEPT : ignore("duplicate");
+function repeated(replica: Replica, from: ValidatorIndex, message: PbftMessage, reason = "duplicate"): Verdict {
+  return replica.contradictions.contradicts(from, statementOf(message)) ? ACCEPT : ignore(reason);
 }
 
 function ignore(reason: string): Verdict {

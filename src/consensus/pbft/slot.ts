@@ -47,8 +47,12 @@ export class Slot {
     this.sequence = sequence;
   }
 
+  /** The proposal that was accepted in the view before: its other version may turn up late. */
+  former: Accepted | null = null;
+
   /** A new view begins: what was accepted in the old one binds no more; certificates and commits stay. */
   onNewView(): void {
+    this.former = this.accepted ?? this.former;
     this.accepted = null;
     this.proposed = null;
     this.prepareSaid = false;
@@ -82,4 +86,15 @@ export class Slot {
 
 function bySigner(left: readonly [ValidatorIndex, Vote], right: readonly [ValidatorIndex, Vote]): number {
   return left[0] - right[0];
+}
+
+/** Whether a late proposal contradicts the one that was accepted in its view, so that its leader lied. */
+export function isOtherThanFormer(
+  slot: Slot | undefined,
+  { view, digest }: { readonly view: View; readonly digest: Hash },
+): boolean {
+  const former = slot?.former ?? null;
+  return (
+    former !== null && former.view === view && former.digest !== digest && former.proof !== null && !former.accused
+  );
 }
