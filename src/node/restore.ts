@@ -45,6 +45,8 @@ export async function restoreNode(
 ): Promise<Restored> {
   const membership = (await ledger.loadMembership()) ?? first;
   const network: NetworkContext = { genesis, set: validatorSetOf(membership) };
+  // Bundles of validators that came after genesis are of this network alone.
+  ledger.follow(network);
   const execution = (await ledger.loadExecution()) ?? genesisState(network, membership);
   if (execution.membership !== membershipDigest(membership))
     throw damaged("its validator set is not that of its state");
