@@ -1,5 +1,6 @@
 import type { Verified } from "../consensus/engine.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
+import { equalBytes } from "../lib/bytes.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Obligation } from "../membership/certificate.ts";
 import { proofRoot, type Seal, sealedBytes } from "../membership/seal.ts";
@@ -81,10 +82,6 @@ function sameSeal(left: Seal, right: Seal): boolean {
   if (left.leafCount !== right.leafCount) return false;
   const [leftEd, rightEd] = [left.signature.ed25519, right.signature.ed25519];
   if ((leftEd === null) !== (rightEd === null)) return false;
-  if (leftEd !== null && rightEd !== null && !sameBytes(leftEd, rightEd)) return false;
-  return sameBytes(left.signature.mlDsa, right.signature.mlDsa);
-}
-
-function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+  if (leftEd !== null && rightEd !== null && !equalBytes(leftEd, rightEd)) return false;
+  return equalBytes(left.signature.mlDsa, right.signature.mlDsa);
 }

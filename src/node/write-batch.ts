@@ -6,6 +6,9 @@ import { present } from "../lib/assert.ts";
 const PUT = 0;
 const DELETE = 1;
 
+/** A turn of a few votes fits; it doubles as it grows. */
+const CAPACITY = 16_384;
+
 const COLUMN_TAGS = new Map<Column, number>(COLUMNS.map((column, tag) => [column, tag]));
 
 /**
@@ -13,7 +16,8 @@ const COLUMN_TAGS = new Map<Column, number>(COLUMNS.map((column, tag) => [column
  * to the database worker as one transferred buffer.
  */
 export class WriteBatch {
-  readonly #writer: Writer = new Writer(65_536);
+  /** Made with the first row: most turns of a quiet node write nothing, and zeroing its memory costs more than they do. */
+  #writer: Writer | null = null;
   #count = 0;
 
   get count(): number {
@@ -21,9 +25,9 @@ export class WriteBatch {
   }
 
   put(column: Column, key: Uint8Array, value: Uint8Array): void {
-    this.#begin(PUT, column, key);
-    this.#writer.u32(value.length);
-    this.#writer.bytes(value);
+    const writer = this.#begin(PUT, column, key);
+    writer.u32(value.length);
+    writer.bytes(value);
   }
 
   delete(column: Column, key: Uint8Array): void {
@@ -32,15 +36,18 @@ export class WriteBatch {
 
   /** The packed batch; this object must not be used afterwards. */
   finish(): WriteBatchBytes {
-    return { bytes: this.#writer.finish(), count: this.#count };
+    return { bytes: this.#writer?.finish() ?? new Uint8Array(0), count: this.#count };
   }
 
-  #begin(operation: number, column: Column, key: Uint8Array): void {
+  #begin(operation: number, column: Column, key: Uint8Array): Writer {
+    this.#writer ??= new Writer(CAPACITY);
+    const writer = this.#writer;
     this.#count += 1;
-    this.#writer.u8(operation);
-    this.#writer.u8(present(COLUMN_TAGS.get(column), `a tag for column ${column}`));
-    this.#writer.u32(key.length);
-    this.#writer.bytes(key);
+    writer.u8(operation);
+    writer.u8(present(COLUMN_TAGS.get(column), `a tag for column ${column}`));
+    writer.u32(key.length);
+    writer.bytes(key);
+    return writer;
   }
 }
 

@@ -13,6 +13,17 @@ export class Fingerprint {
     this.#mix(Math.floor(value / 0x1_0000_0000) | 0);
   }
 
+  bytes(value: Uint8Array): void {
+    this.#mix(value.length);
+    const { length } = value;
+    let index = 0;
+    for (; index + 4 <= length; index += 4) {
+      const [a = 0, b = 0, c = 0, d = 0] = [value[index], value[index + 1], value[index + 2], value[index + 3]];
+      this.#mix(a | (b << 8) | (c << 16) | (d << 24));
+    }
+    for (; index < length; index++) this.#mix(value[index] ?? 0);
+  }
+
   text(value: string): void {
     this.#mix(value.length);
     for (let index = 0; index < value.length; index++) this.#mix(value.charCodeAt(index));

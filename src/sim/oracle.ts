@@ -63,10 +63,13 @@ export class Oracle {
     try {
       if (lane === "dissemination") {
         const bundle = decode(bundleCodec, body);
-        return bundleFault(this.#network, bundle) === null ? bundleStatement(holdBundle(this.#network, bundle).ref) : null;
+        return bundleFault(this.#network, bundle) === null
+          ? bundleStatement(holdBundle(this.#network, bundle).ref)
+          : null;
       }
       const message = decode(messageCodec, body);
-      const isForged = message.kind === "pre-prepare" && message.batch !== null && batchDigest(message.batch) !== message.digest;
+      const isForged =
+        message.kind === "pre-prepare" && message.batch !== null && batchDigest(message.batch) !== message.digest;
       return isForged ? null : statementOf(message);
     } catch {
       return null;

@@ -235,8 +235,8 @@ export class VirtualNetwork {
     if (handler === null) return;
     this.delivered += 1;
     this.#watcher.onDeliver(link.from, link.to, lane, frame);
-    // Each receiver gets bytes of its own, as from a socket.
-    const reading = handler.onFrame(link.from.nodeId, lane, frame.slice());
+    // All receivers share one buffer: nobody writes into a frame, and copies were a tenth of a run's time.
+    const reading = handler.onFrame(link.from.nodeId, lane, frame);
     if (!(reading instanceof Promise)) return this.#readOn(link, lane, queue);
     queue.reading = true;
     const { life } = link;

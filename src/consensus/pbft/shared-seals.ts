@@ -1,3 +1,4 @@
+import { equalBytes } from "../../lib/bytes.ts";
 import type { CheckpointCertificate } from "../engine.ts";
 import type { Proof, Seal, Signed } from "../../membership/seal.ts";
 import type { PreparedCertificate, ViewChange } from "./messages.ts";
@@ -40,11 +41,7 @@ function sharedSeal(pool: Map<string, Seal[]>, seal: Seal): Seal {
 }
 
 function hasEqualSignature({ signature: left }: Seal, { signature: right }: Seal): boolean {
-  if (!isEqual(left.mlDsa, right.mlDsa)) return false;
+  if (!equalBytes(left.mlDsa, right.mlDsa)) return false;
   if (left.ed25519 === null || right.ed25519 === null) return left.ed25519 === right.ed25519;
-  return isEqual(left.ed25519, right.ed25519);
-}
-
-function isEqual(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, at) => byte === right[at]);
+  return equalBytes(left.ed25519, right.ed25519);
 }
