@@ -71,6 +71,7 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     view: COUNT,
     viewActive: flag,
     leader: HASH,
+    epoch: COUNT,
     validators: COUNT,
     faultTolerance: COUNT,
     quorum: COUNT,

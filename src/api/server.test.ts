@@ -80,6 +80,7 @@ class FakeNode implements NodeService {
       view: 0,
       viewActive: true,
       leader: CREATOR,
+      epoch: 0,
       validators: 4,
       faultTolerance: 1,
       quorum: 3,

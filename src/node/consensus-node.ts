@@ -223,6 +223,7 @@ export class ConsensusNode implements NodeService {
       view: engine.view,
       viewActive: engine.active,
       leader: network.set.at(engine.leader).nodeId,
+      epoch: network.set.epoch,
       validators: network.set.size,
       faultTolerance: network.set.faultTolerance,
       quorum: network.set.quorum,

@@ -113,6 +113,8 @@ export interface NodeStatus {
   readonly view: number;
   readonly viewActive: boolean;
   readonly leader: NodeId;
+  /** Of the validator set; 0 is genesis'. */
+  readonly epoch: number;
   readonly validators: number;
   readonly faultTolerance: number;
   readonly quorum: number;

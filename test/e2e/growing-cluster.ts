@@ -38,13 +38,19 @@ export class GrowingCluster {
   readonly folder: string = mkdtempSync(join(tmpdir(), "cretoai-membership-"));
   readonly nodes: NodeProcess[] = [];
   readonly configs: string[] = [];
+  readonly #acceptObservers: boolean;
   #liar: ChildProcess | null = null;
+
+  private constructor(acceptObservers: boolean) {
+    this.#acceptObservers = acceptObservers;
+  }
 
   static async create(
     validators: number,
     policy: { readonly min: number; readonly max: number },
+    acceptObservers = true,
   ): Promise<GrowingCluster> {
-    const cluster = new GrowingCluster();
+    const cluster = new GrowingCluster(acceptObservers);
     const nodes = await createTestnet({ ...TESTNET, validators, output: join(cluster.folder, "net") });
     for (const { config } of nodes) {
       const file = join(dirname(config), "genesis.json");
@@ -171,7 +177,7 @@ export class GrowingCluster {
 
   #add(config: string): NodeProcess {
     const toml = readFileSync(config, "utf8");
-    writeFileSync(config, toml.replace("[network]\n", "[network]\naccept_observers = true\n"));
+    writeFileSync(config, toml.replace("[network]\n", `[network]\naccept_observers = ${this.#acceptObservers}\n`));
     const node = new NodeProcess(loadConfig(config));
     this.configs.push(config);
     this.nodes.push(node);

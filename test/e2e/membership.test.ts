@@ -14,8 +14,12 @@ afterEach(async () => {
   await Promise.all(open.map((cluster) => cluster.endLiar()));
 });
 
-async function create(validators: number, policy: { min: number; max: number }): Promise<GrowingCluster> {
-  const cluster = await GrowingCluster.create(validators, policy);
+async function create(
+  validators: number,
+  policy: { min: number; max: number },
+  acceptObservers = true,
+): Promise<GrowingCluster> {
+  const cluster = await GrowingCluster.create(validators, policy, acceptObservers);
   open.push(cluster);
   return cluster;
 }
@@ -136,6 +140,32 @@ describe("a network whose validators come and go", () => {
       for (const node of staying) expect(await membership(node)).toEqual({ ...before, members: expect.anything() });
       const more = await submit(running().node(4), payloads("after the restart", 30), true);
       expect(await expectOneOrder(staying)).toEqual(expect.arrayContaining([...more]));
+      await stopAll();
+    },
+    TEST_MS,
+  );
+});
+
+describe("a network that lets no observers in", () => {
+  test(
+    "is joined by who is admitted, and left by who leaves",
+    async () => {
+      const cluster = await create(4, { min: 3, max: 7 }, false);
+      await cluster.start(cluster.nodes);
+      const fifth = await cluster.addObserver("node-5");
+      fifth.start();
+      await fifth.whenAnswering(30_000);
+      await cluster.admit(4, [0, 1, 2]);
+      await cluster.whenEpoch(1, cluster.nodes);
+      await fifth.whenReady(30_000);
+      await submit(fifth, payloads("by the fifth", 30), true);
+
+      const said = await cluster.say("validators", "leave", "--url", cluster.node(1).apiUrl);
+      expect(said).toContain("left");
+      const staying = [0, 2, 3, 4].map((index) => cluster.node(index));
+      await cluster.whenEpoch(2, staying);
+      await submit(fifth, payloads("after the leave", 30), true);
+      await expectOneOrder(staying);
       await stopAll();
     },
     TEST_MS,
