@@ -169,6 +169,7 @@ export class BundleExchange {
   }
 
   #relay(bundles: readonly StoredBundle[], to: ValidatorIndex): void {
+    if (this.#ports.self() === null) return;
     const { epoch } = this.#ports.network.set;
     for (const { body, proof } of bundles) {
       this.#ports.outbox.tell("dissemination", to, { kind: "relayed", epoch, messages: [{ body, proof }] });

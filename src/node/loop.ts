@@ -254,6 +254,7 @@ export class NodeLoop<M> implements TransportHandler {
           if (effect.to === epochs.self) this.#hear(effect.message, proof);
         });
       case "relay": {
+        if (epochs.self === null) return;
         const { message, proof } = effect.signed;
         const messages = [{ body: epochs.engine.wire.encode(message), proof }];
         const { epoch } = epochs.network.set;
@@ -344,7 +345,7 @@ export class NodeLoop<M> implements TransportHandler {
     this.#timers.clear();
     this.#events.length = 0;
     this.#outbox.onEpoch();
-    this.#gate.onEpoch();
+    this.#gate.onEpoch(this.#execution.epochBase);
     this.#options.pool.onEpoch(this.#options.epochs.network.set);
     this.#outbox.whenDurable(() => {
       this.#options.onEpoch(changed);

@@ -21,11 +21,13 @@ export interface Outgoing {
 }
 
 interface Turn {
-  /** Whose statements these are; set when the turn closes. */
+  /** Of which epoch these statements are. */
   epoch: Epoch;
+  /** Who signs them: this node's place when the turn closed, for it may lose it while the turn waits. */
+  signer: ValidatorIndex | null;
   readonly writes: WriteBatch;
   outgoing: Outgoing[];
-  readonly unsigned: Addressed[];
+  unsigned: Addressed[];
   readonly onDurable: (() => void)[];
 }
 
@@ -118,7 +120,10 @@ export class Outbox {
    */
   onEpoch(): void {
     this.#turn.epoch = this.#ports.network.set.epoch;
-    this.#turn.outgoing = this.#turn.outgoing.filter(({ lane }) => lane === "dissemination");
+    const isValidator = this.#ports.self() !== null;
+    this.#turn.outgoing = this.#turn.outgoing.filter(({ lane }) => isValidator && lane === "dissemination");
+    // Whom the set leaves has nothing to say any more, also of others' statements.
+    this.#turn.unsigned = this.#turn.unsigned.filter(({ frame }) => isValidator || frame.kind === "status");
   }
 
   /** Closes the turn and waits until all has left. */
@@ -150,6 +155,7 @@ export class Outbox {
     this.#closedAtMs = this.#ports.monotonicMs();
     this.#ports.beforeClose();
     const turn = this.#turn;
+    turn.signer = this.#ports.self();
     this.#turn = newTurn(turn.epoch);
     this.#scheduled = false;
     this.#underWay += 1;
@@ -174,7 +180,7 @@ export class Outbox {
   ): Promise<{ readonly durable: Promise<void>; readonly seal: Seal | null; readonly leaves: readonly Hash[] }> {
     const begin = this.#ports.monotonicMs();
     const leaves = turn.outgoing.map((outgoing) => outgoing.leaf);
-    const seal = leaves.length === 0 ? null : await this.#seal(leaves);
+    const seal = leaves.length === 0 ? null : await this.#seal(turn.signer, leaves);
     if (seal !== null) {
       turn.outgoing.forEach((outgoing, index) => {
         outgoing.onSealed?.(proofOf(seal, leaves, index), turn.writes);
@@ -191,9 +197,8 @@ export class Outbox {
     return { durable: counted, seal, leaves };
   }
 
-  async #seal(leaves: readonly Hash[]): Promise<Seal> {
+  async #seal(self: ValidatorIndex | null, leaves: readonly Hash[]): Promise<Seal> {
     const { network, signer } = this.#ports;
-    const self = this.#ports.self();
     if (self === null) throw new Error("an observer has nothing to sign");
     const message = sealedBytes(network, self, leaves.length, merkleRoot(leaves));
     return { signer: self, leafCount: leaves.length, signature: await signer.sign(message) };
@@ -219,7 +224,7 @@ export class Outbox {
 }
 
 function newTurn(epoch: Epoch): Turn {
-  return { epoch, writes: new WriteBatch(), outgoing: [], unsigned: [], onDurable: [] };
+  return { epoch, signer: null, writes: new WriteBatch(), outgoing: [], unsigned: [], onDurable: [] };
 }
 
 function nextTurn(ports: OutboxPorts): Promise<void> {

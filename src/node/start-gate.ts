@@ -36,7 +36,7 @@ export interface StartGateOptions<M> {
 export class StartGate<M> {
   readonly #options: StartGateOptions<M>;
   readonly #heard = new Map<ValidatorIndex, StatusFrame>();
-  readonly #votes: Sequence[];
+  #votes: Sequence[];
   #held: EngineEvent<M>[] = [];
   #open = false;
   #silentUntil: { readonly stable: number; readonly nonce: number } | null = null;
@@ -63,13 +63,17 @@ export class StartGate<M> {
     return `this node's disk knows less than it once said; it follows, and votes again from checkpoint ${stable} on`;
   }
 
-  /** The highest sequence that each validator was seen to vote for. */
+  /** The highest sequence that each validator was seen to vote for; a copy, because it goes into frames that wait. */
   votes(): readonly Sequence[] {
-    return this.#votes;
+    return [...this.#votes];
   }
 
-  /** The roster may have grown. */
-  onEpoch(): void {
+  /**
+   * The roster may have grown. Votes for places behind the old epoch's last one are void and forgotten by those who cast
+   * them: whoever remembered them would take a peer that restarts for one without memory.
+   */
+  onEpoch(base: Sequence): void {
+    this.#votes = this.#votes.map((sequence) => (sequence > base ? base : sequence));
     while (this.#votes.length < this.#options.network.set.roster.length) this.#votes.push(0 as Sequence);
   }
 
@@ -101,7 +105,9 @@ export class StartGate<M> {
     const heard = [...this.#heard.values()];
     if (self !== null) {
       const nonce = Math.max(0, ...heard.map(({ lanes }) => lanes[self] ?? 0));
-      const vote = Math.max(0, ...heard.map(({ votes }) => votes[self] ?? 0));
+      // Of an earlier epoch's votes this node need not know any more.
+      const inEpoch = heard.filter(({ epoch }) => epoch >= network.set.epoch);
+      const vote = Math.max(0, ...inEpoch.map(({ votes }) => votes[self] ?? 0));
       if (nonce > remembered.nonce || vote > remembered.vote) {
         const stable = Math.max(...heard.map(({ status }) => status.stable)) + AMNESIA_DISTANCE;
         this.#silentUntil = { stable, nonce };

@@ -162,6 +162,11 @@ function followMembership(parts: {
     // Genesis' own validators have their address in the file.
     if (standing === "active" && address !== "") quic.setAddress(nodeId, address);
   }
+  // Its connection has an observer's allowance; the next one has a validator's.
+  const observers = quic.peers().filter(({ role }) => role === "observer");
+  for (const { nodeId } of observers) {
+    if (changed?.added.includes(nodeId) === true) quic.disconnect(nodeId, "a validator from now on");
+  }
   for (const { nodeId, why } of changed?.removed ?? []) quic.disconnect(nodeId, `no validator any more: ${why}`);
 }
 

@@ -46,6 +46,8 @@ export const BASE_PLAN: Plan = {
   timeouts: { floorMs: 250, initialMs: 500, capMs: 3_000 },
   windows: { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 },
   reportIntervalMs: 60_000,
+  joiners: 0,
+  changes: [],
   liars: [],
   work: [],
   faults: [],
@@ -172,6 +174,10 @@ const schema = table({
     receiveWindow: whole(1, 20_000),
   }).default(BASE_PLAN.windows),
   reportIntervalMs: whole(1, TIME_MS_MAX).default(BASE_PLAN.reportIntervalMs),
+  joiners: whole(0, SIM_NODES_MAX).default(BASE_PLAN.joiners),
+  changes: list(
+    table({ kind: oneOf(["admit", "dismiss", "leave"]), atMs: time, by: list(place), node: place }),
+  ).default(BASE_PLAN.changes),
   liars: list(table({ node: place, attacks: list(oneOf(ATTACKS)).default([]), twin: flag.default(false) })).default(
     BASE_PLAN.liars,
   ),

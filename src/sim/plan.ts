@@ -84,6 +84,15 @@ export interface Work {
   readonly bytes: number;
 }
 
+/** What operators do about the validator set: each of `by` says it, again and again until it is ordered. */
+export interface Change {
+  readonly kind: "admit" | "dismiss" | "leave";
+  readonly atMs: number;
+  readonly by: readonly number[];
+  /** Whom it is about; for a leave the one who says it. */
+  readonly node: number;
+}
+
 /** One run, whole: what is not in here comes from the seed. As JSON, a regression that can be kept. */
 export interface Plan {
   readonly engine: SimEngine;
@@ -102,6 +111,9 @@ export interface Plan {
   };
   /** How often nodes look whether they have something to report of each other, in milliseconds. */
   readonly reportIntervalMs: number;
+  /** Processes that are no validators at first; they follow, and may be admitted. Their numbers follow the validators'. */
+  readonly joiners: number;
+  readonly changes: readonly Change[];
   readonly liars: readonly Liar[];
   readonly work: readonly Work[];
   readonly faults: readonly Fault[];

@@ -11,7 +11,8 @@ import { frameCodec } from "../node/wire.ts";
 import { lying } from "./attacks.ts";
 import { type Invariant, LIARS_MARK, Violation } from "./checker.ts";
 import { LyingTransport } from "./lying-transport.ts";
-import type { Fault, Liar, Plan, Work } from "./plan.ts";
+import type { ProposedChange } from "../node/service.ts";
+import type { Change, Fault, Liar, Plan, Work } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
 import { Random } from "./random.ts";
 import { CALM_LINKS } from "./virtual-network.ts";
@@ -68,6 +69,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
     recorder: options.recorder ?? null,
   });
   scheduleWork(world);
+  scheduleChanges(world);
   for (const fault of plan.faults) scheduleFault(world, fault);
   for (const node of world.nodes) node.start();
   world.schedule.at(plan.chaosMs, () => heal(world));
@@ -105,7 +107,9 @@ function isDone(world: World): boolean {
   const correct = world.correct();
   if (correct.some(({ node, place }) => node === null || checker.position(place) !== checker.ordered)) return false;
   return correct.every(({ place }) => {
-    for (const vertex of world.accepted) if (!checker.hasFinal(place, vertex)) return false;
+    for (const [vertex, creator] of world.accepted) {
+      if (!world.gone.has(creator) && !checker.hasFinal(place, vertex)) return false;
+    }
     return true;
   });
 }
@@ -177,6 +181,34 @@ function scheduleWork(world: World): void {
       }
     });
   });
+}
+
+/** How often an operator says again what was not ordered. */
+const AGAIN_MS = 1_000;
+
+/** Until so long after the last fault; then what could be done is done. */
+const LAST_WORD_MS = 10_000;
+
+function scheduleChanges(world: World): void {
+  const { schedule, plan } = world;
+  for (const change of plan.changes) {
+    const proposed = proposedBy(world, change);
+    for (const by of change.by) {
+      const say = (): void => {
+        world.node(by).propose(proposed, () => {
+          if (schedule.nowMs < plan.chaosMs + LAST_WORD_MS) schedule.after(AGAIN_MS, say);
+        });
+      };
+      schedule.at(change.atMs, say);
+    }
+  }
+}
+
+function proposedBy(world: World, { kind, node }: Change): ProposedChange {
+  const { nodeId, publicKeys } = world.node(node).keys;
+  if (kind === "leave") return { kind, waitForSuccessor: false };
+  if (kind === "dismiss") return { kind, nodeId, waitForSuccessor: false };
+  return { kind, candidate: { nodeId, publicKeys, name: `node-${node}`, address: `virtual:${node + 1}` } };
 }
 
 /** Distinct payloads, so that each can be recognised; a liar's begin with its mark. */

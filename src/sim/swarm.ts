@@ -1,5 +1,14 @@
 import { faultTolerance } from "../membership/quorum.ts";
-import { ATTACKS, type AttackName, type Fault, type Liar, type Plan, type SimEngine, type Work } from "./plan.ts";
+import {
+  ATTACKS,
+  type AttackName,
+  type Change,
+  type Fault,
+  type Liar,
+  type Plan,
+  type SimEngine,
+  type Work,
+} from "./plan.ts";
 import { Random } from "./random.ts";
 import type { CryptoMode } from "./virtual-keys.ts";
 
@@ -57,6 +66,7 @@ export function planOf(options: SwarmOptions): Plan {
     timeouts: random.pick([TIMEOUTS, TIMEOUTS, HASTY_TIMEOUTS]),
     windows: SMALL_WINDOWS,
     reportIntervalMs: random.pick([500, 60_000]),
+    ...changesOf(options, liars, chaosMs),
     liars,
     work: workOf(random, nodes, chaosMs),
     faults: faultsOf(random, nodes, chaosMs),
@@ -75,6 +85,33 @@ function liarsOf({ nodes, byzantine, attacks }: SwarmOptions, random: Random): r
       if (attacks === undefined && random.chance(0.15)) return { node, attacks: [], twin: true };
       return { node, attacks: attacks ?? random.shuffled(ATTACKS).slice(0, random.between(1, 3)), twin: false };
     });
+}
+
+/**
+ * Comings and goings. Who is asked to go is correct, so that is only asked where nobody lies: with a liar among four, three
+ * that are left tolerate none.
+ */
+function changesOf(
+  { seed, nodes }: SwarmOptions,
+  liars: readonly Liar[],
+  chaosMs: number,
+): Pick<Plan, "joiners" | "changes"> {
+  const random = Random.of(seed, 0x9b);
+  const everybody = Array.from({ length: nodes }, (_, place) => place);
+  const joiners = random.pick([0, 0, 0, 1, 2]);
+  const changes: Change[] = [];
+  for (let joiner = 0; joiner < joiners; joiner++) {
+    const node = nodes + joiner;
+    changes.push({ kind: "admit", atMs: random.between(600, chaosMs), by: everybody, node });
+    if (random.chance(0.3))
+      changes.push({ kind: "leave", atMs: random.between(chaosMs / 2, chaosMs), by: [node], node });
+  }
+  if (liars.length > 0 || nodes < 4) return { joiners, changes };
+  const node = random.pick(everybody);
+  const atMs = random.between(600, chaosMs);
+  const kind = random.pick([null, null, "leave", "dismiss"] as const);
+  if (kind !== null) changes.push({ kind, atMs, by: kind === "leave" ? [node] : everybody, node });
+  return { joiners, changes };
 }
 
 function workOf(random: Random, nodes: number, chaosMs: number): readonly Work[] {

@@ -16,7 +16,7 @@ import { PeerBook } from "../node/peer-book.ts";
 import { PeerGuard } from "../node/peer-guard.ts";
 import { observerOf } from "../node/peer-watch.ts";
 import type { Clock, Transport } from "../node/ports.ts";
-import type { FinalizedItem } from "../node/service.ts";
+import type { FinalizedItem, ProposedChange } from "../node/service.ts";
 import type { Ban } from "../peering/ban.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
 import { MemoryDisk } from "../storage/memory-database.ts";
@@ -177,6 +177,16 @@ export class VirtualNode {
         this.#world.onAccepted(this, hashes);
       },
       () => undefined,
+    );
+  }
+
+  /** Says a change of the validator set as this node's operator; `onFailure` where that could not be said or ordered now. */
+  propose(change: ProposedChange, onFailure: () => void): void {
+    const life = this.#life;
+    if (life?.node == null) return onFailure();
+    life.node.propose(change).then(
+      () => undefined,
+      () => onFailure(),
     );
   }
 

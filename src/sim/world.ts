@@ -32,6 +32,9 @@ export interface WorldOptions {
   readonly recorder: Recorder | null;
 }
 
+/** Why a validator is gone, by what operators did. */
+const REMOVES = { admit: null, dismiss: "dismissed", leave: "left" } as const;
+
 /**
  * A network of nodes in virtual time: one thread, one schedule, one seed. Whatever happens is an entry of the schedule;
  * after each one the promises that it set off are run to their end, so that the order of everything is the schedule's.
@@ -47,7 +50,9 @@ export class World implements NodeWorld {
   readonly recorder: Recorder | null;
   readonly oracle: Oracle;
   /** Vertices that correct nodes said to be durable: each must be final everywhere in the end. */
-  readonly accepted: Set<Hash> = new Set();
+  readonly accepted: Map<Hash, number> = new Map();
+  /** Who is no validator any more: what waited in its lane dies with its place. */
+  readonly gone: Set<number> = new Set();
   /** Liars that a correct node rejected, ignored too often or holds evidence against. */
   readonly detected: Set<number> = new Set();
   /** Steps of engines. */
@@ -65,9 +70,10 @@ export class World implements NodeWorld {
   constructor({ plan, kindOf, recorder }: WorldOptions) {
     this.plan = plan;
     this.recorder = recorder;
-    const keys = Array.from({ length: plan.nodes }, (_, place) => virtualKeys(plan.crypto, place));
+    const keys = Array.from({ length: plan.nodes + plan.joiners }, (_, place) => virtualKeys(plan.crypto, place));
     this.allKeys = new Map(keys.map((pair) => [pair.nodeId, pair]));
-    const roster = keys.map(({ nodeId, publicKeys }, place) => ({ nodeId, publicKeys, name: `node-${place}` }));
+    const first = keys.slice(0, plan.nodes);
+    const roster = first.map(({ nodeId, publicKeys }, place) => ({ nodeId, publicKeys, name: `node-${place}` }));
     this.#set = new ValidatorSet(0 as Epoch, roster);
     this.#genesis = hashOf("genesis", new Uint8Array([plan.nodes]));
     const policy = { min: Math.min(plan.nodes, 3), max: 100 };
@@ -78,9 +84,10 @@ export class World implements NodeWorld {
     );
     this.oracle = new Oracle(this.networkContext());
     // Places follow the roster, so that a node's number is its validator's index.
-    const ordered = this.#set.roster.map(({ nodeId }) => present(this.allKeys.get(nodeId), "keys"));
+    const validators = this.#set.roster.map(({ nodeId }) => present(this.allKeys.get(nodeId), "keys"));
+    const ordered = [...validators, ...keys.slice(plan.nodes)];
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
-    const isCorrect = (place: number): boolean => !liars.has(place) && place < plan.nodes;
+    const isCorrect = (place: number): boolean => !liars.has(place) && place < ordered.length;
     this.checker = new Checker(isCorrect, plan.windows.receiveWindow);
     this.#places = new Map(ordered.map(({ nodeId }, place) => [nodeId, place]));
     this.network = new VirtualNetwork(this.schedule, plan.seed, {
@@ -173,7 +180,7 @@ export class World implements NodeWorld {
 
   onAccepted(node: VirtualNode, hashes: readonly Hash[]): void {
     if (!node.isCorrect) return;
-    for (const hash of hashes) this.accepted.add(hash);
+    for (const hash of hashes) this.accepted.set(hash, node.place);
   }
 
   onFinal(node: VirtualNode, items: readonly FinalizedItem[]): void {
@@ -187,6 +194,9 @@ export class World implements NodeWorld {
     if (!node.isCorrect) return;
     for (const { nodeId, why } of removed) {
       const place = present(this.#places.get(nodeId), "the place of a validator");
+      this.gone.add(place);
+      const isAsked = this.plan.changes.some((change) => change.node === place && REMOVES[change.kind] === why);
+      if (isAsked) continue;
       this.detected.add(place);
       this.guard(() => this.checker.onRemoved(node.place, place, why));
     }
