@@ -53,7 +53,7 @@ function admitRefusal({ network, first, state }: RefusalContext, candidate: Prop
   const namesake = state.entries.find(
     (other) => other.nodeId !== nodeId && nameOf(first.set, other.nodeId, other.name) === name,
   );
-  if (namesake === undefined) return null;
+  if (namesake === undefined || entry !== null) return null;
   const taken = `the name ${JSON.stringify(name)} is that of ${namesake.nodeId}: choose another`;
   return new NodeError("malformed-candidate", taken);
 }

@@ -1,4 +1,4 @@
-import type { CheckpointCertificate, CommittedSlot, Effect, EngineEvent, TimerName } from "../consensus/engine.ts";
+import type { CheckpointCertificate, CommittedSlot, Effect, EngineEvent } from "../consensus/engine.ts";
 import { assert, present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -13,6 +13,7 @@ import { BundleExchange } from "./bundle-exchange.ts";
 import { Accuser } from "./accuser.ts";
 import { answerQuestion } from "./answers.ts";
 import { openCommitted } from "./catch-up.ts";
+import { EngineTimers } from "./engine-timers.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Inbound } from "./inbound.ts";
 import type { StoredBundle } from "./ledger.ts";
@@ -43,7 +44,7 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #accuser: Accuser;
   readonly #courier: Courier<M>;
   readonly #reporter: Reporter<M>;
-  readonly #timers = new Map<TimerName, () => void>();
+  readonly #timers: EngineTimers;
   readonly #events: EngineEvent<M>[] = [];
   #execution: ExecutionState;
   #checkpoint: CheckpointCertificate | null;
@@ -54,6 +55,7 @@ export class NodeLoop<M> implements TransportHandler {
     this.#options = options;
     this.#execution = options.execution;
     this.#checkpoint = options.checkpoint;
+    this.#timers = new EngineTimers(options.clock);
     const { epochs, database, signer, verifier } = options;
     const { network } = epochs;
     const self = (): ValidatorIndex | null => epochs.self;
@@ -138,7 +140,6 @@ export class NodeLoop<M> implements TransportHandler {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     await this.#outbox.drain();
   }
@@ -263,11 +264,11 @@ export class NodeLoop<M> implements TransportHandler {
       case "status":
         return this.#outbox.tell("consensus", effect.to, this.#courier.statusFrame(effect.status));
       case "set-timer":
-        return this.#setTimer(effect.name, effect.atMs);
+        return this.#timers.set(effect.name, effect.atMs, () => {
+          this.#feed({ kind: "timer", ...this.#now(), name: effect.name });
+        });
       case "cancel-timer":
-        this.#timers.get(effect.name)?.();
-        this.#timers.delete(effect.name);
-        return;
+        return this.#timers.cancel(effect.name);
       case "finalize":
         return this.#finalize(effect.slot);
       case "checkpoint":
@@ -341,7 +342,6 @@ export class NodeLoop<M> implements TransportHandler {
 
   /** The old engine is heard no more; the new one starts from what its epoch begins with. */
   #beginEpoch(before: Epoch, changed: ValidatorSetChanged): void {
-    for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     this.#events.length = 0;
     this.#outbox.onEpoch();
@@ -368,15 +368,6 @@ export class NodeLoop<M> implements TransportHandler {
     this.#feed({ kind: "synced", ...this.#now(), from, slots: opened.slots, checkpoint: opened.checkpoint });
   }
 
-  #setTimer(name: TimerName, atMs: number): void {
-    this.#timers.get(name)?.();
-    const cancel = this.#options.clock.setTimer(atMs, () => {
-      this.#timers.delete(name);
-      this.#feed({ kind: "timer", ...this.#now(), name });
-    });
-    this.#timers.set(name, cancel);
-  }
-
   #now(): { readonly nowMs: number; readonly wallMs: number } {
     return { nowMs: this.#options.clock.monotonicMs(), wallMs: this.#options.clock.nowMs() };
   }
@@ -394,7 +385,6 @@ export class NodeLoop<M> implements TransportHandler {
   #fail(error: unknown): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     this.#options.onFatal(error);
   }

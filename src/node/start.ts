@@ -9,6 +9,7 @@ import type { NodeKeyPair } from "../crypto/key-pair.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { importPublicKeys } from "../crypto/public-keys.ts";
 import { createVerifier, type SignatureVerifier } from "../crypto/verifier.ts";
+import { isConvicted } from "../membership/membership-entry.ts";
 import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
 import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import { VIOLATION_TYPES } from "../peering/peer-score.ts";
@@ -25,6 +26,7 @@ import { peerAddresses } from "./peer-addresses.ts";
 import { PeerBook } from "./peer-book.ts";
 import { PeerGuard } from "./peer-guard.ts";
 import { observerOf } from "./peer-watch.ts";
+import type { PeerRole } from "./ports.ts";
 import { restoreBans, writePeersFile } from "./peers-file.ts";
 import type { NodeService, PeerControl } from "./service.ts";
 import { systemClock } from "./system-clock.ts";
@@ -62,6 +64,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
   const network = networkContextOf(genesis);
   let { set } = network;
   const validators = (): ValidatorSet => set;
+  let members: ReadonlySet<NodeId> = new Set(set.roster.map(({ nodeId }) => nodeId));
   const keys = await readKeys(config);
   const stack = new AsyncDisposableStack();
   try {
@@ -78,7 +81,12 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       log,
       onBanned: (...ban) => quic.disconnect(...ban),
     });
-    const quic = openTransport({ config, genesis, network, validators, keys, verifier, book, metrics, log });
+    const roleOf = (peer: NodeId): PeerRole | null => {
+      if (book.isBanned(peer)) return null;
+      if (set.indexOf(peer) !== null) return "validator";
+      return members.has(peer) || config.network.accept_observers ? "observer" : null;
+    };
+    const quic = openTransport({ config, genesis, network, roleOf, keys, verifier, metrics, log });
     const guard = new PeerGuard({ self: keys.nodeId, transport: quic, book, clock: systemClock, validators });
     const ring = keyRing(network, verifier);
     const fatal = Promise.withResolvers<never>();
@@ -95,6 +103,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       addresses: new Map(genesis.validators.map(({ nodeId, address }) => [nodeId, address])),
       onMembership: (membership, changed) => {
         set = validatorSetOf(membership);
+        members = membersOf(membership);
         if (changed !== null) metrics.onValidatorSetChanged();
         followMembership({ membership, changed, ring, quic });
       },
@@ -149,6 +158,14 @@ function collect(
   }));
 }
 
+/**
+ * Whoever was a validator may go on following, also where no observers are let in: who left learns so that it did, and who
+ * was absent can come back. Only liars may not.
+ */
+function membersOf({ entries }: MembershipState): ReadonlySet<NodeId> {
+  return new Set(entries.filter((entry) => !isConvicted(entry)).map(({ nodeId }) => nodeId));
+}
+
 /** Whoever became a validator is dialed and believed; whoever is none any more loses the connection. */
 function followMembership(parts: {
   readonly membership: MembershipState;
@@ -195,14 +212,13 @@ function openTransport(parts: {
   readonly config: NodeConfig;
   readonly genesis: Genesis;
   readonly network: NetworkContext;
-  readonly validators: () => ValidatorSet;
+  readonly roleOf: (peer: NodeId) => PeerRole | null;
   readonly keys: NodeKeyPair;
   readonly verifier: SignatureVerifier;
-  readonly book: PeerBook;
   readonly metrics: NodeMetrics;
   readonly log: Log;
 }): QuicTransport {
-  const { config, genesis, network, validators, keys, verifier, book, metrics, log } = parts;
+  const { config, genesis, network, roleOf, keys, verifier, metrics, log } = parts;
   return createQuicTransport({
     nodeId: keys.nodeId,
     publicKeys: keys.publicKeys,
@@ -212,11 +228,7 @@ function openTransport(parts: {
     genesis: network.genesis,
     listen: { host: listenHost(config), port: config.network.quic_port },
     peers: peerAddresses(genesis, config.network.bootstrap_peers, (warning) => log("warn", "config.peer", { warning })),
-    admit: (peer) => {
-      if (book.isBanned(peer)) return null;
-      if (validators().indexOf(peer) !== null) return "validator";
-      return config.network.accept_observers ? "observer" : null;
-    },
+    admit: roleOf,
     maxPeers: config.network.max_peers,
     clock: systemClock,
     entropy: { bytes: (count) => Uint8Array.from(randomBytes(count)) },
