@@ -222,7 +222,11 @@ export class MembershipDraft {
       return `validator ${place} keeps its place`;
     }
     // Its keys are the same, and its name stays: the set of an epoch never changes.
-    this.#replace(place, { ...entry, address: candidate.address === "" ? entry.address : candidate.address, standing: "standby" });
+    this.#replace(place, {
+      ...entry,
+      address: candidate.address === "" ? entry.address : candidate.address,
+      standing: "standby",
+    });
     this.#set({ queue: [...queue, place] });
     return `validator ${place} is admitted again`;
   }

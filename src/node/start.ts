@@ -9,14 +9,14 @@ import type { NodeKeyPair } from "../crypto/key-pair.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { importPublicKeys } from "../crypto/public-keys.ts";
 import { createVerifier, type SignatureVerifier } from "../crypto/verifier.ts";
-import { isConvicted } from "../membership/membership-entry.ts";
-import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
+import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import { VIOLATION_TYPES } from "../peering/peer-score.ts";
 import { ALPN, createQuicTransport, type QuicTransport } from "../network/quic-transport.ts";
 import { createMetricsServer } from "../observability/metrics-server.ts";
 import { createNodeMetrics, type NodeMetrics } from "../observability/node-metrics.ts";
 import { openRocksDatabase } from "../storage/open-rocks-database.ts";
+import { Admission } from "./admission.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
 import { firstMembership, type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
@@ -26,7 +26,6 @@ import { peerAddresses } from "./peer-addresses.ts";
 import { PeerBook } from "./peer-book.ts";
 import { PeerGuard } from "./peer-guard.ts";
 import { observerOf } from "./peer-watch.ts";
-import type { PeerRole } from "./ports.ts";
 import { restoreBans, writePeersFile } from "./peers-file.ts";
 import type { NodeService, PeerControl } from "./service.ts";
 import { systemClock } from "./system-clock.ts";
@@ -62,9 +61,11 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
   const genesis = readGenesis(config);
   checkAgainstGenesis(config, genesis);
   const network = networkContextOf(genesis);
-  let { set } = network;
-  const validators = (): ValidatorSet => set;
-  let members: ReadonlySet<NodeId> = new Set(set.roster.map(({ nodeId }) => nodeId));
+  const admission = new Admission(network.set, {
+    acceptObservers: config.network.accept_observers,
+    isBanned: (peer) => book.isBanned(peer),
+  });
+  const validators = (): ValidatorSet => admission.set;
   const keys = await readKeys(config);
   const stack = new AsyncDisposableStack();
   try {
@@ -81,16 +82,10 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       log,
       onBanned: (...ban) => quic.disconnect(...ban),
     });
-    const roleOf = (peer: NodeId): PeerRole | null => {
-      if (book.isBanned(peer)) return null;
-      if (set.indexOf(peer) !== null) return "validator";
-      return members.has(peer) || config.network.accept_observers ? "observer" : null;
-    };
-    const quic = openTransport({ config, genesis, network, roleOf, keys, verifier, metrics, log });
+    const quic = openTransport({ config, genesis, network, admission, keys, verifier, metrics, log });
     const guard = new PeerGuard({ self: keys.nodeId, transport: quic, book, clock: systemClock, validators });
     const ring = keyRing(network, verifier);
-    const fatal = Promise.withResolvers<never>();
-    fatal.promise.catch(() => undefined);
+    const { failed, onFatal } = failure(log);
     const node = await ConsensusNode.open({
       network,
       nodeId: keys.nodeId,
@@ -102,8 +97,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       membership: firstMembership(genesis),
       addresses: new Map(genesis.validators.map(({ nodeId, address }) => [nodeId, address])),
       onMembership: (membership, changed) => {
-        set = validatorSetOf(membership);
-        members = membersOf(membership);
+        admission.follow(membership);
         if (changed !== null) metrics.onValidatorSetChanged();
         followMembership({ membership, changed, ring, quic });
       },
@@ -111,13 +105,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       observer: observerOf({ metrics: metrics.observer, log, guard, validators }),
       ...limitsOf(config),
       alpn: ALPN,
-      onFatal: (error) => {
-        log("error", "node.failed", {
-          error: String(error),
-          cause: error instanceof Error ? String(error.cause ?? "") : "",
-        });
-        fatal.reject(error);
-      },
+      onFatal,
     });
     await node.start();
     stack.defer(() => node.stop());
@@ -127,11 +115,25 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
     const { address } = quic;
     const quicAddress = address === null ? "" : `${address.host}:${address.port}`;
     announce(network, node, { log, quicAddress, apiUrl });
-    return { service: node, apiUrl, metricsUrl, quicAddress, stop: () => stack.disposeAsync(), failed: fatal.promise };
+    return { service: node, apiUrl, metricsUrl, quicAddress, stop: () => stack.disposeAsync(), failed };
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
+}
+
+/** The end that the node comes to by itself: told to the log, and to whoever waits for it. */
+function failure(log: Log): { readonly failed: Promise<never>; readonly onFatal: (error: unknown) => void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  return {
+    failed: promise,
+    onFatal: (error) => {
+      const cause = error instanceof Error ? String(error.cause ?? "") : "";
+      log("error", "node.failed", { error: String(error), cause });
+      reject(error);
+    },
+  };
 }
 
 /** What is read when somebody asks for the metrics. */
@@ -156,14 +158,6 @@ function collect(
     storage: database.gauges(),
     diskBytes: await database.diskBytes(),
   }));
-}
-
-/**
- * Whoever was a validator may go on following, also where no observers are let in: who left learns so that it did, and who
- * was absent can come back. Only liars may not.
- */
-function membersOf({ entries }: MembershipState): ReadonlySet<NodeId> {
-  return new Set(entries.filter((entry) => !isConvicted(entry)).map(({ nodeId }) => nodeId));
 }
 
 /** Whoever became a validator is dialed and believed; whoever is none any more loses the connection. */
@@ -212,13 +206,13 @@ function openTransport(parts: {
   readonly config: NodeConfig;
   readonly genesis: Genesis;
   readonly network: NetworkContext;
-  readonly roleOf: (peer: NodeId) => PeerRole | null;
+  readonly admission: Admission;
   readonly keys: NodeKeyPair;
   readonly verifier: SignatureVerifier;
   readonly metrics: NodeMetrics;
   readonly log: Log;
 }): QuicTransport {
-  const { config, genesis, network, roleOf, keys, verifier, metrics, log } = parts;
+  const { config, genesis, network, admission, keys, verifier, metrics, log } = parts;
   return createQuicTransport({
     nodeId: keys.nodeId,
     publicKeys: keys.publicKeys,
@@ -228,7 +222,7 @@ function openTransport(parts: {
     genesis: network.genesis,
     listen: { host: listenHost(config), port: config.network.quic_port },
     peers: peerAddresses(genesis, config.network.bootstrap_peers, (warning) => log("warn", "config.peer", { warning })),
-    admit: roleOf,
+    admit: (peer) => admission.roleOf(peer),
     maxPeers: config.network.max_peers,
     clock: systemClock,
     entropy: { bytes: (count) => Uint8Array.from(randomBytes(count)) },

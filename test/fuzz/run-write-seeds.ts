@@ -91,7 +91,8 @@ function writeWire(): void {
   const proof = present(proofsOf(1, [{ phase: "prepare", view: 1, sequence: 2, digest: DIGEST }])[0], "a proof");
   const body = Uint8Array.from({ length: 40 }, (_, index) => index);
   seed("frame", "sealed", wire.frameCodec, {
-    kind: "sealed", epoch: 0 as Epoch,
+    kind: "sealed",
+    epoch: 0 as Epoch,
     seal: proof.seal,
     items: [
       { kind: "body", body },
@@ -101,7 +102,8 @@ function writeWire(): void {
   });
   seed("frame", "relayed", wire.frameCodec, { kind: "relayed", epoch: 0 as Epoch, messages: [{ body, proof }] });
   seed("frame", "status", wire.frameCodec, {
-    kind: "status", epoch: 0 as Epoch,
+    kind: "status",
+    epoch: 0 as Epoch,
     status: { view: 5 as View, active: true, executed: 258 as Sequence, stable: 256 as Sequence },
     lanes: [7, 8, 9, 0].map((nonce) => nonce as Nonce),
     votes: [9, 9, 9, 1].map((sequence) => sequence as Sequence),
@@ -189,7 +191,11 @@ function writeTexts(): void {
     return { name: `node-${place}`, nodeId: nodeIdOf(publicKeys), publicKeys, address: `127.0.0.1:900${place}` };
   });
   const createdAt = "2026-01-31T12:00:00Z";
-  text("genesis", "two", formatGenesis({ network: "net", createdAt, engine: "pbft", hybrid: true, policy: { min: 1, max: 5 }, validators }));
+  text(
+    "genesis",
+    "two",
+    formatGenesis({ network: "net", createdAt, engine: "pbft", hybrid: true, policy: { min: 1, max: 5 }, validators }),
+  );
   text("config", "some", CONFIG);
   keep("api-packed", "seed-three", Uint8Array.of(1, 0, 0, 0, 9, 0, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3));
   text("api-json", "one", '{"payload":"AAEC"}');
