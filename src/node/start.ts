@@ -61,15 +61,13 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
   const genesis = readGenesis(config);
   checkAgainstGenesis(config, genesis);
   const network = networkContextOf(genesis);
-  const admission = new Admission(network.set, {
-    acceptObservers: config.network.accept_observers,
-    isBanned: (peer) => book.isBanned(peer),
-  });
-  const validators = (): ValidatorSet => admission.set;
   const keys = await readKeys(config);
   const stack = new AsyncDisposableStack();
   try {
     const metrics = createNodeMetrics();
+    const { accept_observers: acceptObservers } = config.network;
+    const admission = new Admission(network.set, { acceptObservers, isBanned: (peer) => book.isBanned(peer) });
+    const validators = (): ValidatorSet => admission.set;
     // A type that never occurred is a zero, not an absence: an alert on it must not wait for its first time.
     for (const type of VIOLATION_TYPES) metrics.onViolation(type, 0);
     const database = await openDatabase(config, network.genesis, log, metrics);
@@ -98,8 +96,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       addresses: new Map(genesis.validators.map(({ nodeId, address }) => [nodeId, address])),
       onMembership: (membership, changed) => {
         admission.follow(membership);
-        if (changed !== null) metrics.onValidatorSetChanged();
-        followMembership({ membership, changed, ring, quic });
+        followMembership({ membership, changed, ring, quic, metrics });
       },
       clock: systemClock,
       observer: observerOf({ metrics: metrics.observer, log, guard, validators }),
@@ -166,8 +163,10 @@ function followMembership(parts: {
   readonly changed: ValidatorSetChanged | null;
   readonly ring: KeyRing;
   readonly quic: QuicTransport;
+  readonly metrics: NodeMetrics;
 }): void {
-  const { membership, changed, ring, quic } = parts;
+  const { membership, changed, ring, quic, metrics } = parts;
+  if (changed !== null) metrics.onValidatorSetChanged();
   for (const { nodeId, publicKeys, standing, address } of membership.entries) {
     ring.add(nodeId, publicKeys);
     // Genesis' own validators have their address in the file.

@@ -83,7 +83,7 @@ describe("a network whose validators come and go", () => {
       expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining("observer")]);
 
       await cluster.admit(4, [0, 1]);
-      expect(await membership(cluster.node(0))).toMatchObject({
+      expect(await membership(cluster.node(1))).toMatchObject({
         epoch: 0,
         pending: [{ kind: "admit", approvals: { length: 2 } }],
       });
@@ -96,6 +96,14 @@ describe("a network whose validators come and go", () => {
         expect(memberOf(one, nodeId)).toMatchObject({ name: "node-5", standing: "active" });
       }
       await fifth.whenReady(30_000);
+
+      // An observer's connection has an observer's allowance.
+      for (const node of cluster.nodes.slice(0, 4)) {
+        await cluster.eventually("the fifth is a validator to the others", async () => {
+          const { items } = await ask<{ items: readonly { nodeId: string; role: string }[] }>(node, "/v1/peers");
+          return items.some((peer) => peer.nodeId === nodeId && peer.role === "validator") ? true : null;
+        });
+      }
 
       // Four of the five are a quorum only with the new one's votes.
       await cluster.node(3).crash();
@@ -140,6 +148,12 @@ describe("a network whose validators come and go", () => {
       for (const node of staying) expect(await membership(node)).toEqual({ ...before, members: expect.anything() });
       const more = await submit(running().node(4), payloads("after the restart", 30), true);
       expect(await expectOneOrder(staying)).toEqual(expect.arrayContaining([...more]));
+      // Who left may come back as what it is now, and follows.
+      const leaver = running().node(1);
+      leaver.start();
+      await leaver.whenAnswering(30_000);
+      expect(await ask<object>(leaver, "/v1/status")).toMatchObject({ role: "observer", epoch: 2 });
+      await expectOneOrder([...staying, leaver]);
       await stopAll();
     },
     TEST_MS,
