@@ -7,7 +7,7 @@ import type { MembershipEntry } from "../membership/membership-entry.ts";
 import { genesisMembership, type MembershipState } from "../membership/membership-state.ts";
 import { type NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import { ZERO_HASH } from "../lib/hash.ts";
-import { changeRefusal } from "./change-refusal.ts";
+import { agreedChange, changeRefusal } from "./change-refusal.ts";
 import type { ProposedChange } from "./service.ts";
 
 const KEYS: readonly NodeKeyPair[] = [1, 2, 3, 4, 5].map((seed) =>
@@ -82,6 +82,22 @@ describe("an operator's change", () => {
     expect(refusal(stateWith(3, { 1: { condemned: "evidence" } }), again)).toMatch(
       /^not-applicable: .*never comes back/,
     );
+  });
+
+  test("is the same for all operators where a former validator comes back", () => {
+    const address = "127.0.0.1:9010";
+    const state = stateWith(3, { 1: { standing: "left", name: "" } });
+    const context = { state, addresses: new Map([[OTHER, address]]) };
+    const [named, here] = [
+      { name: "node-2", address },
+      { name: "the second", address: "" },
+    ].map((changes) => agreedChange(context, admit({ ...candidateOf(OTHER), ...changes })));
+    expect(named).toEqual(here as never);
+    expect(named).toMatchObject({ candidate: { name: "", address: "" } });
+    const moved = agreedChange(context, admit({ ...candidateOf(OTHER), address: "127.0.0.1:9999" }));
+    expect(moved).toMatchObject({ candidate: { nodeId: OTHER, address: "127.0.0.1:9999" } });
+    // Of a new one every word counts.
+    expect(agreedChange(context, admit())).toEqual(admit());
   });
 
   test("removes only who has a place, and nobody twice", () => {

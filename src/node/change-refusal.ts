@@ -35,6 +35,26 @@ export function changeRefusal(context: RefusalContext, change: ProposedChange): 
   return change.waitForSuccessor ? null : minimumRefusal(context.state, entry);
 }
 
+/**
+ * The change as all operators say it, byte for byte, so that their words count together: of a node that was admitted
+ * before, keys and name stay, whatever its operator calls it now; where it still is goes without saying.
+ */
+export function agreedChange({ state, addresses }: AgreedContext, change: ProposedChange): ProposedChange {
+  if (change.kind !== "admit") return change;
+  const { nodeId, address } = change.candidate;
+  const entry = entryOf(state, nodeId);
+  if (entry === null) return change;
+  const { publicKeys, name } = entry;
+  const isThere = address === "" || address === addresses.get(nodeId);
+  return { kind: "admit", candidate: { nodeId, publicKeys, name, address: isThere ? entry.address : address } };
+}
+
+export interface AgreedContext {
+  readonly state: MembershipState;
+  /** Where the genesis file says that its validators are. */
+  readonly addresses: ReadonlyMap<NodeId, string>;
+}
+
 function admitRefusal({ network, first, state }: RefusalContext, candidate: ProposedAdmission): NodeError | null {
   const fault = candidateFault(network, candidate);
   if (fault !== null) return new NodeError("malformed-candidate", `this candidate is none: ${fault}`);

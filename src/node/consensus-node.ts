@@ -11,7 +11,7 @@ import type { MembershipState, ValidatorSetChanged } from "../membership/members
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { Execution } from "../replication/executor.ts";
 import { BundlePool } from "./bundle-pool.ts";
-import { changeRefusal } from "./change-refusal.ts";
+import { agreedChange, changeRefusal } from "./change-refusal.ts";
 import { Epochs } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
@@ -275,7 +275,8 @@ export class ConsensusNode implements NodeService {
   async propose(change: ProposedChange): Promise<ProposalOutcome> {
     const refusal = this.#unfit() ?? this.#mute() ?? this.#changeRefusal(change);
     if (refusal !== null) throw refusal;
-    return await this.#proposals.propose(change);
+    const { addresses } = this.#local;
+    return await this.#proposals.propose(agreedChange({ state: this.#ordered.state, addresses }, change));
   }
 
   #changeRefusal(change: ProposedChange): NodeError | null {
