@@ -162,24 +162,35 @@ describe("a network whose validators come and go", () => {
 
 describe("a network that lets no observers in", () => {
   test(
-    "is joined by who is admitted, and left by who leaves",
+    "is joined by who is admitted, and left by who leaves; who was down meanwhile catches up over both changes",
     async () => {
       const cluster = await create(4, { min: 3, max: 7 }, false);
       await cluster.start(cluster.nodes);
       const fifth = await cluster.addObserver("node-5");
       fifth.start();
       await fifth.whenAnswering(30_000);
+      const [first, leaver, third, down] = [0, 1, 2, 3].map((index) => cluster.node(index)) as [
+        NodeProcess,
+        NodeProcess,
+        NodeProcess,
+        NodeProcess,
+      ];
+      await down.crash();
       await cluster.admit(4, [0, 1, 2]);
-      await cluster.whenEpoch(1, cluster.nodes);
+      await cluster.whenEpoch(1, [first, leaver, third, fifth]);
       await fifth.whenReady(30_000);
       await submit(fifth, payloads("by the fifth", 30), true);
 
-      const said = await cluster.say("validators", "leave", "--url", cluster.node(1).apiUrl);
-      expect(said).toContain("left");
-      const staying = [0, 2, 3, 4].map((index) => cluster.node(index));
-      await cluster.whenEpoch(2, staying);
+      expect(await cluster.say("validators", "leave", "--url", leaver.apiUrl)).toContain("left");
+      await cluster.whenEpoch(2, [first, third, fifth]);
       await submit(fifth, payloads("after the leave", 30), true);
-      await expectOneOrder(staying);
+
+      await cluster.start([down]);
+      await cluster.whenEpoch(2, [down]);
+      // Three of four are a quorum only with the votes of who was down.
+      await first.crash();
+      await submit(fifth, payloads("with who was down", 30), true);
+      await expectOneOrder([third, down, fifth]);
       await stopAll();
     },
     TEST_MS,
@@ -203,6 +214,11 @@ describe("a validator that equivocates", () => {
         expect(memberOf(one, liarId)).toMatchObject({ standing: "convicted", condemned: null });
       }
       await submit(cluster.node(1), payloads("without the liar", 30), true);
+      for (const node of honest) {
+        const lines = (await (await fetch(node.metricsUrl)).text()).split("\n");
+        for (const line of ["epoch 1", "validators_active 3", "validator_set_changes_total 1"])
+          expect(lines).toContain(`cretoai_${line}`);
+      }
       const back = await run([
         "validators",
         "admit",
