@@ -152,6 +152,7 @@ async function hashing(): Promise<Pick<CostTable, "hashFixedUs" | "hashPerKiBUs"
 function newBundle(vertices: number): Bundle {
   const bundle = {
     creator: 0 as ValidatorIndex,
+    term: 0 as Epoch,
     purpose: "application" as const,
     firstNonce: 1 as Nonce,
     timestampMs: 1,

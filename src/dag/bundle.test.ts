@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { networkOf } from "../../test/cluster/signing.ts";
 import { toHash } from "../lib/hash.ts";
-import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../membership/ids.ts";
 import { batchDigest, NULL_BATCH } from "./batch.ts";
 import { type Bundle, bundleFault, bundleStatement, holdBundle, vertexAt } from "./bundle.ts";
 import { BUNDLE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
@@ -12,6 +12,7 @@ const network = networkOf(4);
 function bundleOf(changes: Partial<Bundle> = {}): Bundle {
   return {
     creator: 1 as ValidatorIndex,
+    term: 0 as Epoch,
     purpose: "application",
     firstNonce: 3 as Nonce,
     timestampMs: 1_000,

@@ -7,7 +7,8 @@ import type { NodeId } from "../crypto/identity.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
 import { assert, present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import { epochCodec } from "../membership/evidence.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../membership/ids.ts";
 import { validatorIndexCodec } from "../membership/seal.ts";
 import type { Statement } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
@@ -23,6 +24,8 @@ export type BundlePurpose = "application" | "membership";
  */
 export interface Bundle {
   readonly creator: ValidatorIndex;
+  /** The first epoch of its creator's term; see `ValidatorSet.termOf`. */
+  readonly term: Epoch;
   /** Clients' payloads, or commands about the validator set: never mixed, so that no client can say one. */
   readonly purpose: BundlePurpose;
   readonly firstNonce: Nonce;
@@ -35,6 +38,7 @@ export interface Bundle {
 export interface BundleRef {
   readonly digest: Hash;
   readonly creator: ValidatorIndex;
+  readonly term: Epoch;
   readonly firstNonce: Nonce;
   readonly count: number;
   /** The lane's vertex before this bundle: `parents[0]`. */
@@ -50,8 +54,12 @@ export interface HeldBundle {
   readonly vertexIds: readonly Hash[];
 }
 
-export const bundleCodec: Codec<Bundle> = struct<Bundle>({
+/** A bundle without what it carries: its first fields on the wire. */
+export type BundleHeader = Omit<Bundle, "parents" | "payloads">;
+
+const HEADER_FIELDS = {
   creator: validatorIndexCodec,
+  term: epochCodec,
   purpose: mapped<boolean, BundlePurpose>(
     bool,
     (isMembership) => (isMembership ? "membership" : "application"),
@@ -63,6 +71,13 @@ export const bundleCodec: Codec<Bundle> = struct<Bundle>({
     (nonce) => nonce,
   ),
   timestampMs: u64,
+};
+
+/** Reads the header and leaves the rest, for who need not walk the payloads. */
+export const bundleHeaderCodec: Codec<BundleHeader> = struct<BundleHeader>(HEADER_FIELDS);
+
+export const bundleCodec: Codec<Bundle> = struct<Bundle>({
+  ...HEADER_FIELDS,
   parents: vec(hash, PARENTS_MAX),
   payloads: vec(bytes(PAYLOAD_BYTES_MAX), BUNDLE_VERTICES_MAX),
 });
@@ -92,6 +107,7 @@ export function holdBundle(network: NetworkContext, bundle: Bundle): HeldBundle 
   const ref: BundleRef = {
     digest: bundleDigest(network, bundle, vertexIds),
     creator: bundle.creator,
+    term: bundle.term,
     firstNonce: bundle.firstNonce,
     count: bundle.payloads.length,
     previous: present(bundle.parents[0], "a lane parent"),
@@ -110,16 +126,17 @@ export function vertexAt(bundle: Bundle, creator: NodeId, index: number): Vertex
   };
 }
 
-/** What a creator signs when it makes a bundle. Two bundles of one creator at one nonce are equivocation. */
+/** What a creator signs when it makes a bundle. Two bundles of one creator's term at one nonce are equivocation. */
 export function bundleStatement(ref: BundleRef): Statement {
-  return { phase: "bundle", view: 0, sequence: ref.firstNonce, digest: ref.digest };
+  return { phase: "bundle", view: ref.term, sequence: ref.firstNonce, digest: ref.digest };
 }
 
-/** The Merkle root of the vertex ids, bound to creator, purpose, nonces and time; a vertex is proved by its path to it. */
+/** The Merkle root of the vertex ids, bound to creator, term, purpose, nonces and time; a vertex is proved by its path to it. */
 function bundleDigest(network: NetworkContext, bundle: Bundle, vertexIds: readonly Hash[]): Hash {
   const writer = new Writer(128);
   writer.hash(network.genesis);
   writer.hash(network.set.at(bundle.creator).nodeId);
+  writer.u64(bundle.term);
   writer.u8(bundle.purpose === "membership" ? 1 : 0);
   writer.u64(bundle.firstNonce);
   writer.u64(bundle.payloads.length);

@@ -1,7 +1,7 @@
 import { assert, present } from "../lib/assert.ts";
 import { compareHashes, type Hash } from "../lib/hash.ts";
 import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
-import type { NetworkContext } from "../membership/validator-set.ts";
+import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { BundleRef } from "./bundle.ts";
 
 /** Up to where one creator's lane is executed. */
@@ -28,10 +28,12 @@ interface Lane {
  */
 export class Lanes {
   readonly #lanes: Lane[];
+  #set: ValidatorSet;
   readonly #held = new Map<Hash, BundleRef>();
 
   constructor(network: NetworkContext, executed: readonly LaneTip[]) {
     assert(executed.length === network.set.roster.length, "one executed tip for each validator");
+    this.#set = network.set;
     this.#lanes = executed.map((tip) => ({ executed: tip, children: new Map(), count: 0, waitingSinceMs: null }));
   }
 
@@ -40,12 +42,15 @@ export class Lanes {
    * (nothing of it can execute any more, unless they come back and send it again).
    */
   onEpoch({ genesis, set }: NetworkContext): void {
+    const before = this.#set;
+    this.#set = set;
     while (this.#lanes.length < set.roster.length) {
       const executed: LaneTip = { nonce: 0 as Nonce, tip: genesis };
       this.#lanes.push({ executed, children: new Map(), count: 0, waitingSinceMs: null });
     }
     this.#lanes.forEach((lane, creator) => {
-      if (set.has(creator)) return;
+      const index = creator as ValidatorIndex;
+      if (set.has(creator) && (!before.has(creator) || set.termOf(index) === before.termOf(index))) return;
       for (const siblings of lane.children.values()) for (const { digest } of siblings) this.#held.delete(digest);
       lane.children.clear();
       lane.count = 0;
@@ -77,6 +82,8 @@ export class Lanes {
    */
   add(ref: BundleRef, nowMs: number, named = false): boolean {
     if (this.#held.has(ref.digest)) return true;
+    // Nothing of who is no validator, or of a term that is over, can execute: held, it would wait for ever.
+    if (!this.#set.has(ref.creator) || ref.term !== this.#set.termOf(ref.creator)) return false;
     const lane = this.#lane(ref.creator);
     if (ref.firstNonce <= lane.executed.nonce) {
       this.#held.set(ref.digest, ref);

@@ -126,13 +126,18 @@ export function validatorSetOf(state: MembershipState): ValidatorSet {
   const roster = state.entries
     .slice(0, state.rosterSize)
     .map(({ nodeId, publicKeys, name }) => ({ nodeId, publicKeys, name }));
-  return new ValidatorSet(state.epoch, roster, activeOf(state.entries));
+  const terms = state.entries.map(({ activeSinceEpoch }) => activeSinceEpoch ?? (0 as Epoch));
+  return new ValidatorSet(state.epoch, roster, activeOf(state.entries), terms);
 }
 
 /**
  * All membership commands of one executed batch, in order; their shapes and signatures were checked (`commandFault`,
  * `obligationsOfCommand`). Whatever they change takes effect together, as one next epoch that begins after this batch. A
- * function of its arguments alone; where no command counted and no approval expired, the state is the very same object.
+ * function of its arguments alone; where nothing counted, expired or was still to be carried out, the state is the very
+ * same object.
+ *
+ * To be called for every batch, also one without commands: one change removes only so many (`removalsMax`), and the rest of
+ * the condemned go after the batches that follow, each time by the n and f of the epoch that then ends.
  */
 export function applyMembership(
   state: MembershipState,

@@ -28,12 +28,20 @@ export class ValidatorSet {
   readonly quorum: number;
   /** f + 1. */
   readonly honestMinority: number;
+  /** The first epoch of each validator's newest term, by index; 0 where nothing else is said. */
+  readonly #terms: readonly Epoch[];
   readonly #active: readonly ValidatorIndex[];
   readonly #isActive: readonly boolean[];
   readonly #places: ReadonlyMap<NodeId, ValidatorIndex>;
 
   /** Without `active` a first set: everybody is active, and the roster is brought into its order. */
-  constructor(epoch: Epoch, roster: readonly Validator[], active?: readonly ValidatorIndex[]) {
+  constructor(
+    epoch: Epoch,
+    roster: readonly Validator[],
+    active?: readonly ValidatorIndex[],
+    terms: readonly Epoch[] = [],
+  ) {
+    this.#terms = terms;
     assert(roster.length >= 1 && roster.length <= VALIDATORS_MAX, `1 to ${VALIDATORS_MAX} validators`);
     this.epoch = epoch;
     const isFirst = active === undefined;
@@ -88,6 +96,14 @@ export class ValidatorSet {
   /** The index of any validator of the roster; null for a node that never was one. */
   placeOf(nodeId: NodeId): ValidatorIndex | null {
     return this.#places.get(nodeId) ?? null;
+  }
+
+  /**
+   * The first epoch of a validator's newest term. What it made in an earlier term and was not ordered is void: a lane goes on
+   * where it was executed, and its bundles name their term, so that two of different terms never contradict each other.
+   */
+  termOf(index: ValidatorIndex): Epoch {
+    return this.#terms[index] ?? (0 as Epoch);
   }
 
   /** Leader = validators[view mod n] (Castro & Liskov 1999, §4: p = v mod |R|). */

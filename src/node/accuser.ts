@@ -29,10 +29,15 @@ export class Accuser {
     this.#ports = ports;
   }
 
+  /** Whether this node has nothing to gain from another proof against it. */
+  isAccused(signer: ValidatorIndex): boolean {
+    return this.#accused.has(signer) || this.#isConvicted(signer);
+  }
+
   /** Answers whether this is the first that this node says against its signer. */
   accuse(equivocation: Equivocation): boolean {
     const { signer } = equivocation.first.proof.seal;
-    if (this.#accused.has(signer) || this.#isConvicted(signer)) return false;
+    if (this.isAccused(signer)) return false;
     const evidence = evidenceOf(this.#ports.network.set.epoch, equivocation);
     if (!this.say({ kind: "evidence", evidence })) return false;
     this.#accused.add(signer);

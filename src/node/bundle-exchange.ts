@@ -21,6 +21,9 @@ const CREATOR_PENDING_BYTES_MAX: number = 64 * 1024 * 1024;
 /** Bundles formed in one turn: 8 MiB of payload at the most. */
 const BUNDLES_PER_TURN_MAX = 8;
 
+/** And their bytes: a status is small, and what it is answered with must not be a weapon. */
+const PUSHED_BYTES_MAX: number = 2 * 1024 * 1024;
+
 /** Waiting bundles pushed to a peer that lacks them, at a time. */
 const PUSHED_BUNDLES_MAX = 64;
 
@@ -41,6 +44,8 @@ export interface BundleExchangePorts {
   onProposed(stored: StoredBundle): void;
   /** Two bundles of one creator for one place in its lane. */
   onFork(equivocation: Equivocation): void;
+  /** One proof against a creator is enough. */
+  isAccused(creator: ValidatorIndex): boolean;
 }
 
 /**
@@ -82,7 +87,9 @@ export class BundleExchange {
   /** Whether a peer's bundle is of use: neither executed nor this node's own, and its creator has not too many waiting. */
   isWanted(bundle: Bundle): boolean {
     const { lanes, network, pool } = this.#ports;
-    if (!network.set.has(bundle.creator) || bundle.creator === this.#ports.self()) return false;
+    const { set } = network;
+    if (!set.has(bundle.creator) || bundle.term !== set.termOf(bundle.creator)) return false;
+    if (bundle.creator === this.#ports.self()) return false;
     if (bundle.firstNonce <= lanes.executed(bundle.creator).nonce) return this.#isFork(bundle);
     const { creator } = bundle;
     return pool.pendingOf(creator) < CREATOR_PENDING_MAX && pool.pendingBytesOf(creator) < CREATOR_PENDING_BYTES_MAX;
@@ -90,12 +97,15 @@ export class BundleExchange {
 
   /** Verified bundles that peers sent. */
   take(bundles: readonly StoredBundle[]): void {
-    const { pool, ledger, outbox } = this.#ports;
-    const fresh = bundles.filter(({ held }) => !pool.has(held.ref.digest));
+    const { lanes, network, pool, ledger, outbox } = this.#ports;
+    // While they were verified the epoch may have ended, and what was next may have been executed.
+    const { set } = network;
+    const unknown = bundles.filter(({ held: { ref } }) => set.has(ref.creator) && !pool.has(ref.digest));
+    for (const stored of unknown) this.#lookForFork(stored);
+    const fresh = unknown.filter(({ held: { ref } }) => ref.firstNonce > lanes.executed(ref.creator).nonce);
     if (fresh.length === 0) return;
     for (const stored of fresh) {
       // In the same or an earlier turn than any vote that relies on it, so it is durable before the vote leaves.
-      this.#lookForFork(stored);
       ledger.storeBundle(outbox.writes(), stored);
       pool.add(stored);
     }
@@ -127,7 +137,7 @@ export class BundleExchange {
     const self = this.#ports.self();
     if (self === null) return;
     const missing = pool.waitingOf(self, (lanes[self] ?? 0) + 1);
-    this.#relay(missing.slice(0, PUSHED_BUNDLES_MAX), to);
+    this.#relay(upToBytes(missing.slice(0, PUSHED_BUNDLES_MAX)), to);
   }
 
   /** Up to which nonce each lane is held without a gap. */
@@ -148,6 +158,7 @@ export class BundleExchange {
 
   /** Whether another bundle is held for the same place: then this one is proof of a lie, and worth its check. */
   #isFork(bundle: Bundle): boolean {
+    if (this.#ports.isAccused(bundle.creator)) return false;
     const held = this.#ports.pool.at(bundle.creator, bundle.firstNonce);
     return held !== undefined && holdBundle(this.#ports.network, bundle).ref.digest !== held.held.ref.digest;
   }
@@ -155,7 +166,7 @@ export class BundleExchange {
   #lookForFork(stored: StoredBundle): void {
     const { ref } = stored.held;
     const other = this.#ports.pool.at(ref.creator, ref.firstNonce);
-    if (other === undefined || other.held.ref.digest === ref.digest) return;
+    if (other === undefined || other.held.ref.digest === ref.digest || other.held.ref.term !== ref.term) return;
     this.#ports.onFork({
       first: { statement: bundleStatement(other.held.ref), proof: other.proof },
       second: { statement: bundleStatement(ref), proof: stored.proof },
@@ -175,4 +186,14 @@ export class BundleExchange {
       this.#ports.outbox.tell("dissemination", to, { kind: "relayed", epoch, messages: [{ body, proof }] });
     }
   }
+}
+
+/** The longest head within the limit; at least one. */
+function upToBytes(bundles: readonly StoredBundle[]): readonly StoredBundle[] {
+  let bytes = 0;
+  const end = bundles.findIndex(({ body }) => {
+    bytes += body.length;
+    return bytes > PUSHED_BYTES_MAX;
+  });
+  return end < 0 ? bundles : bundles.slice(0, Math.max(1, end));
 }

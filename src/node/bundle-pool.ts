@@ -1,4 +1,5 @@
 import type { BundleRef } from "../dag/bundle.ts";
+import type { LaneTip } from "../dag/lanes.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
 import type { ValidatorSet } from "../membership/validator-set.ts";
@@ -54,8 +55,19 @@ export class BundlePool {
   /** What waits of those who are validators no more is let go. */
   onEpoch(set: ValidatorSet): void {
     for (const stored of this.#waiting.values()) {
-      const { creator, digest, count } = stored.held.ref;
-      if (set.has(creator)) continue;
+      const { creator, term, digest, count } = stored.held.ref;
+      if (set.has(creator) && set.termOf(creator) === term) continue;
+      this.#waiting.delete(digest);
+      this.#count(creator, -count, -stored.body.length);
+      this.#displace(stored);
+    }
+  }
+
+  /** Lets go of waiting bundles whose places are taken: the losing branches of forks. */
+  forgetSettled(lanes: readonly LaneTip[]): void {
+    for (const stored of this.#waiting.values()) {
+      const { creator, firstNonce, digest, count } = stored.held.ref;
+      if (firstNonce > (lanes[creator]?.nonce ?? 0)) continue;
       this.#waiting.delete(digest);
       this.#count(creator, -count, -stored.body.length);
       this.#displace(stored);

@@ -127,6 +127,7 @@ export class ConsensusNode implements NodeService {
       checkpoint: restored.checkpoint,
       lastVote: restored.lastVote,
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
+      onMembers: (changed) => parts.onMembership?.(this.#epochs.membership, changed),
       onEpoch: (changed) => this.#onEpoch(changed),
       onProposed: (stored) => this.#onProposed(stored),
       onFatal: (error) => this.#fail(error),
@@ -325,7 +326,6 @@ export class ConsensusNode implements NodeService {
   }
 
   #onEpoch(changed: ValidatorSetChanged): void {
-    this.#parts.onMembership?.(this.#epochs.membership, changed);
     const afterBatch = this.#ordered.epochBase;
     this.#parts.observer.log("info", "validators.changed", { ...changed, afterBatch });
     this.#feed.onValidators(changed, afterBatch);

@@ -72,11 +72,16 @@ export class Epochs<M> {
   }
 
   /** Takes over what a batch left; where it ended the epoch, the next one begins. Answers whether it did. */
-  onExecuted({ state, membership, changed }: Execution): boolean {
+  onExecuted({ state, membership, changed }: Execution, nowMs: number): boolean {
     this.#membership = membership;
     if (changed === null) return false;
     this.network.advance(validatorSetOf(membership));
-    this.#options.lanes.onEpoch(this.network);
+    const { lanes } = this.#options;
+    lanes.onEpoch(this.network);
+    // No engine is told of an epoch's last batch: what it executed must not be proposed again.
+    state.lanes.forEach((tip, creator) => {
+      lanes.onExecuted(creator as ValidatorIndex, tip, nowMs);
+    });
     const { self } = this;
     if (self === null) {
       const reason = "this node is no validator any more: submit to one that is";

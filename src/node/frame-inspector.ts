@@ -1,6 +1,5 @@
-import { type Codec, decode } from "../codec/codec.ts";
-import { struct } from "../codec/composites.ts";
-import { bool, u16, u64 } from "../codec/primitives.ts";
+import { decode } from "../codec/codec.ts";
+import { bundleHeaderCodec } from "../dag/bundle.ts";
 import { Reader } from "../codec/reader.ts";
 import { messageCodec } from "../consensus/pbft/codec.ts";
 import type { NodeId } from "../crypto/identity.ts";
@@ -27,21 +26,6 @@ const SEALED_TAG = 0;
 const VIEW_CHANGE_TAG = 4;
 
 const TAG_BYTES = 4;
-
-/** The first fields of a bundle, so that its payloads need not be walked. */
-const bundleHeaderCodec: Codec<BundleHeader> = struct<BundleHeader>({
-  creator: u16,
-  purpose: bool,
-  firstNonce: u64,
-  timestampMs: u64,
-});
-
-interface BundleHeader {
-  readonly creator: number;
-  readonly purpose: boolean;
-  readonly firstNonce: number;
-  readonly timestampMs: number;
-}
 
 /**
  * Looks at what a peer says on its own behalf, in frames that it sealed: does its lane ascend, are its times near the clock,

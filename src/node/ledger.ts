@@ -104,11 +104,17 @@ export class Ledger {
     return row === undefined ? null : decode(membershipStateCodec, row);
   }
 
-  /** What an epoch's engine left, to be deleted when the next one has begun. */
-  async forgetEngine(batchNow: () => WriteBatch, epoch: Epoch): Promise<void> {
-    const rows = await this.loadEngine(epoch);
-    const batch = batchNow();
-    for (const { key } of rows) batch.delete("consensus", asciiBytes(engineKey(epoch, key)));
+  /** Deletes what the engines of the epochs before this one left; a crash may have come between a change and this. */
+  async forgetEngines(batchNow: () => WriteBatch, present: Epoch): Promise<void> {
+    const range = { gte: asciiBytes(ENGINE_PREFIX), lt: asciiBytes(engineKey(present, "")), limit: PAGE_ROWS };
+    for (;;) {
+      const rows = await this.#database.scan("consensus", range);
+      const batch = batchNow();
+      for (const { key } of rows) batch.delete("consensus", key);
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < PAGE_ROWS) return;
+      range.gte = successor(last.key);
+    }
   }
 
   async loadEngine(epoch: Epoch): Promise<readonly { readonly key: string; readonly value: Uint8Array }[]> {
@@ -131,18 +137,6 @@ export class Ledger {
     const range = { gte: laneKey(creator, fromNonce), lt: laneKey((creator + 1) as ValidatorIndex, 0), limit };
     const rows = await this.#database.scan("vertices", range);
     return rows.map((row) => this.#openBundle(row.value));
-  }
-
-  /** The newest bundle of a lane; null where there is none. */
-  async lastBundleOfLane(creator: ValidatorIndex): Promise<StoredBundle | null> {
-    const range = {
-      gte: laneKey(creator, 0),
-      lt: laneKey((creator + 1) as ValidatorIndex, 0),
-      reverse: true,
-      limit: 1,
-    };
-    const [row] = await this.#database.scan("vertices", range);
-    return row === undefined ? null : this.#openBundle(row.value);
   }
 
   async bundle(digest: Hash): Promise<StoredBundle | null> {

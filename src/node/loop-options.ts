@@ -34,7 +34,9 @@ export interface LoopOptions<M> {
   readonly reportIntervalMs: number;
   /** Executed and durable: `execution.executed` took their places. */
   readonly onExecuted: (execution: Execution, slot: CommittedSlot, bundles: readonly StoredBundle[]) => void;
-  /** Another validator set begins, and that is durable. */
+  /** Another validator set begins now. */
+  readonly onMembers: (changed: ValidatorSetChanged) => void;
+  /** And that is durable. */
   readonly onEpoch: (changed: ValidatorSetChanged) => void;
   /** Own bundles that became durable. */
   readonly onProposed: (stored: StoredBundle) => void;

@@ -3,7 +3,7 @@ import { assert, present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
-import type { Epoch, Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import type { MembershipCommand } from "../membership/membership-command.ts";
 import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { Proof } from "../membership/seal.ts";
@@ -86,6 +86,7 @@ export class NodeLoop<M> implements TransportHandler {
       isSilent: () => this.#gate.isSilent,
       feedBundles: (refs) => this.#feed({ kind: "bundles", ...this.#now(), refs }),
       onFork: (equivocation) => this.#accuse(equivocation),
+      isAccused: (creator) => this.#accuser.isAccused(creator),
     });
     const membership = (): MembershipState => epochs.membership;
     this.#accuser = new Accuser({ network, membership, ownLane, wake: () => this.wake() });
@@ -273,6 +274,7 @@ export class NodeLoop<M> implements TransportHandler {
         return this.#finalize(effect.slot);
       case "checkpoint":
         this.#checkpoint = effect.certificate;
+        this.#options.pool.forgetSettled(this.#execution.lanes);
         return;
       case "fetch-bundles":
         return this.#background(this.#fetcher.fetchBundles(effect.digests, effect.from));
@@ -334,22 +336,25 @@ export class NodeLoop<M> implements TransportHandler {
     if (self !== null) epochs.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
     this.#outbox.whenDurable(() => this.#options.onExecuted(execution, slot, bundles));
     this.#gate.onExecuted(state, epochs.engine.status().stable);
-    const { epoch } = epochs.network.set;
-    if (epochs.onExecuted(execution) && changed !== null) return this.#beginEpoch(epoch, changed);
+    if (epochs.onExecuted(execution, this.#now().nowMs) && changed !== null) return this.#beginEpoch(changed);
     const stateDigest = executionStateDigest(state);
     this.#feed({ kind: "executed", ...this.#now(), sequence: slot.sequence, stateDigest, lanes: state.lanes });
   }
 
   /** The old engine is heard no more; the new one starts from what its epoch begins with. */
-  #beginEpoch(before: Epoch, changed: ValidatorSetChanged): void {
+  #beginEpoch(changed: ValidatorSetChanged): void {
     this.#timers.clear();
     this.#events.length = 0;
     this.#outbox.onEpoch();
     this.#gate.onEpoch(this.#execution.epochBase);
     this.#options.pool.onEpoch(this.#options.epochs.network.set);
+    // At once: what the new validators sign is checked before the change is on this disk.
+    this.#options.onMembers(changed);
     this.#outbox.whenDurable(() => {
       this.#options.onEpoch(changed);
-      this.#background(this.#options.ledger.forgetEngine(() => this.#outbox.writes(), before));
+      this.#background(
+        this.#options.ledger.forgetEngines(() => this.#outbox.writes(), this.#options.epochs.network.set.epoch),
+      );
     });
     this.#feed({ kind: "start", ...this.#now() });
     this.#feed({ kind: "bundles", ...this.#now(), refs: [] });

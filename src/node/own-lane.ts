@@ -149,6 +149,7 @@ export class OwnLane {
     this.#forming += payloads.length;
     const bundle: Bundle = {
       creator: this.#self,
+      term: this.#network.set.termOf(this.#self),
       purpose,
       firstNonce: (this.#tip.nonce + 1) as Nonce,
       timestampMs: wallMs,

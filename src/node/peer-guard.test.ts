@@ -145,6 +145,7 @@ function sealed(bodies: readonly Uint8Array[]): Uint8Array {
 function bundle(firstNonce: number, timestampMs = WALL_MS): Uint8Array {
   return encode(bundleCodec, {
     creator: 1 as ValidatorIndex,
+    term: 0 as Epoch,
     purpose: "application",
     firstNonce: firstNonce as Nonce,
     timestampMs,

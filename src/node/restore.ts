@@ -55,11 +55,15 @@ export async function restoreNode(
   await checkLog(ledger, execution);
   const engine = restore(await ledger.loadEngine(execution.epoch));
   const waiting: StoredBundle[] = [];
-  for (const creator of network.set.indices()) waiting.push(...(await waitingOfLane(ledger, creator, execution)));
+  for (const creator of network.set.indices()) {
+    const ofLane = await waitingOfLane(ledger, creator, execution);
+    // What an earlier term left unordered is void.
+    waiting.push(...ofLane.filter(({ held }) => held.ref.term === network.set.termOf(creator)));
+  }
   const accepted = [...engine.accepted.keys()];
   const lastVote = Math.max(execution.sequence, ...accepted) as Sequence;
   const ownTip =
-    self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : await laneEnd(ledger, self, execution);
+    self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : laneEnd(waiting, self, execution);
   return { execution, membership, network, self, engine, checkpoint: engine.stable, lastVote, waiting, ownTip };
 }
 
@@ -96,13 +100,13 @@ async function waitingOfLane(
   }
 }
 
-async function laneEnd(ledger: Ledger, self: ValidatorIndex, execution: ExecutionState): Promise<LaneTip> {
+/** Where this node's own lane goes on: behind the last bundle that it made in this term. */
+function laneEnd(waiting: readonly StoredBundle[], self: ValidatorIndex, execution: ExecutionState): LaneTip {
   const executed = execution.lanes[self] ?? { nonce: 0 as LaneTip["nonce"], tip: execution.history };
-  const last = await ledger.lastBundleOfLane(self);
-  if (last === null) return { nonce: executed.nonce, tip: executed.tip };
+  const last = waiting.filter(({ held }) => held.ref.creator === self).at(-1);
+  if (last === undefined) return { nonce: executed.nonce, tip: executed.tip };
   const { ref } = last.held;
-  const nonce = (ref.firstNonce + ref.count - 1) as LaneTip["nonce"];
-  return nonce > executed.nonce ? { nonce, tip: ref.tip } : { nonce: executed.nonce, tip: executed.tip };
+  return { nonce: (ref.firstNonce + ref.count - 1) as LaneTip["nonce"], tip: ref.tip };
 }
 
 function damaged(what: string): NodeError {

@@ -150,7 +150,7 @@ export function execute(
   for (const digest of batch.bundles) {
     const ref = input.bundleOf(digest);
     const lane = present(lanes[ref.creator], `lane ${ref.creator}`);
-    if (!network.set.has(ref.creator)) continue;
+    if (!network.set.has(ref.creator) || ref.term !== network.set.termOf(ref.creator)) continue;
     if (ref.firstNonce !== lane.nonce + 1 || ref.previous !== lane.tip) continue;
     const height = lane.height + 1;
     executed.push({ ref, firstPosition: (position + 1) as Position, height });

@@ -5,7 +5,7 @@ import { bundleCodec, bundleFault, bundleStatement, holdBundle } from "../../src
 import { Lanes } from "../../src/dag/lanes.ts";
 import { present, unreachable } from "../../src/lib/assert.ts";
 import type { Hash } from "../../src/lib/hash.ts";
-import type { Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
 import { type Proof, proofCodec, type Signed } from "../../src/membership/seal.ts";
 import { statementDigest } from "../../src/membership/statement.ts";
 import { type execute, executionStateDigest } from "../../src/replication/executor.ts";
@@ -288,6 +288,7 @@ export class Host {
     const { network } = this.cluster;
     const held = holdBundle(network, {
       creator: this.self,
+      term: 0 as Epoch,
       purpose: "application",
       firstNonce: (tip.nonce + 1) as Nonce,
       timestampMs: this.now().wallMs,

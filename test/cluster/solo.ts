@@ -156,6 +156,7 @@ export class Solo {
   bundle(creator: number, firstNonce = 1, previous: Hash = this.network.genesis, text = "payload"): HeldBundle {
     return holdBundle(this.network, {
       creator: creator as ValidatorIndex,
+      term: 0 as Epoch,
       purpose: "application",
       firstNonce: firstNonce as Nonce,
       timestampMs: WALL_MS,

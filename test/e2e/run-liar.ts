@@ -11,7 +11,7 @@ import { importPublicKeys } from "../../src/crypto/public-keys.ts";
 import { createVerifier } from "../../src/crypto/verifier.ts";
 import { bundleCodec, bundleStatement, holdBundle } from "../../src/dag/bundle.ts";
 import { type Hash, ZERO_HASH } from "../../src/lib/hash.ts";
-import type { Nonce, Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
+import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
 import { sealedBytes } from "../../src/membership/seal.ts";
 import { statementDigest } from "../../src/membership/statement.ts";
 import { createQuicTransport } from "../../src/network/quic-transport.ts";
@@ -64,6 +64,7 @@ function commit(sequence: number, label: string): Commit {
 function bundle(firstNonce: number, timestampMs: number): Said {
   const made = {
     creator: self,
+    term: 0 as Epoch,
     purpose: "application" as const,
     firstNonce: firstNonce as Nonce,
     timestampMs,

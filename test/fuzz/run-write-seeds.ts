@@ -131,8 +131,13 @@ function writeRows(): void {
   const place = { creator: 1 as ValidatorIndex, firstNonce: 3 as Nonce };
   const payloads = [new Uint8Array([1, 2, 3]), new Uint8Array(0), new Uint8Array(100).fill(7)];
   const bundle = { ...place, timestampMs: 1_000, parents: [network.genesis], payloads };
-  seed("bundle", "three", bundleCodec, { ...bundle, purpose: "application" });
-  seed("bundle", "membership", bundleCodec, { ...bundle, purpose: "membership", payloads: payloads.slice(0, 1) });
+  seed("bundle", "three", bundleCodec, { ...bundle, term: 0 as Epoch, purpose: "application" });
+  seed("bundle", "membership", bundleCodec, {
+    ...bundle,
+    term: 0 as Epoch,
+    purpose: "membership",
+    payloads: payloads.slice(0, 1),
+  });
   seed("batch", "two", batchCodec, BATCH);
   seed("batch", "null", batchCodec, { timestampMs: 0, bundles: [] });
   seed("execution-state", "genesis", executionStateCodec, genesisState(network, membershipOf(network)));
