@@ -17,6 +17,7 @@ import type { Change, MembershipCommand } from "./membership-command.ts";
 import {
   EVIDENCE_EPOCHS_MAX,
   isConvicted,
+  isOpinion,
   type MembershipEntry,
   newEntry,
   type RemovalCause,
@@ -109,7 +110,7 @@ export class MembershipDraft {
       const judgement = judge(this.#activeCount, observations.get(index as ValidatorIndex) ?? []);
       if (entry.standing !== "active" || judgement === null) return entry;
       const { condemned, reputationPpm } = entry;
-      const isByReports = condemned === null || condemned === "reputation" || condemned === "inactivity";
+      const isByReports = condemned === null || isOpinion(condemned);
       const next = isByReports ? dismissalBy(judgement) : condemned;
       if (next === condemned && reputationPpm === judgement.reputationPpm) return entry;
       return { ...entry, condemned: next, reputationPpm: judgement.reputationPpm };
@@ -158,8 +159,7 @@ export class MembershipDraft {
     const entry = this.#lists.entries[creator];
     if (entry === undefined) return ignored(`validator ${creator} is not in the roster`);
     const { standing, condemned } = entry;
-    const isGoing = condemned === "evidence" || condemned === "dismissed" || condemned === "left";
-    if (isGoing) return ignored(`validator ${creator} goes already: ${condemned}`);
+    if (condemned !== null && !isOpinion(condemned)) return ignored(`validator ${creator} goes already: ${condemned}`);
     if (standing === "active") this.#condemn(creator, "left");
     else if (standing === "standby" || standing === "inactive") this.#retire(creator, "left");
     else return ignored(`validator ${creator} has no place to leave: ${standing}`);
@@ -232,8 +232,8 @@ export class MembershipDraft {
   }
 
   /**
-   * An active validator loses its place when the batch is through, or as soon as the minimum allows it. A cause only ever
-   * gives way to a more urgent one: the callers ignore the others.
+   * An active validator loses its place when the batch is through, or as soon as the rules of `rotate` allow it. A cause
+   * only ever gives way to a more urgent one: the callers ignore the others.
    */
   #condemn(index: ValidatorIndex, cause: RemovalCause): void {
     const entry = present(this.#lists.entries[index], "an entry");

@@ -12,7 +12,10 @@ import type { Validator } from "./validator-set.ts";
 const STANDINGS = ["active", "standby", "inactive", "left", "dismissed", "convicted"] as const;
 export type Standing = (typeof STANDINGS)[number];
 
-/** Why an active validator loses its place, the most urgent first; the order gives each its byte; append only. */
+/**
+ * Why an active validator loses its place, the most urgent first; the order gives each its byte; append only. The order is
+ * relied on: what is proved comes before the operators' word, and that before what observers think (`isOpinion`).
+ */
 const CAUSES = ["evidence", "dismissed", "left", "inactivity", "reputation"] as const;
 export type RemovalCause = (typeof CAUSES)[number];
 
@@ -32,7 +35,7 @@ export const EVIDENCE_EPOCHS_MAX = 256;
 export interface MembershipEntry extends Validator {
   readonly address: string;
   readonly standing: Standing;
-  /** Only while active: it loses its place as soon as the minimum allows it. */
+  /** Only while active: it loses its place as soon as the rules of a rotation allow it, and counts for n until then. */
   readonly condemned: RemovalCause | null;
   /** The first epoch of its newest term; null before the first term. */
   readonly activeSinceEpoch: Epoch | null;
@@ -97,6 +100,11 @@ export function deactivated(entry: MembershipEntry, cause: RemovalCause, epoch: 
 /** 0 is the most urgent. */
 export function urgency(cause: RemovalCause): number {
   return CAUSES.indexOf(cause);
+}
+
+/** Whether this is what observers think of a validator, neither proved nor anybody's decision: it must never lower f. */
+export function isOpinion(cause: RemovalCause): boolean {
+  return cause === "inactivity" || cause === "reputation";
 }
 
 export function isConvicted(entry: MembershipEntry): boolean {

@@ -40,7 +40,7 @@ const plan = fc.record<Plan>({
 
 /** A plan, carried out by the validators of the mask's bits, one command each. */
 const batches = fc.array(fc.array(fc.record({ plan, mask: fc.nat(0xfff) }), { maxLength: 3 }), { maxLength: 14 });
-const policies = fc.record({ size: fc.integer({ min: 1, max: 7 }), spare: fc.nat(3), room: fc.nat(2) });
+const policies = fc.record({ size: fc.integer({ min: 1, max: 10 }), spare: fc.nat(3), room: fc.nat(2) });
 
 function commandOf(state: MembershipState, { kind, subject, level }: Plan): MembershipCommand {
   const known = state.entries[subject];
@@ -94,6 +94,7 @@ function always(check: (before: MembershipState, outcome: MembershipOutcome) => 
 }
 
 const activeOf = (state: MembershipState): readonly number[] => validatorSetOf(state).indices();
+const toleranceOf = (state: MembershipState): number => faultTolerance(validatorSetOf(state).size);
 
 describe("in every run", () => {
   test("the set is never below the minimum nor above the maximum, and its quorum is that of its size", () => {
@@ -137,6 +138,37 @@ describe("in every run", () => {
       expect((changed?.removed ?? []).map(({ nodeId }) => nodeId)).toEqual(
         ids(old.filter((index) => !now.includes(index))),
       );
+    });
+  });
+
+  test("what observers think never lowers how many liars the set tolerates", () => {
+    always((before, { state, changed }) => {
+      const isByOpinion = (changed?.removed ?? []).some(({ why }) => !["evidence", "dismissed", "left"].includes(why));
+      if (isByOpinion) expect(toleranceOf(state)).toBeGreaterThanOrEqual(toleranceOf(before));
+    });
+  });
+
+  test("those who remain of a set are a quorum of it, or all but one where it tolerates no lie", () => {
+    always((before, { state, changed }) => {
+      expect(changed?.removed.length ?? 0).toBeLessThanOrEqual(Math.max(1, toleranceOf(before)));
+      const old = validatorSetOf(before);
+      const remaining = old.indices().filter((index) => validatorSetOf(state).has(index)).length;
+      if (old.size >= 3) expect(remaining).toBeGreaterThanOrEqual(old.quorum);
+    });
+  });
+
+  test("whoever is condemned goes with later batches without a command, as far as the rules allow", () => {
+    always((_, { state }) => {
+      let last = state;
+      const condemned = state.entries.filter((entry) => entry.condemned !== null).length;
+      for (let at = 0; at <= condemned + state.queue.length; at++) last = batch(last, [], 100 + at).state;
+      expect(batch(last, [], 999).changed).toBeNull();
+      const size = activeOf(last).length;
+      const causes = last.entries.flatMap((entry) => (entry.condemned === null ? [] : [entry.condemned]));
+      if (causes.length > 0) expect(last.queue).toEqual([]);
+      if (causes.length === 0 || size === last.policy.min) return;
+      expect(causes.filter((cause) => cause !== "inactivity" && cause !== "reputation")).toEqual([]);
+      expect(faultTolerance(size - 1)).toBeLessThan(faultTolerance(size));
     });
   });
 

@@ -182,7 +182,7 @@ describe("a newcomer", () => {
   });
 
   test("is not admitted by who is not active, nor by approvals of who no longer is", () => {
-    const approved = batch(stateOf(5, { max: 6 }), from([3, 4], admit(1)));
+    const approved = batch(stateOf(7, { max: 8 }), from([3, 4], admit(1)));
     const gone = batch(approved.state, from([3, 4], LEAVE), 2);
     expect(gone.state.approvals).toEqual([]);
     const { notes, changed } = batch(gone.state, [...from([3, 4], admit(1)), ...from([0], admit(1))], 3);
