@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { NodeProcess } from "../../src/cli/node-process.ts";
 import { packPayloads } from "../../src/cli/submit.ts";
 import { createTestnet } from "../../src/cli/testnet.ts";
@@ -29,7 +29,8 @@ export class RealCluster {
     this.nodes = configs.map((config) => new NodeProcess(loadConfig(config)));
   }
 
-  static async create(validators: number): Promise<RealCluster> {
+  /** @param validatorsMin below which a removal waits for a successor; the default of a genesis where it is absent */
+  static async create(validators: number, validatorsMin?: number): Promise<RealCluster> {
     const folder = mkdtempSync(join(tmpdir(), "cretoai-e2e-"));
     const output = join(folder, "net");
     const testnet = await createTestnet({
@@ -40,6 +41,7 @@ export class RealCluster {
       host: "127.0.0.1",
       hybrid: true,
     });
+    if (validatorsMin !== undefined) for (const { config } of testnet) setValidatorsMin(config, validatorsMin);
     return new RealCluster(
       folder,
       testnet.map(({ config }) => config),
@@ -74,6 +76,12 @@ export class RealCluster {
   logs(): string {
     return this.nodes.map((node) => `--- ${node.name}\n${readFileSync(node.logFile, "utf8").slice(-2_000)}`).join("\n");
   }
+}
+
+function setValidatorsMin(config: string, min: number): void {
+  const file = join(dirname(config), "genesis.json");
+  const genesis = JSON.parse(readFileSync(file, "utf8")) as object;
+  writeFileSync(file, JSON.stringify({ ...genesis, validators_min: min }));
 }
 
 export async function status(node: NodeProcess): Promise<Readonly<Record<string, unknown>>> {

@@ -8,6 +8,7 @@ import { readKeyFile } from "../../src/crypto/key-file.ts";
 import { keyFileAt } from "../../src/node/key-location.ts";
 import type { NodeProcess } from "../../src/cli/node-process.ts";
 import { VIOLATION_TYPES, type ViolationType } from "../../src/peering/peer-score.ts";
+import { memberOf, membership } from "./growing-cluster.ts";
 import { payloads, RealCluster, status, submit } from "./real-cluster.ts";
 
 const LIAR = join(import.meta.dirname, "run-liar.ts");
@@ -29,7 +30,8 @@ function victim(): NodeProcess {
 }
 
 beforeAll(async () => {
-  cluster = await RealCluster.create(4);
+  // A convicted liar stays in its place only for want of another: here there is none, and it goes on lying.
+  cluster = await RealCluster.create(4, 4);
   const honest = cluster.nodes.slice(0, 3);
   for (const node of honest) node.start();
   await Promise.all(honest.map((node) => node.whenReady(30_000)));
@@ -120,6 +122,20 @@ async function order(what: "ban" | "unban", body: object = {}): Promise<void> {
   expect(response.status).toBe(200);
 }
 
+/** The evidence went through the total order: all honest ones condemn the liar, whom only one of them caught. */
+async function expectCondemned(): Promise<void> {
+  const honest = cluster?.nodes.slice(0, 3) ?? [];
+  const seen = await eventually("the liar is condemned everywhere", async () => {
+    const memberships = await Promise.all(honest.map(membership));
+    const isEverywhere = memberships.every((one) => memberOf(one, liarId).condemned === "evidence");
+    return isEverywhere ? memberships : null;
+  });
+  for (const one of seen) {
+    expect(one).toMatchObject({ epoch: 0, active: 4 });
+    expect(memberOf(one, liarId).standing).toBe("active");
+  }
+}
+
 function logLine(type: ViolationType): string | null {
   const lines = readFileSync(victim().logFile, "utf8").split("\n");
   const found = lines.find((line) => {
@@ -147,7 +163,10 @@ describe("a validator that lies over real QUIC", () => {
         const score = await metric(`cretoai_node_reputation_score{peer="${liarId.slice(0, 16)}"}`);
         expect(score).toBeGreaterThanOrEqual(0);
         expect(score).toBeLessThan(1);
-        if (type === "equivocation") expect(await metric("cretoai_equivocations_detected")).toBeGreaterThanOrEqual(1);
+        if (type === "equivocation") {
+          expect(await metric("cretoai_equivocations_detected")).toBeGreaterThanOrEqual(1);
+          await expectCondemned();
+        }
         if (type === "invalid-signature")
           expect(await metric("cretoai_invalid_signatures_detected")).toBeGreaterThanOrEqual(1);
       } finally {
@@ -192,8 +211,11 @@ describe("a validator that lies over real QUIC", () => {
   }, 60_000);
 
   test("stops nobody: the others finalize, and none of them is marked", async () => {
+    const series = 'cretoai_byzantine_violations_total{type="equivocation"}';
+    const before = await metric(series);
     await startLiar("equivocation");
     try {
+      await eventually("the liar lies", async () => ((await metric(series)) > before ? true : null));
       await submit(victim(), payloads("after", 50), true);
       const { items } = (await (
         await fetch(`${victim().apiUrl}/v1/peers`, { signal: AbortSignal.timeout(ASK_MS_MAX) })
