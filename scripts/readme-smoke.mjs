@@ -1,6 +1,6 @@
 // Runs what the README tells a user to run, on ports and in a folder of its own, and ends with a count.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -98,6 +98,40 @@ const submitted = await run(["submit", "--url", api, "hello again"]);
 check("cretoai-node submit", submitted.code === 0, submitted.stderr);
 const config = join(data, "node-1", "node.toml");
 check("cretoai-node health", (await run(["health", "--config", config])).code === 0);
+const net = await run(["testnet", "--validators", "4", "--output", join(folder, "net"), "--base-port", "0"]);
+check("cretoai-node testnet", net.code === 0, net.stderr);
+
+const listed = await run(["validators", "--config", config]);
+check(
+  "cretoai-node validators",
+  listed.code === 0 && listed.stdout.includes("quorum 3"),
+  listed.stdout + listed.stderr,
+);
+const key = await run(["validators", "key", "--config", join(folder, "net", "node-1", "node.toml")]);
+const keyFile = join(folder, "node-5.json");
+writeFileSync(keyFile, key.stdout);
+check("cretoai-node validators key", key.code === 0 && key.stdout.includes("node_id"), key.stderr);
+const newcomer = ["--key", keyFile, "--address", "127.0.0.1:1", "--name", "node-5"];
+const admitted = await run(["validators", "admit", ...newcomer, "--config", config]);
+check(
+  "cretoai-node validators admit",
+  admitted.code === 0 && admitted.stdout.includes("1 of 3"),
+  admitted.stdout + admitted.stderr,
+);
+const peers = await run(["peers", "--config", config]);
+check(
+  "cretoai-node peers",
+  peers.code === 0 && peers.stdout.split(" validator ").length === 4,
+  peers.stdout + peers.stderr,
+);
+const banned = await run(["peers", "ban", "node-4", "--for", "10m", "--config", config]);
+check(
+  "cretoai-node peers ban",
+  banned.code === 0 && banned.stdout.includes("is banned"),
+  banned.stdout + banned.stderr,
+);
+const unbanned = await run(["peers", "unban", "node-4", "--config", config]);
+check("cretoai-node peers unban", unbanned.code === 0, unbanned.stdout + unbanned.stderr);
 cluster.kill("SIGTERM");
 clearTimeout(limit);
 check("the cluster stops cleanly", (await ended) === 0 && shown.includes("Stopped."), shown.slice(-300));
@@ -108,8 +142,15 @@ check(
   resumed.code === 0 && resumed.stdout.includes("Resuming 4"),
   resumed.stdout.slice(-300),
 );
-const net = await run(["testnet", "--validators", "4", "--output", join(folder, "net"), "--base-port", "0"]);
-check("cretoai-node testnet", net.code === 0, net.stderr);
+const sim = await run(["sim", "--runs", "20", "--seed", "1", "--keep", folder]);
+check(
+  "cretoai-node sim --runs 20 --seed 1",
+  sim.code === 0 && /^passed +20$/m.test(sim.stdout),
+  sim.stdout + sim.stderr,
+);
+const page = join(folder, "run.html");
+const drawn = await run(["sim", "--seed", "7", "--picture", page, "--from", "2000", "--to", "3000"]);
+check("cretoai-node sim --picture", drawn.code === 0 && existsSync(page), drawn.stdout + drawn.stderr);
 check("cretoai-node --help", (await run(["--help"])).code === 0);
 rmSync(folder, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);
