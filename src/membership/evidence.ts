@@ -47,7 +47,7 @@ const phaseCodec: Codec<Phase> = {
   },
 };
 
-const statementCodec: Codec<Statement> = struct<Statement>({
+export const statementCodec: Codec<Statement> = struct<Statement>({
   phase: phaseCodec,
   view: u64,
   sequence: u64,

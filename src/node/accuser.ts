@@ -3,15 +3,11 @@ import type { Equivocation } from "../membership/equivocation.ts";
 import { evidenceOf } from "../membership/evidence.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
 import { type MembershipCommand, membershipCommandCodec } from "../membership/membership-command.ts";
-import type { MembershipState } from "../membership/membership-state.ts";
-import type { NetworkContext } from "../membership/validator-set.ts";
-import type { OwnLane } from "./own-lane.ts";
+import type { Epochs } from "./epochs.ts";
 
 export interface AccuserPorts {
-  readonly network: NetworkContext;
-  membership(): MembershipState;
-  /** Null for an observer, who can only watch. */
-  ownLane(): OwnLane | null;
+  /** An observer has no lane, and can only watch. */
+  readonly epochs: Pick<Epochs<unknown>, "network" | "membership" | "ownLane">;
   /** The next turn has something to gather. */
   wake(): void;
 }
@@ -38,7 +34,7 @@ export class Accuser {
   accuse(equivocation: Equivocation): boolean {
     const { signer } = equivocation.first.proof.seal;
     if (this.isAccused(signer)) return false;
-    const evidence = evidenceOf(this.#ports.network.set.epoch, equivocation);
+    const evidence = evidenceOf(this.#ports.epochs.network.set.epoch, equivocation);
     if (!this.say({ kind: "evidence", evidence })) return false;
     this.#accused.add(signer);
     return true;
@@ -46,13 +42,13 @@ export class Accuser {
 
   /** Says a command in the own lane; false for an observer, and where too many wait. */
   say(command: MembershipCommand): boolean {
-    const said = this.#ports.ownLane()?.command(encode(membershipCommandCodec, command, 16_384)) ?? false;
+    const said = this.#ports.epochs.ownLane?.command(encode(membershipCommandCodec, command, 16_384)) ?? false;
     if (said) this.#ports.wake();
     return said;
   }
 
   #isConvicted(signer: ValidatorIndex): boolean {
-    const entry = this.#ports.membership().entries[signer];
+    const entry = this.#ports.epochs.membership.entries[signer];
     return entry === undefined || entry.standing === "convicted" || entry.condemned === "evidence";
   }
 }

@@ -4,6 +4,7 @@ import { checkpointCertificateCodec } from "../consensus/pbft/codec.ts";
 import type { Batch } from "../dag/batch.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
 import type { BundlePool } from "./bundle-pool.ts";
 import type { Ledger } from "./ledger.ts";
 import {
@@ -14,6 +15,8 @@ import {
   committedAnswerCodec,
   type ProvenBody,
   questionCodec,
+  type WitnessAnswer,
+  witnessAnswerCodec,
 } from "./wire.ts";
 
 interface AnswerSources {
@@ -21,6 +24,8 @@ interface AnswerSources {
   readonly pool: BundlePool;
   readonly checkpoint: CheckpointCertificate | null;
   batchOf(digest: Hash): Batch | undefined;
+  /** What this node heard a validator say, and its newest bundle that is held. */
+  witness(validator: ValidatorIndex): Promise<Pick<WitnessAnswer, "statements" | "bundle">>;
 }
 
 /**
@@ -39,15 +44,20 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
     case "committed": {
       const rows = await sources.ledger.committed(question.from, ANSWER_BODIES_MAX);
       const slots = upToSoftMax(rows, (row) => row.length);
-      const { checkpoint } = sources;
-      return encode(committedAnswerCodec, {
-        slots,
-        checkpoint: checkpoint === null ? null : encode(checkpointCertificateCodec, checkpoint),
-      });
+      return encode(committedAnswerCodec, { slots, checkpoint: encodedCheckpoint(sources) });
     }
+    case "witness":
+      return encode(witnessAnswerCodec, {
+        ...(await sources.witness(question.validator)),
+        checkpoint: encodedCheckpoint(sources),
+      });
     default:
       return unreachable(question);
   }
+}
+
+function encodedCheckpoint({ checkpoint }: AnswerSources): Uint8Array | null {
+  return checkpoint === null ? null : encode(checkpointCertificateCodec, checkpoint);
 }
 
 async function bundlesOf(digests: readonly Hash[], { pool }: AnswerSources): Promise<readonly ProvenBody[]> {

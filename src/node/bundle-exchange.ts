@@ -1,6 +1,6 @@
 import type { EngineEvent } from "../consensus/engine.ts";
-import { type Bundle, bundleStatement, holdBundle } from "../dag/bundle.ts";
-import type { Lanes } from "../dag/lanes.ts";
+import { type Bundle, type BundleRef, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import type { Lanes, LaneTip } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
@@ -10,6 +10,7 @@ import type { NetworkContext } from "../membership/validator-set.ts";
 import type { BundlePool } from "./bundle-pool.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 import type { Outbox } from "./outbox.ts";
+import type { ProvenBody } from "./wire.ts";
 import type { OwnLane } from "./own-lane.ts";
 
 /** Waiting vertices of one creator that a node holds; beyond, its bundles are left until a proposal names them. */
@@ -138,6 +139,20 @@ export class BundleExchange {
     if (self === null) return;
     const missing = pool.waitingOf(self, (lanes[self] ?? 0) + 1);
     this.#relay(upToBytes(missing.slice(0, PUSHED_BUNDLES_MAX)), to);
+  }
+
+  /** The newest bundle that is held of a validator, with its creator's proof; null where there is none. */
+  async newestOf(creator: ValidatorIndex): Promise<ProvenBody | null> {
+    const { lanes, ledger, network, pool } = this.#ports;
+    if (!network.set.knows(creator)) return null;
+    let tip: LaneTip = lanes.executed(creator);
+    let newest: BundleRef | undefined;
+    for (let next = lanes.next(creator, tip); next !== undefined; next = lanes.next(creator, tip)) {
+      tip = { nonce: (next.firstNonce + next.count - 1) as Nonce, tip: next.tip };
+      newest = next;
+    }
+    const held = newest === undefined ? undefined : pool.get(newest.digest);
+    return held ?? (await ledger.bundleUpTo(creator, tip.nonce));
   }
 
   /** Up to which nonce each lane is held without a gap. */

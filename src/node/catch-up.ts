@@ -4,15 +4,26 @@ import {
   checkpointCertificateOf,
   type CommittedSlot,
   commitCertificateOf,
+  type EngineEvent,
   type Verified,
 } from "../consensus/engine.ts";
 import { checkpointCertificateCodec, committedSlotCodec } from "../consensus/pbft/codec.ts";
 import { batchDigest } from "../dag/batch.ts";
 import { hasDistinctSigners, type Obligation, obligationsOf } from "../membership/certificate.ts";
-import type { Sequence } from "../membership/ids.ts";
+import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import type { Lanes } from "../dag/lanes.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { BundlePool } from "./bundle-pool.ts";
+import type { Courier } from "./courier.ts";
+import type { Epochs } from "./epochs.ts";
+import { Fetcher } from "./fetcher.ts";
+import type { StoredBundle } from "./ledger.ts";
+import type { LoopObserver } from "./observer.ts";
+import type { Clock, Transport } from "./ports.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { SealVerification } from "./verification.ts";
-import type { CommittedAnswer } from "./wire.ts";
+import type { CommittedAnswer, ProvenBody } from "./wire.ts";
 
 export interface OpenedCommitted {
   readonly slots: Verified<readonly CommittedSlot[]>;
@@ -55,4 +66,90 @@ export async function openCommitted(
   }
   if (!(await verification.allHold(obligations))) return null;
   return { slots: verification.mint(slots), checkpoint: checkpoint === null ? null : verification.mint(checkpoint) };
+}
+
+export interface CatchUpPorts<M> {
+  readonly epochs: Epochs<M>;
+  readonly courier: Courier<M>;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly lanes: Lanes;
+  readonly pool: BundlePool;
+  readonly observer: LoopObserver;
+  readonly verification: SealVerification;
+  /** Checks a peer's bundle in full; null where it is not acceptable. */
+  open(body: ProvenBody): Promise<StoredBundle | null>;
+  onBundles(bundles: readonly StoredBundle[], source: "disk" | "peer"): void;
+  feed(event: EngineEvent<M>): void;
+  now(): { readonly nowMs: number; readonly wallMs: number };
+}
+
+/** Gets what this node lacks from those who have it, and hands the engine what was proved. */
+export class CatchUp<M> {
+  readonly #ports: CatchUpPorts<M>;
+  readonly #fetcher: Fetcher;
+  #following = false;
+
+  constructor(ports: CatchUpPorts<M>) {
+    this.#ports = ports;
+    const { clock } = ports;
+    this.#fetcher = new Fetcher({
+      reachable: () => ports.courier.reachable(),
+      ask: (peer, question, timeoutMs) => ports.transport.request(peer, question, { timeoutMs }),
+      isHeld: (digest) => ports.lanes.has(digest),
+      delay: (ms) =>
+        new Promise((resolve) => {
+          clock.setTimer(clock.monotonicMs() + ms, resolve);
+        }),
+      findLocally: (digest) => ports.pool.find(digest),
+      open: (body) => ports.open(body),
+      onBundles: (bundles, source) => ports.onBundles(bundles, source),
+      onBatches: (batches) => ports.feed({ kind: "batches", ...ports.now(), batches }),
+      onAnswerFault: (peer, reason) => ports.observer.onRejected(peer, `malformed-answer: ${reason}`),
+    });
+  }
+
+  async fetchBundles(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
+    await this.#fetcher.fetchBundles(digests, this.#named(from));
+  }
+
+  async fetchBatches(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
+    await this.#fetcher.fetchBatches(digests, this.#named(from));
+  }
+
+  /** Asks one validator for committed places. */
+  async sync(from: ValidatorIndex, fromSequence: Sequence): Promise<void> {
+    const { epochs, courier, observer, verification } = this.#ports;
+    const { network, engine } = epochs;
+    const answer = await this.#fetcher.fetchCommitted(courier.nodeId(from), fromSequence);
+    const opened = answer === null ? null : await openCommitted(network, verification, answer, fromSequence);
+    if (engine !== epochs.engine) return;
+    if (opened === null) {
+      if (answer !== null) observer.onRejected(courier.nodeId(from), "invalid-committed-places");
+      return this.#ports.feed({ kind: "sync-failed", ...this.#ports.now(), from });
+    }
+    this.#ports.feed({ kind: "synced", ...this.#ports.now(), from, ...opened });
+  }
+
+  /** Takes committed places from a node of a later epoch, though it is no validator here: certificates prove them. */
+  async follow(peer: NodeId): Promise<void> {
+    const { epochs, verification } = this.#ports;
+    const { network, engine } = epochs;
+    if (this.#following) return;
+    this.#following = true;
+    try {
+      const { executed, leader } = engine.status();
+      const from = (executed + 1) as Sequence;
+      const answer = await this.#fetcher.fetchCommitted(peer, from);
+      const opened = answer === null ? null : await openCommitted(network, verification, answer, from);
+      if (opened === null || opened.slots.length === 0 || engine !== epochs.engine) return;
+      this.#ports.feed({ kind: "synced", ...this.#ports.now(), from: leader, ...opened });
+    } finally {
+      this.#following = false;
+    }
+  }
+
+  #named(indices: readonly ValidatorIndex[]): readonly NodeId[] {
+    return indices.map((index) => this.#ports.courier.nodeId(index));
+  }
 }

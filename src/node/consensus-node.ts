@@ -1,5 +1,5 @@
 import type { CommittedSlot, Engine } from "../consensus/engine.ts";
-import { NOTHING_RESTORED } from "../consensus/pbft/durable.ts";
+import { restore } from "../consensus/pbft/durable.ts";
 import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
@@ -125,7 +125,7 @@ export class ConsensusNode implements NodeService {
       reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
       execution: restored.execution,
       checkpoint: restored.checkpoint,
-      lastVote: restored.lastVote,
+      remembered: { vote: restored.lastVote, view: restored.engine.view.view },
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
       onMembers: (changed) => parts.onMembership?.(this.#epochs.membership, changed),
       onEpoch: (changed) => this.#onEpoch(changed),
@@ -141,7 +141,7 @@ export class ConsensusNode implements NodeService {
     const { genesis } = parts.network;
     const ledger = new Ledger(parts.database, parts.network);
     const restored = await restoreNode(ledger, { genesis, first: parts.membership, nodeId });
-    const { network, self, membership, execution, ownTip } = restored;
+    const { network, membership, execution, ownTip } = restored;
     const lanes = new Lanes(network, execution.lanes);
     const make = parts.makeEngine ?? ((options: PbftOptions): Engine<PbftMessage> => new PbftEngine(options));
     const epochs = new Epochs<PbftMessage>({
@@ -150,16 +150,8 @@ export class ConsensusNode implements NodeService {
       membership,
       lanes,
       ownTip,
-      engine: make({
-        network,
-        self,
-        lanes,
-        timeouts,
-        base: execution.epochBase,
-        executed: execution.sequence,
-        restored: restored.engine,
-      }),
-      makeEngine: (begin) => make({ ...begin, lanes, timeouts, executed: begin.base, restored: NOTHING_RESTORED }),
+      begin: { base: execution.epochBase, executed: execution.sequence, rows: restored.engineRows },
+      makeEngine: ({ rows, ...begin }) => make({ ...begin, lanes, timeouts, restored: restore(rows ?? []) }),
     });
     ledger.follow(epochs.network);
     parts.onMembership?.(membership, null);

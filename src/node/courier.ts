@@ -1,7 +1,7 @@
 import { encode } from "../codec/codec.ts";
 import type { Engine, PeerStatus } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
-import type { Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
+import type { Nonce, ValidatorIndex, View } from "../membership/ids.ts";
 import type { Epochs } from "./epochs.ts";
 import type { Addressed } from "./frames.ts";
 import type { Clock, Transport } from "./ports.ts";
@@ -11,8 +11,8 @@ export interface CourierPorts<M> {
   readonly epochs: Epochs<M>;
   readonly transport: Transport;
   readonly clock: Clock;
-  /** Up to which nonce each lane is held, and the highest sequence that each validator voted for. */
-  held(): { readonly lanes: readonly Nonce[]; readonly votes: readonly Sequence[] };
+  /** Up to which nonce each lane is held. */
+  heldNonces(): readonly Nonce[];
   isStopped(): boolean;
 }
 
@@ -59,7 +59,7 @@ export class Courier<M> {
 
   statusFrame(status: PeerStatus): StatusFrame {
     const { epoch } = this.#ports.epochs.network.set;
-    return { kind: "status", epoch, status, ...this.#ports.held() };
+    return { kind: "status", epoch, status, lanes: this.#ports.heldNonces() };
   }
 
   /** Views are an epoch's own: of a peer in another one only its place in the log means something here. */
@@ -68,15 +68,14 @@ export class Courier<M> {
     return { ...status, view: 0 as View, active: true };
   }
 
-  /** The other validators that are connected, ascending. */
-  reachable(): readonly ValidatorIndex[] {
+  /** The other validators that are connected, ascending; then who else is: in another epoch it may be a validator. */
+  reachable(): readonly NodeId[] {
     const { epochs, transport } = this.#ports;
     const { network, self } = epochs;
-    return transport
-      .peers()
-      .map((peer) => network.set.indexOf(peer.nodeId))
-      .filter((index) => index !== null)
-      .filter((index) => index !== self);
+    const peers = transport.peers().map(({ nodeId }) => nodeId);
+    const isValidator = (peer: NodeId): boolean => network.set.indexOf(peer) !== null;
+    const others = peers.filter((peer) => self === null || peer !== network.set.at(self).nodeId);
+    return [...others.filter(isValidator), ...others.filter((peer) => !isValidator(peer))];
   }
 
   nodeId(index: ValidatorIndex): NodeId {

@@ -17,6 +17,9 @@ export interface EpochBegin {
   readonly self: ValidatorIndex | null;
   /** The last sequence of the epoch before. */
   readonly base: Sequence;
+  readonly executed: Sequence;
+  /** What an engine of this epoch left on the disk; null for none. */
+  readonly rows: readonly { readonly key: string; readonly value: Uint8Array }[] | null;
 }
 
 export interface EpochsOptions<M> {
@@ -26,10 +29,14 @@ export interface EpochsOptions<M> {
   readonly lanes: Lanes;
   /** Where this node's own lane goes on. */
   readonly ownTip: LaneTip;
-  /** The engine of the epoch that was under way when this node went down. */
-  readonly engine: Engine<M>;
-  /** A new epoch's engine, with nothing to remember. */
+  /** What the engine that was under way left; it only listens until the gate is free. */
+  readonly begin: Pick<EpochBegin, "base" | "executed" | "rows">;
   readonly makeEngine: (begin: EpochBegin) => Engine<M>;
+}
+
+export interface EpochStep {
+  readonly nowMs: number;
+  readonly speaks: boolean;
 }
 
 /**
@@ -44,12 +51,14 @@ export class Epochs<M> {
   #membership: MembershipState;
   #engine: Engine<M>;
   #ownLane: OwnLane | null;
+  #base: Sequence;
 
   constructor(options: EpochsOptions<M>) {
     this.#options = options;
     this.network = new CurrentNetwork(options.network);
     this.#membership = options.membership;
-    this.#engine = options.engine;
+    this.#engine = options.makeEngine({ network: this.network.frozen(), self: null, ...options.begin });
+    this.#base = options.begin.base;
     this.#ownLane = this.self === null ? null : new OwnLane(this.network, this.self, options.ownTip);
   }
 
@@ -71,8 +80,17 @@ export class Epochs<M> {
     return this.#membership;
   }
 
-  /** Takes over what a batch left; where it ended the epoch, the next one begins. Answers whether it did. */
-  onExecuted({ state, membership, changed }: Execution, nowMs: number): boolean {
+  /** From now on this epoch's engine speaks: one that remembers what its rows say takes the listening one's place. */
+  speak(executed: Sequence, rows: EpochBegin["rows"]): void {
+    const { self } = this;
+    this.#engine = this.#options.makeEngine({ network: this.network.frozen(), self, base: this.#base, executed, rows });
+  }
+
+  /**
+   * Takes over what a batch left; where it ended the epoch, the next one begins. Answers whether it did. `speaks` says
+   * whether this node's engine may vote at once.
+   */
+  onExecuted({ state, membership, changed }: Execution, { nowMs, speaks }: EpochStep): boolean {
     this.#membership = membership;
     if (changed === null) return false;
     this.network.advance(validatorSetOf(membership));
@@ -90,7 +108,9 @@ export class Epochs<M> {
     } else {
       this.#ownLane ??= new OwnLane(this.network, self, present(state.lanes[self], "this validator's lane"));
     }
-    this.#engine = this.#options.makeEngine({ network: this.network.frozen(), self, base: state.epochBase });
+    this.#base = state.epochBase;
+    const begin = { base: state.epochBase, executed: state.epochBase, rows: null };
+    this.#engine = this.#options.makeEngine({ network: this.network.frozen(), self: speaks ? self : null, ...begin });
     return true;
   }
 }

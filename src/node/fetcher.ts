@@ -2,7 +2,7 @@ import { decode, encode } from "../codec/codec.ts";
 import type { Batch } from "../dag/batch.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { ValidatorIndex } from "../membership/ids.ts";
+import type { NodeId } from "../crypto/identity.ts";
 import type { StoredBundle } from "./ledger.ts";
 import type { ProvenBody } from "./wire.ts";
 import {
@@ -29,9 +29,9 @@ const GRACE_MS = 60;
 const WANTED_MAX = 8_192;
 
 export interface FetcherPorts {
-  /** The validators that can be asked now, without this node. */
-  reachable(): readonly ValidatorIndex[];
-  ask(peer: ValidatorIndex, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  /** Who can be asked now, without this node; validators first. */
+  reachable(): readonly NodeId[];
+  ask(peer: NodeId, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   isHeld(digest: Hash): boolean;
   delay(ms: number): Promise<void>;
   /** What is on this node's own disk. */
@@ -40,7 +40,7 @@ export interface FetcherPorts {
   open(body: ProvenBody): Promise<StoredBundle | null>;
   onBundles(bundles: readonly StoredBundle[], source: "disk" | "peer"): void;
   onBatches(batches: readonly Batch[]): void;
-  onAnswerFault(peer: ValidatorIndex, reason: string): void;
+  onAnswerFault(peer: NodeId, reason: string): void;
 }
 
 /** Looks for missing bodies: on the own disk, then at those who should have them, then at everybody else. */
@@ -53,7 +53,7 @@ export class Fetcher {
   }
 
   /** One name in `from` is a proposer, whose bundles may be on their way; several are holders of what is committed. */
-  async fetchBundles(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
+  async fetchBundles(digests: readonly Hash[], from: readonly NodeId[]): Promise<void> {
     let missing = this.#claim(digests);
     const claimed = missing;
     try {
@@ -71,7 +71,7 @@ export class Fetcher {
     }
   }
 
-  async fetchBatches(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
+  async fetchBatches(digests: readonly Hash[], from: readonly NodeId[]): Promise<void> {
     const claimed = this.#claim(digests);
     let missing = new Set(claimed);
     try {
@@ -90,7 +90,7 @@ export class Fetcher {
   }
 
   /** Committed places from one peer; null where it did not answer properly. */
-  async fetchCommitted(peer: ValidatorIndex, from: Sequence): Promise<CommittedAnswer | null> {
+  async fetchCommitted(peer: NodeId, from: Sequence): Promise<CommittedAnswer | null> {
     const answer = await this.#ask(peer, { kind: "committed", from });
     return answer === null ? null : this.#decode(peer, () => decode(committedAnswerCodec, answer));
   }
@@ -107,7 +107,7 @@ export class Fetcher {
     return missing;
   }
 
-  async #takeFrom(peer: ValidatorIndex, digests: readonly Hash[]): Promise<readonly Hash[]> {
+  async #takeFrom(peer: NodeId, digests: readonly Hash[]): Promise<readonly Hash[]> {
     const asked = digests.slice(0, ANSWER_BODIES_MAX);
     const answer = await this.#ask(peer, { kind: "bundles", digests: asked });
     if (answer === null) return digests;
@@ -120,7 +120,7 @@ export class Fetcher {
     return digests.filter((digest) => !got.has(digest));
   }
 
-  async #ask(peer: ValidatorIndex, question: Question): Promise<Uint8Array | null> {
+  async #ask(peer: NodeId, question: Question): Promise<Uint8Array | null> {
     try {
       return await this.#ports.ask(peer, encode(questionCodec, question), ANSWER_TIMEOUT_MS);
     } catch {
@@ -129,7 +129,7 @@ export class Fetcher {
     }
   }
 
-  #decode<T>(peer: ValidatorIndex, read: () => T): T | null {
+  #decode<T>(peer: NodeId, read: () => T): T | null {
     try {
       return read();
     } catch (error) {
@@ -144,7 +144,7 @@ export class Fetcher {
     return fresh;
   }
 
-  #candidates(from: readonly ValidatorIndex[]): readonly ValidatorIndex[] {
+  #candidates(from: readonly NodeId[]): readonly NodeId[] {
     const reachable = this.#ports.reachable();
     const first = from.filter((peer) => reachable.includes(peer));
     return [...first, ...reachable.filter((peer) => !first.includes(peer))];

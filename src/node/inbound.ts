@@ -253,9 +253,8 @@ export class Inbound<M> {
     return !bucket.tryTake(1, nowMs);
   }
 
-  #isWellFormed({ lanes, votes }: StatusFrame): boolean {
-    const { length } = this.#ports.network.set.roster;
-    return lanes.length === length && votes.length === length;
+  #isWellFormed({ lanes }: StatusFrame): boolean {
+    return lanes.length === this.#ports.network.set.roster.length;
   }
 
   #decodeBundle(body: Uint8Array): Bundle | null {

@@ -139,6 +139,13 @@ export class Ledger {
     return rows.map((row) => this.#openBundle(row.value));
   }
 
+  /** The bundle on disk that begins nearest before a nonce of a lane, or at it; null where there is none. */
+  async bundleUpTo(creator: ValidatorIndex, nonce: number): Promise<StoredBundle | null> {
+    const range = { gte: laneKey(creator, 0), lt: laneKey(creator, nonce + 1), reverse: true, limit: 1 };
+    const [row] = await this.#database.scan("vertices", range);
+    return row === undefined ? null : this.#openBundle(row.value);
+  }
+
   async bundle(digest: Hash): Promise<StoredBundle | null> {
     const metadata = await this.#metadata(digest);
     if (metadata === null || metadata.kind !== "bundle") return null;

@@ -1,12 +1,12 @@
 import type { CheckpointCertificate, CommittedSlot } from "../consensus/engine.ts";
 import type { Lanes } from "../dag/lanes.ts";
-import type { Sequence } from "../membership/ids.ts";
 import type { ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { Execution, ExecutionState } from "../replication/executor.ts";
 import type { BundlePool } from "./bundle-pool.ts";
 import type { Epochs } from "./epochs.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 import type { LoopObserver } from "./observer.ts";
+import type { Remembered } from "./start-gate.ts";
 import type { SeenValidator } from "./reporter.ts";
 import type { Clock, Database, Signer, Transport, Verifier } from "./ports.ts";
 
@@ -20,8 +20,8 @@ export interface LoopOptions<M> {
   readonly pool: BundlePool;
   readonly execution: ExecutionState;
   readonly checkpoint: CheckpointCertificate | null;
-  /** The highest sequence for which this node's disk shows a vote of its own. */
-  readonly lastVote: Sequence;
+  /** What this node's disk shows that it said in this epoch. */
+  readonly remembered: Remembered;
   readonly database: Database;
   readonly transport: Transport;
   readonly signer: Signer;

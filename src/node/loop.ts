@@ -3,28 +3,26 @@ import { assert, present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
-import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Nonce, ValidatorIndex, View } from "../membership/ids.ts";
 import type { MembershipCommand } from "../membership/membership-command.ts";
-import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
+import type { ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { Proof } from "../membership/seal.ts";
 import { statementDigest } from "../membership/statement.ts";
 import { type ExecutionState, execute, executionStateDigest } from "../replication/executor.ts";
 import { BundleExchange } from "./bundle-exchange.ts";
 import { Accuser } from "./accuser.ts";
 import { answerQuestion } from "./answers.ts";
-import { openCommitted } from "./catch-up.ts";
+import { CatchUp } from "./catch-up.ts";
 import { EngineTimers } from "./engine-timers.ts";
-import { Fetcher } from "./fetcher.ts";
 import { Inbound } from "./inbound.ts";
 import type { StoredBundle } from "./ledger.ts";
 import { Courier } from "./courier.ts";
 import { commandsOf } from "./membership-bundles.ts";
 import type { LoopOptions } from "./loop-options.ts";
 import { Outbox } from "./outbox.ts";
-import type { OwnLane } from "./own-lane.ts";
 import type { Lane, PeerInfo, TransportHandler } from "./ports.ts";
 import { Reporter } from "./reporter.ts";
-import { StartGate } from "./start-gate.ts";
+import { Speech } from "./speech.ts";
 import { SealVerification } from "./verification.ts";
 
 /**
@@ -37,10 +35,10 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #options: LoopOptions<M>;
   readonly #outbox: Outbox;
   readonly #inbound: Inbound<M>;
-  readonly #fetcher: Fetcher;
+  readonly #catchUp: CatchUp<M>;
   readonly #exchange: BundleExchange;
   readonly #verification: SealVerification;
-  readonly #gate: StartGate<M>;
+  readonly #speech: Speech;
   readonly #accuser: Accuser;
   readonly #courier: Courier<M>;
   readonly #reporter: Reporter<M>;
@@ -59,7 +57,6 @@ export class NodeLoop<M> implements TransportHandler {
     const { epochs, database, signer, verifier } = options;
     const { network } = epochs;
     const self = (): ValidatorIndex | null => epochs.self;
-    const ownLane = (): OwnLane | null => epochs.ownLane;
     this.#verification = new SealVerification(network, verifier);
     this.#outbox = new Outbox({
       network,
@@ -70,68 +67,51 @@ export class NodeLoop<M> implements TransportHandler {
       beforeClose: () => this.#exchange.formOwn(),
       onTurn: (turn) => options.observer.onTurn(turn),
       onFailure: (error) => this.#fail(error),
-      monotonicMs: () => options.clock.monotonicMs(),
-      defer: (callback) => options.clock.defer(callback),
-      setTimer: (atMs, callback) => {
-        options.clock.setTimer(atMs, callback);
-      },
+      clock: options.clock,
     });
     this.#exchange = new BundleExchange({
       ...options,
       network,
       self,
-      ownLane,
+      ownLane: () => epochs.ownLane,
       outbox: this.#outbox,
       wallMs: () => options.clock.nowMs(),
-      isSilent: () => this.#gate.isSilent,
+      isSilent: () => this.#speech.isSilent,
       feedBundles: (refs) => this.#feed({ kind: "bundles", ...this.#now(), refs }),
       onFork: (equivocation) => this.#accuse(equivocation),
       isAccused: (creator) => this.#accuser.isAccused(creator),
     });
-    const membership = (): MembershipState => epochs.membership;
-    this.#accuser = new Accuser({ network, membership, ownLane, wake: () => this.wake() });
+    this.#accuser = new Accuser({ epochs, wake: () => this.wake() });
     this.#courier = new Courier<M>({
       ...options,
-      held: () => ({ lanes: this.#exchange.heldNonces(), votes: this.#gate.votes() }),
+      heldNonces: () => this.#exchange.heldNonces(),
       isStopped: () => this.#stopped,
     });
     this.#inbound = this.#newInbound();
-    this.#fetcher = this.#newFetcher();
-    this.#reporter = new Reporter<M>({
+    this.#catchUp = new CatchUp<M>({
       ...options,
-      intervalMs: options.reportIntervalMs,
-      isConnected: (peer) => options.transport.peers().some(({ nodeId }) => nodeId === peer),
-      votes: () => this.#gate.votes(),
-      executed: () => this.#execution.sequence,
-      say: (command) => this.command(command),
-      isStopped: () => this.#stopped,
+      courier: this.#courier,
+      verification: this.#verification,
+      open: (body) => this.#inbound.openBundle(body),
+      onBundles: (bundles, source) => this.#exchange.takeFetched(bundles, source),
+      feed: (event) => this.#feed(event),
+      now: () => this.#now(),
     });
-    this.#gate = new StartGate<M>({
-      network,
-      self,
-      remembered: { nonce: epochs.ownLane?.tip.nonce ?? (0 as Nonce), vote: options.lastVote },
-      log: options.observer.log,
-      onOpen: (held) => {
-        this.#feed({ kind: "start", ...this.#now() });
-        for (const event of held) this.#feed(event);
-      },
-    });
+    this.#reporter = this.#newReporter();
+    this.#speech = this.#newSpeech();
   }
 
-  /** Begins to vote: at once where this node is alone, else when enough peers have said where they stand. */
+  /** Begins to listen, and to vote when enough peers have proved where this node's key stands. */
   start(restored: readonly StoredBundle[]): void {
+    this.#feed({ kind: "start", ...this.#now() });
     this.#feed({ kind: "bundles", ...this.#now(), refs: restored.map(({ held }) => held.ref) });
-    this.#gate.check();
+    this.#speech.hearOut(this.#options.remembered);
     this.#reporter.start();
-  }
-
-  get started(): boolean {
-    return this.#gate.isOpen;
   }
 
   /** Why this node keeps silent although it is connected; null where it does not. */
   get silence(): string | null {
-    return this.#gate.reason;
+    return this.#speech.reason;
   }
 
   /** New payloads wait in the own lane. */
@@ -147,17 +127,18 @@ export class NodeLoop<M> implements TransportHandler {
 
   /** Says a command about the validator set in this node's lane; false where it cannot. */
   command(command: MembershipCommand): boolean {
-    return !this.#gate.isSilent && this.#accuser.say(command);
+    return !this.#speech.isSilent && this.#accuser.say(command);
   }
 
   onPeerConnected(peer: PeerInfo): void {
     const index = this.#options.epochs.network.set.indexOf(peer.nodeId);
-    if (index !== null) this.#feed({ kind: "peer-connected", ...this.#now(), peer: index });
+    if (index === null) return;
+    this.#feed({ kind: "peer-connected", ...this.#now(), peer: index });
+    this.#speech.onPeer();
   }
 
-  onPeerDisconnected(): void {
-    // The engine needs no word of it: what matters is who answers, and timers tell that.
-  }
+  /** The engine needs no word of it: what matters is who answers, and timers tell that. */
+  onPeerDisconnected(): void {}
 
   async onFrame(peer: NodeId, lane: Lane, frame: Uint8Array): Promise<void> {
     if (!this.#stopped) await this.#inbound.onFrame(peer, lane, frame);
@@ -170,6 +151,37 @@ export class NodeLoop<M> implements TransportHandler {
       pool,
       checkpoint: this.#checkpoint,
       batchOf: (digest) => epochs.engine.batchOf(digest),
+      witness: async (validator) => ({
+        statements: this.#speech.heardOf(validator),
+        bundle: await this.#exchange.newestOf(validator),
+      }),
+    });
+  }
+
+  #newReporter(): Reporter<M> {
+    return new Reporter<M>({
+      ...this.#options,
+      votedUpTo: (validator) => this.#speech.votedUpTo(validator),
+      executed: () => this.#execution.sequence,
+      say: (command) => this.command(command),
+      isStopped: () => this.#stopped,
+    });
+  }
+
+  #newSpeech(): Speech {
+    const options = this.#options;
+    const { epochs } = options;
+    return new Speech({
+      ...options,
+      network: epochs.network,
+      self: () => epochs.self,
+      verification: this.#verification,
+      ownNonce: () => epochs.ownLane?.tip.nonce ?? (0 as Nonce),
+      log: options.observer.log,
+      open: (body) => this.#inbound.openBundle(body),
+      onFault: (peer, reason) => options.observer.onRejected(peer, reason),
+      onFree: () => this.#speak(),
+      isStopped: () => this.#stopped,
     });
   }
 
@@ -182,15 +194,13 @@ export class NodeLoop<M> implements TransportHandler {
       verification: this.#verification,
       isBundleWanted: (bundle) => this.#exchange.isWanted(bundle),
       onMessage: (signed) => {
-        const { phase, sequence } = epochs.engine.wire.statementOf(signed.message);
-        if (phase === "prepare" || phase === "commit" || phase === "pre-prepare") {
-          this.#gate.onVote(signed.proof.seal.signer, sequence as Sequence);
-        }
+        const statement = epochs.engine.wire.statementOf(signed.message);
+        this.#speech.learn(statement, signed.proof);
         this.#feed({ kind: "message", ...this.#now(), signed });
       },
       onBundles: (bundles) => this.#exchange.take(bundles),
       onStatus: (from, frame) => {
-        this.#gate.onStatus(from, frame);
+        this.#speech.onPeer();
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: this.#courier.inThisEpoch(frame) });
         this.#exchange.push(from, frame.lanes);
       },
@@ -199,32 +209,18 @@ export class NodeLoop<M> implements TransportHandler {
       onObserver: (peer, { status }) => {
         if (status.executed <= epochs.engine.status().executed) this.#courier.tellStatus(peer);
       },
-      onLaterEpoch: (peer) => this.#courier.tellLater(peer),
+      onLaterEpoch: (peer) => {
+        this.#courier.tellLater(peer);
+        if (epochs.network.set.indexOf(peer) === null) this.#background(this.#catchUp.follow(peer));
+      },
       onIgnored: (peer, reason) => options.observer.onIgnored(peer, reason),
       onRejected: (peer, reason) => options.observer.onRejected(peer, reason),
     });
   }
 
-  #newFetcher(): Fetcher {
-    const options = this.#options;
-    return new Fetcher({
-      reachable: () => this.#courier.reachable(),
-      ask: (peer, question, timeoutMs) =>
-        options.transport.request(this.#courier.nodeId(peer), question, { timeoutMs }),
-      isHeld: (digest) => options.lanes.has(digest),
-      delay: (ms) => this.#delay(ms),
-      findLocally: (digest) => options.pool.find(digest),
-      open: (body) => this.#inbound.openBundle(body),
-      onBundles: (bundles, source) => this.#exchange.takeFetched(bundles, source),
-      onBatches: (batches) => this.#feed({ kind: "batches", ...this.#now(), batches }),
-      onAnswerFault: (peer, reason) =>
-        options.observer.onRejected(this.#courier.nodeId(peer), `malformed-answer: ${reason}`),
-    });
-  }
-
   #feed(event: EngineEvent<M>): void {
     const { epochs } = this.#options;
-    if (this.#stopped || this.#gate.holds(event)) return;
+    if (this.#stopped) return;
     this.#events.push(event);
     if (this.#stepping) return;
     this.#stepping = true;
@@ -277,13 +273,13 @@ export class NodeLoop<M> implements TransportHandler {
         this.#options.pool.forgetSettled(this.#execution.lanes);
         return;
       case "fetch-bundles":
-        return this.#background(this.#fetcher.fetchBundles(effect.digests, effect.from));
+        return this.#background(this.#catchUp.fetchBundles(effect.digests, effect.from));
       case "fetch-batches":
-        return this.#background(this.#fetcher.fetchBatches(effect.digests, effect.from));
+        return this.#background(this.#catchUp.fetchBatches(effect.digests, effect.from));
       case "offer-bundles":
         return this.#exchange.offer(effect.digests, effect.to);
       case "sync":
-        return this.#background(this.#sync(effect.from, effect.fromSequence));
+        return this.#background(this.#catchUp.sync(effect.from, effect.fromSequence));
       case "evidence":
         return this.#accuse(effect.equivocation);
       case "divergence":
@@ -297,8 +293,9 @@ export class NodeLoop<M> implements TransportHandler {
 
   #say(message: M, to: ValidatorIndex | "all", onSent: ((proof: Proof) => void) | null): void {
     const { engine, network } = this.#options.epochs;
-    if (this.#gate.isSilent) return;
-    const leaf = statementDigest(network, engine.wire.statementOf(message));
+    const statement = engine.wire.statementOf(message);
+    if (!this.#speech.maySay(statement)) return;
+    const leaf = statementDigest(network, statement);
     const heard = (proof: Proof): void => {
       // A vote comes back to the engine that cast it, and to no later one.
       if (engine === this.#options.epochs.engine) onSent?.(proof);
@@ -313,7 +310,7 @@ export class NodeLoop<M> implements TransportHandler {
 
   /** What this node itself holds against a validator is counted, told to its operator, and carried to all. */
   #accuse(equivocation: Equivocation): void {
-    if (!this.#gate.isSilent) this.#accuser.accuse(equivocation);
+    if (!this.#speech.isSilent) this.#accuser.accuse(equivocation);
     this.#options.observer.onEquivocation(equivocation);
   }
 
@@ -335,18 +332,18 @@ export class NodeLoop<M> implements TransportHandler {
     const { self } = epochs;
     if (self !== null) epochs.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
     this.#outbox.whenDurable(() => this.#options.onExecuted(execution, slot, bundles));
-    this.#gate.onExecuted(state, epochs.engine.status().stable);
-    if (epochs.onExecuted(execution, this.#now().nowMs) && changed !== null) return this.#beginEpoch(changed);
+    this.#speech.onExecuted(state, epochs.engine.status().stable);
+    const step = { nowMs: this.#now().nowMs, speaks: self !== null && this.#speech.isFree };
+    if (epochs.onExecuted(execution, step) && changed !== null) return this.#beginEpoch(changed, self !== null);
     const stateDigest = executionStateDigest(state);
     this.#feed({ kind: "executed", ...this.#now(), sequence: slot.sequence, stateDigest, lanes: state.lanes });
   }
 
   /** The old engine is heard no more; the new one starts from what its epoch begins with. */
-  #beginEpoch(changed: ValidatorSetChanged): void {
+  #beginEpoch(changed: ValidatorSetChanged, wasValidator: boolean): void {
     this.#timers.clear();
     this.#events.length = 0;
     this.#outbox.onEpoch();
-    this.#gate.onEpoch(this.#execution.epochBase);
     this.#options.pool.onEpoch(this.#options.epochs.network.set);
     // At once: what the new validators sign is checked before the change is on this disk.
     this.#options.onMembers(changed);
@@ -356,31 +353,37 @@ export class NodeLoop<M> implements TransportHandler {
         this.#options.ledger.forgetEngines(() => this.#outbox.writes(), this.#options.epochs.network.set.epoch),
       );
     });
+    this.#begin();
+    // Who becomes a validator, or waits to be heard out, hears what this set knows of it before it says a word.
+    if (this.#options.epochs.self !== null && !(wasValidator && this.#speech.isFree)) {
+      this.#speech.hearOut({ vote: this.#execution.epochBase, view: 0 as View });
+    }
+  }
+
+  #begin(): void {
     this.#feed({ kind: "start", ...this.#now() });
     this.#feed({ kind: "bundles", ...this.#now(), refs: [] });
   }
 
-  async #sync(from: ValidatorIndex, fromSequence: Sequence): Promise<void> {
-    const { epochs, observer } = this.#options;
-    const { network, engine } = epochs;
-    const answer = await this.#fetcher.fetchCommitted(from, fromSequence);
-    const opened = answer === null ? null : await openCommitted(network, this.#verification, answer, fromSequence);
-    if (engine !== epochs.engine) return;
-    if (opened === null) {
-      if (answer !== null) observer.onRejected(this.#courier.nodeId(from), "invalid-committed-places");
-      return this.#feed({ kind: "sync-failed", ...this.#now(), from });
-    }
-    this.#feed({ kind: "synced", ...this.#now(), from, slots: opened.slots, checkpoint: opened.checkpoint });
+  /** The gate is free: an engine that remembers what this node said takes the listening one's place. */
+  #speak(): void {
+    const { epochs, ledger } = this.#options;
+    const { epoch } = epochs.network.set;
+    this.#outbox.whenDurable(() => {
+      this.#background(
+        ledger.loadEngine(epoch).then((rows) => {
+          if (this.#stopped || epochs.network.set.epoch !== epoch || !this.#speech.isFree) return;
+          this.#timers.clear();
+          this.#events.length = 0;
+          epochs.speak(this.#execution.sequence, rows);
+          this.#begin();
+        }),
+      );
+    });
   }
 
   #now(): { readonly nowMs: number; readonly wallMs: number } {
     return { nowMs: this.#options.clock.monotonicMs(), wallMs: this.#options.clock.nowMs() };
-  }
-
-  #delay(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#options.clock.setTimer(this.#options.clock.monotonicMs() + ms, resolve);
-    });
   }
 
   #background(work: Promise<void>): void {

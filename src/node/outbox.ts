@@ -4,7 +4,7 @@ import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { type Proof, proofOf, type Seal, sealedBytes } from "../membership/seal.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type Addressed, sealedFrames } from "./frames.ts";
-import type { Database, Lane, Signer } from "./ports.ts";
+import type { Clock, Database, Lane, Signer } from "./ports.ts";
 import type { Frame } from "./wire.ts";
 import { WriteBatch } from "./write-batch.ts";
 
@@ -43,11 +43,7 @@ export interface OutboxPorts {
   onTurn(turn: { readonly statements: number; readonly writes: number; readonly durationMs: number }): void;
   /** The disk or the signer failed: nothing may be said any more. */
   onFailure(error: unknown): void;
-  monotonicMs(): number;
-  /** Calls back after the events that are waiting now. */
-  defer(callback: () => void): void;
-  /** Calls back at or after `atMs` of `monotonicMs`. */
-  setTimer(atMs: number, callback: () => void): void;
+  readonly clock: Clock;
 }
 
 /** Turns between being closed and being durable: one is signed while the one before is written. */
@@ -146,13 +142,13 @@ export class Outbox {
       this.#armed = false;
       this.#close();
     };
-    if (dueMs <= this.#ports.monotonicMs()) this.#ports.defer(close);
-    else this.#ports.setTimer(dueMs, close);
+    if (dueMs <= this.#ports.clock.monotonicMs()) this.#ports.clock.defer(close);
+    else this.#ports.clock.setTimer(dueMs, close);
   }
 
   #close(): void {
     if (!this.#scheduled || this.#underWay >= TURNS_UNDER_WAY_MAX || this.#failed) return;
-    this.#closedAtMs = this.#ports.monotonicMs();
+    this.#closedAtMs = this.#ports.clock.monotonicMs();
     this.#ports.beforeClose();
     const turn = this.#turn;
     turn.signer = this.#ports.self();
@@ -178,7 +174,7 @@ export class Outbox {
   async #sealAndWrite(
     turn: Turn,
   ): Promise<{ readonly durable: Promise<void>; readonly seal: Seal | null; readonly leaves: readonly Hash[] }> {
-    const begin = this.#ports.monotonicMs();
+    const begin = this.#ports.clock.monotonicMs();
     const leaves = turn.outgoing.map((outgoing) => outgoing.leaf);
     const seal = leaves.length === 0 ? null : await this.#seal(turn.signer, leaves);
     if (seal !== null) {
@@ -189,7 +185,7 @@ export class Outbox {
     const count = turn.writes.count;
     const durable = count === 0 ? Promise.resolve() : this.#ports.database.write(turn.writes.finish());
     const counted = durable.then(() => {
-      const durationMs = this.#ports.monotonicMs() - begin;
+      const durationMs = this.#ports.clock.monotonicMs() - begin;
       this.#ports.onTurn({ statements: leaves.length, writes: count, durationMs });
     });
     // Handled where it is awaited; a rejection must not count as unhandled before.
@@ -229,6 +225,6 @@ function newTurn(epoch: Epoch): Turn {
 
 function nextTurn(ports: OutboxPorts): Promise<void> {
   return new Promise((resolve) => {
-    ports.defer(resolve);
+    ports.clock.defer(resolve);
   });
 }

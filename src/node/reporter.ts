@@ -2,9 +2,10 @@ import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
 import type { MembershipCommand } from "../membership/membership-command.ts";
+import { isOpinion } from "../membership/membership-entry.ts";
 import { INACTIVE_MS_MAX, type Observation, REPUTATION_PPM_MIN, reputationPpm } from "../membership/reputation.ts";
 import type { Epochs } from "./epochs.ts";
-import type { Clock } from "./ports.ts";
+import type { Clock, Transport } from "./ports.ts";
 
 /** What the guard at the transport saw of one validator; see `PeerGuard.observations`. */
 export interface SeenValidator {
@@ -17,12 +18,12 @@ export interface SeenValidator {
 export interface ReporterPorts<M> {
   readonly epochs: Epochs<M>;
   readonly clock: Clock;
-  readonly intervalMs: number;
+  readonly reportIntervalMs: number;
   /** What this node saw of the other validators; null where nobody watches. */
   observations(): readonly SeenValidator[] | null;
-  isConnected(peer: NodeId): boolean;
-  /** The highest sequence that each validator was seen to vote for. */
-  votes(): readonly Sequence[];
+  readonly transport: Transport;
+  /** The highest sequence that a validator was heard to vote for. */
+  votedUpTo(validator: ValidatorIndex): Sequence;
   executed(): Sequence;
   say(command: MembershipCommand): boolean;
   isStopped(): boolean;
@@ -57,7 +58,7 @@ export class Reporter<M> {
   }
 
   #again(): void {
-    const { clock, intervalMs } = this.#ports;
+    const { clock, reportIntervalMs: intervalMs } = this.#ports;
     clock.setTimer(clock.monotonicMs() + intervalMs, () => {
       if (this.#ports.isStopped()) return;
       this.#report();
@@ -81,7 +82,9 @@ export class Reporter<M> {
     const isNotable = observations.some(
       (one) => reputationPpm(one) < NOTABLE_PPM || one.inactiveMs > NOTABLE_INACTIVE_MS,
     );
-    if (observations.length === 0 || (!isNotable && !this.#wasNotable)) return;
+    // One that is to go for what was once seen of it must be seen to have recovered.
+    const isAwaited = epochs.membership.entries.some(({ condemned }) => condemned !== null && isOpinion(condemned));
+    if (observations.length === 0 || (!isNotable && !this.#wasNotable && !isAwaited)) return;
     if (this.#ports.say({ kind: "report", observations })) this.#wasNotable = isNotable;
   }
 
@@ -92,24 +95,28 @@ export class Reporter<M> {
   #inactiveMs(validator: ValidatorIndex, { nodeId, inactiveMs }: SeenValidator): number {
     const { clock } = this.#ports;
     const nowMs = clock.monotonicMs();
-    const sequence = this.#ports.votes()[validator] ?? (0 as Sequence);
+    const sequence = this.#ports.votedUpTo(validator);
     const known = this.#voted.get(validator);
     if (known === undefined || known.sequence !== sequence) this.#voted.set(validator, { sequence, atMs: nowMs });
-    if (!this.#ports.isConnected(nodeId)) return Math.floor(inactiveMs);
+    if (!this.#isConnected(nodeId)) return Math.floor(inactiveMs);
     const { atMs } = present(this.#voted.get(validator), "a validator's newest vote");
     return this.#ports.executed() - sequence > SILENT_BATCHES ? Math.floor(nowMs - atMs) : 0;
   }
 
+  #isConnected(peer: NodeId): boolean {
+    return this.#ports.transport.peers().some(({ nodeId }) => nodeId === peer);
+  }
+
   /** Whoever was removed for absence and has been connected for a whole interval gets this node's approval. */
   #welcomeBack(): void {
-    const { epochs, clock, intervalMs } = this.#ports;
+    const { epochs, clock, reportIntervalMs: intervalMs } = this.#ports;
     if (epochs.self === null) return;
     const nowMs = clock.monotonicMs();
     epochs.membership.entries.forEach((entry, place) => {
       const validator = place as ValidatorIndex;
       const wasAbsent = entry.standing === "inactive" && entry.reputationPpm >= REPUTATION_PPM_MIN;
       if (!wasAbsent) this.#welcomed.delete(validator);
-      if (!wasAbsent || !this.#ports.isConnected(entry.nodeId)) {
+      if (!wasAbsent || !this.#isConnected(entry.nodeId)) {
         this.#backSinceMs.delete(validator);
         return;
       }

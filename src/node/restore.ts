@@ -25,6 +25,7 @@ export interface Restored {
   readonly network: NetworkContext;
   readonly self: ValidatorIndex | null;
   readonly engine: RestoredState;
+  readonly engineRows: readonly { readonly key: string; readonly value: Uint8Array }[];
   readonly checkpoint: CheckpointCertificate | null;
   readonly lastVote: Sequence;
   /** Bundles that wait to be ordered, of every lane. */
@@ -53,7 +54,8 @@ export async function restoreNode(
   const self = network.set.indexOf(nodeId);
   if (execution.lanes.length !== network.set.roster.length) throw damaged("its lanes are not this network's");
   await checkLog(ledger, execution);
-  const engine = restore(await ledger.loadEngine(execution.epoch));
+  const engineRows = await ledger.loadEngine(execution.epoch);
+  const engine = restore(engineRows);
   const waiting: StoredBundle[] = [];
   for (const creator of network.set.indices()) {
     const ofLane = await waitingOfLane(ledger, creator, execution);
@@ -64,7 +66,18 @@ export async function restoreNode(
   const lastVote = Math.max(execution.sequence, ...accepted) as Sequence;
   const ownTip =
     self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : laneEnd(waiting, self, execution);
-  return { execution, membership, network, self, engine, checkpoint: engine.stable, lastVote, waiting, ownTip };
+  return {
+    execution,
+    membership,
+    network,
+    self,
+    engine,
+    engineRows,
+    checkpoint: engine.stable,
+    lastVote,
+    waiting,
+    ownTip,
+  };
 }
 
 async function checkLog(ledger: Ledger, execution: ExecutionState): Promise<void> {

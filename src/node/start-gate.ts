@@ -1,12 +1,7 @@
-import type { EngineEvent } from "../consensus/engine.ts";
-import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { ExecutionState } from "../replication/executor.ts";
 import type { Log } from "./observer.ts";
-import type { StatusFrame } from "./wire.ts";
-
-/** Events kept until the gate opens; what falls out is sent again by peers. */
-const HELD_EVENTS_MAX = 4_096;
 
 /**
  * How far the log must move on before a node that lost its memory may vote again: every place for which it may have voted
@@ -14,121 +9,141 @@ const HELD_EVENTS_MAX = 4_096;
  */
 const AMNESIA_DISTANCE = 288;
 
-export interface StartGateOptions<M> {
+/** What this node's own disk knows of what it said in this epoch. */
+export interface Remembered {
+  readonly vote: Sequence;
+  readonly view: View;
+}
+
+/** What one witness proved with this node's own signatures, and with a quorum's. */
+export interface Testimony {
+  readonly vote: { readonly epoch: Epoch; readonly sequence: Sequence } | null;
+  readonly view: { readonly epoch: Epoch; readonly view: View } | null;
+  /** The last nonce of the newest bundle of this node that the witness holds. */
+  readonly bundle: { readonly term: Epoch; readonly nonce: Nonce } | null;
+  /** The newest checkpoint of this epoch that it proved; 0 for none. */
+  readonly stable: Sequence;
+}
+
+export interface StartGateOptions {
   readonly network: NetworkContext;
   /** This node's place, which may change from epoch to epoch; null for an observer. */
   self(): ValidatorIndex | null;
-  /** What this node's own disk knows of what it said. */
-  readonly remembered: { readonly nonce: Nonce; readonly vote: Sequence };
+  /** Up to which nonce this node's disk knows its own lane. */
+  ownNonce(): Nonce;
   readonly log: Log;
-  readonly onOpen: (held: readonly EngineEvent<M>[]) => void;
+  /** This node may sign from now on. */
+  readonly onFree: () => void;
+}
+
+interface Silence {
+  readonly stable: number;
+  readonly nonce: number;
 }
 
 /**
- * The doppelganger wait: before a node signs anything it hears from enough peers where its own key stands. If they hold
- * more of its lane, or saw later votes of it, than its own disk knows, then the disk is empty, older or cloned: the node
- * may have said things that it does not remember. It then keeps silent, follows as an observer would, and speaks again
- * when everything that it may have said lies below the stable checkpoint.
+ * The doppelganger wait: before a node signs anything in an epoch in which it may have signed before, it hears from enough
+ * validators what it said. Whoever holds more of its lane, or later words of it, than its own disk knows proves so with its
+ * own signature; then the disk is empty, older or cloned. The node keeps silent, follows as an observer does, and speaks
+ * again when everything that it may have said lies below the stable checkpoint.
  *
- * Limit: peers remember votes only since their own start. A disk that is lost while every peer restarts is not noticed by
+ * Nothing is believed without a proof: a liar that claims more cannot silence anybody.
+ *
+ * Limit: peers remember words only since their own start. A disk that is lost while every peer restarts is not noticed by
  * its votes, only by its lane.
  */
-export class StartGate<M> {
-  readonly #options: StartGateOptions<M>;
-  readonly #heard = new Map<ValidatorIndex, StatusFrame>();
-  #votes: Sequence[];
-  #held: EngineEvent<M>[] = [];
-  #open = false;
-  #silentUntil: { readonly stable: number; readonly nonce: number } | null = null;
+export class StartGate {
+  readonly #options: StartGateOptions;
+  readonly #heard = new Map<ValidatorIndex, Testimony>();
+  #remembered: Remembered = { vote: 0 as Sequence, view: 0 as View };
+  #state: "closed" | "silent" | "free" = "closed";
+  #silence: Silence = { stable: 0, nonce: 0 };
+  /** View changes up to this view may have been said with other content, and are not said again. */
+  #viewFloor = -1;
 
-  constructor(options: StartGateOptions<M>) {
+  constructor(options: StartGateOptions) {
     this.#options = options;
-    this.#votes = options.network.set.roster.map(() => 0 as Sequence);
   }
 
-  get isOpen(): boolean {
-    return this.#open;
+  /** Whether this node may sign, were it a validator. */
+  get isFree(): boolean {
+    return this.#state === "free";
   }
 
   /** Whether nothing may be signed now. */
   get isSilent(): boolean {
-    return !this.#open || this.#silentUntil !== null || this.#options.self() === null;
+    return !this.isFree || this.#options.self() === null;
+  }
+
+  /** Whether testimonies are still wanted, and of whom. */
+  wants(validator: ValidatorIndex): boolean {
+    return this.#state === "closed" && this.#options.self() !== null && !this.#heard.has(validator);
+  }
+
+  /** Whether a view change for this view is safe to say. */
+  maySayView(view: number): boolean {
+    return view > this.#viewFloor;
   }
 
   /** Why this node keeps silent, for its operator; null where it speaks. */
   get reason(): string | null {
-    if (!this.#open) return "waits to hear from enough validators where this node's key stands";
-    if (this.#silentUntil === null) return null;
-    const { stable } = this.#silentUntil;
+    if (this.#options.self() === null || this.isFree) return null;
+    if (this.#state === "closed") return "waits to hear from enough validators where this node's key stands";
+    const { stable } = this.#silence;
     return `this node's disk knows less than it once said; it follows, and votes again from checkpoint ${stable} on`;
   }
 
-  /** The highest sequence that each validator was seen to vote for; a copy, because it goes into frames that wait. */
-  votes(): readonly Sequence[] {
-    return [...this.#votes];
+  /** This node becomes a validator, by its start or by a new epoch. */
+  close(remembered: Remembered): void {
+    this.#state = "closed";
+    this.#remembered = remembered;
+    this.#heard.clear();
+    this.#check();
   }
 
-  /**
-   * The roster may have grown. Votes for places behind the old epoch's last one are void and forgotten by those who cast
-   * them: whoever remembered them would take a peer that restarts for one without memory.
-   */
-  onEpoch(base: Sequence): void {
-    this.#votes = this.#votes.map((sequence) => (sequence > base ? base : sequence));
-    while (this.#votes.length < this.#options.network.set.roster.length) this.#votes.push(0 as Sequence);
-  }
-
-  onVote(signer: ValidatorIndex, sequence: Sequence): void {
-    if (sequence > (this.#votes[signer] ?? 0)) this.#votes[signer] = sequence;
-  }
-
-  onStatus(from: ValidatorIndex, frame: StatusFrame): void {
-    if (this.#open) return;
-    this.#heard.set(from, frame);
-    this.check();
-  }
-
-  /** Keeps an event back while the gate is closed; those that let the node listen pass. */
-  holds(event: EngineEvent<M>): boolean {
-    if (this.#open || event.kind === "peer-connected" || event.kind === "peer-status") return false;
-    if (this.#held.length < HELD_EVENTS_MAX) this.#held.push(event);
-    return true;
-  }
-
-  /** Opens the gate where enough validators were heard: a quorum with this node, so that nobody waits in vain. */
-  check(): void {
-    const { network, remembered, log } = this.#options;
-    const self = this.#options.self();
-    if (this.#open) return;
-    const needed = self === null ? 0 : network.set.quorum - 1;
-    if (this.#heard.size < needed) return;
-    this.#open = true;
-    const heard = [...this.#heard.values()];
-    if (self !== null) {
-      const nonce = Math.max(0, ...heard.map(({ lanes }) => lanes[self] ?? 0));
-      // Of an earlier epoch's votes this node need not know any more.
-      const inEpoch = heard.filter(({ epoch }) => epoch >= network.set.epoch);
-      const vote = Math.max(0, ...inEpoch.map(({ votes }) => votes[self] ?? 0));
-      if (nonce > remembered.nonce || vote > remembered.vote) {
-        const stable = Math.max(...heard.map(({ status }) => status.stable)) + AMNESIA_DISTANCE;
-        this.#silentUntil = { stable, nonce };
-        log("error", "node.amnesia", {
-          rememberedNonce: remembered.nonce,
-          seenNonce: nonce,
-          silentUntilCheckpoint: stable,
-        });
-      }
-    }
-    const held = this.#held;
-    this.#held = [];
-    this.#options.onOpen(held);
+  onTestimony(from: ValidatorIndex, testimony: Testimony): void {
+    if (!this.wants(from) || !this.#options.network.set.has(from)) return;
+    this.#heard.set(from, testimony);
+    this.#check();
   }
 
   onExecuted(state: ExecutionState, stable: Sequence): void {
     const self = this.#options.self();
-    if (this.#silentUntil === null || self === null) return;
+    if (this.#state !== "silent" || self === null) return;
     const executedNonce = state.lanes[self]?.nonce ?? 0;
-    if (stable < this.#silentUntil.stable || executedNonce < this.#silentUntil.nonce) return;
-    this.#silentUntil = null;
+    if (stable < this.#silence.stable || executedNonce < this.#silence.nonce) return;
     this.#options.log("info", "node.speaks-again", { stable });
+    this.#free();
+  }
+
+  /** Enough were heard: a quorum with this node, so that nobody waits in vain. */
+  #check(): void {
+    const { network, log } = this.#options;
+    const self = this.#options.self();
+    if (self === null || this.#state !== "closed" || this.#heard.size < network.set.quorum - 1) return;
+    const { epoch } = network.set;
+    const heard = [...this.#heard.values()];
+    const bundles = heard.flatMap(({ bundle }) => (bundle?.term === network.set.termOf(self) ? [bundle.nonce] : []));
+    const nonce = Math.max(0, ...bundles);
+    // Words of earlier epochs bind nobody any more; words of later ones were said by another disk than this.
+    const votes = heard.flatMap(({ vote }) => (vote !== null && vote.epoch >= epoch ? [vote] : []));
+    const views = heard.flatMap(({ view }) => (view !== null && view.epoch >= epoch ? [view] : []));
+    const vote = Math.max(0, ...votes.map(({ sequence }) => sequence));
+    const view = Math.max(0, ...views.map((one) => one.view));
+    const isLater = [...votes, ...views].some((one) => one.epoch > epoch);
+    const { vote: rememberedVote, view: rememberedView } = this.#remembered;
+    const rememberedNonce = this.#options.ownNonce();
+    if (!isLater && vote <= rememberedVote && view <= rememberedView && nonce <= rememberedNonce) return this.#free();
+    const stable = Math.max(vote, ...heard.map((one) => one.stable)) + AMNESIA_DISTANCE;
+    this.#state = "silent";
+    this.#silence = { stable, nonce };
+    this.#viewFloor = view;
+    log("error", "node.amnesia", { rememberedNonce, rememberedVote, seenNonce: nonce, seenVote: vote, stable });
+  }
+
+  #free(): void {
+    this.#state = "free";
+    this.#heard.clear();
+    this.#options.onFree();
   }
 }

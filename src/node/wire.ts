@@ -5,9 +5,17 @@ import type { PeerStatus } from "../consensus/engine.ts";
 import { unreachable } from "../lib/assert.ts";
 import { type Batch, batchCodec } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
-import { epochCodec } from "../membership/evidence.ts";
-import type { Epoch, Nonce, Sequence, View } from "../membership/ids.ts";
-import { type Proof, proofCodec, SEAL_LEAVES_MAX, type Seal, sealCodec } from "../membership/seal.ts";
+import { epochCodec, statementCodec } from "../membership/evidence.ts";
+import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
+import {
+  type Proof,
+  proofCodec,
+  SEAL_LEAVES_MAX,
+  type Seal,
+  sealCodec,
+  validatorIndexCodec,
+} from "../membership/seal.ts";
+import type { HeardStatement } from "./witnesses.ts";
 import { VALIDATORS_MAX } from "../membership/validator-set.ts";
 
 /**
@@ -20,6 +28,9 @@ export const FRAME_BYTES_MAX: number = 16 * 1024 * 1024;
 
 /** Bodies of one answer; the asker asks again for the rest. */
 export const ANSWER_BODIES_MAX = 64;
+
+/** A vote and a view. */
+const WITNESS_STATEMENTS_MAX = 2;
 
 /** Asked for at a time. */
 export const ASKED_DIGESTS_MAX = 256;
@@ -61,14 +72,14 @@ export interface StatusFrame {
   readonly status: PeerStatus;
   /** For each validator's lane, up to which nonce the sender holds it without a gap. */
   readonly lanes: readonly Nonce[];
-  /** For each validator, the highest sequence that the sender saw it vote for since it started. */
-  readonly votes: readonly Sequence[];
 }
 
 export type Question =
   | { readonly kind: "bundles"; readonly digests: readonly Hash[] }
   | { readonly kind: "batches"; readonly digests: readonly Hash[] }
-  | { readonly kind: "committed"; readonly from: Sequence };
+  | { readonly kind: "committed"; readonly from: Sequence }
+  /** What the asked one heard this validator say, with its own signatures. */
+  | { readonly kind: "witness"; readonly validator: ValidatorIndex };
 
 export interface BundlesAnswer {
   readonly bundles: readonly ProvenBody[];
@@ -76,6 +87,15 @@ export interface BundlesAnswer {
 
 export interface BatchesAnswer {
   readonly batches: readonly Batch[];
+}
+
+export interface WitnessAnswer {
+  /** Its furthest vote and its highest view, as far as they were heard. */
+  readonly statements: readonly HeardStatement[];
+  /** Its newest bundle that is held. */
+  readonly bundle: ProvenBody | null;
+  /** The newest stable checkpoint certificate, encoded. */
+  readonly checkpoint: Uint8Array | null;
 }
 
 export interface CommittedAnswer {
@@ -125,7 +145,6 @@ export const frameCodec: Codec<Frame> = union<Frame>({
     epoch: epochCodec,
     status: statusCodec,
     lanes: vec(nonceCodec, VALIDATORS_MAX),
-    votes: vec(sequenceCodec, VALIDATORS_MAX),
   }),
 });
 
@@ -147,6 +166,7 @@ export const questionCodec: Codec<Question> = union<Question>({
   bundles: variant("bundles", { digests: vec(hash, ASKED_DIGESTS_MAX) }),
   batches: variant("batches", { digests: vec(hash, ASKED_DIGESTS_MAX) }),
   committed: variant("committed", { from: sequenceCodec }),
+  witness: variant("witness", { validator: validatorIndexCodec }),
 });
 
 export const bundlesAnswerCodec: Codec<BundlesAnswer> = struct<BundlesAnswer>({
@@ -155,6 +175,15 @@ export const bundlesAnswerCodec: Codec<BundlesAnswer> = struct<BundlesAnswer>({
 
 export const batchesAnswerCodec: Codec<BatchesAnswer> = struct<BatchesAnswer>({
   batches: vec(batchCodec, ANSWER_BODIES_MAX),
+});
+
+export const witnessAnswerCodec: Codec<WitnessAnswer> = struct<WitnessAnswer>({
+  statements: vec(
+    struct<HeardStatement>({ epoch: epochCodec, statement: statementCodec, proof: proofCodec }),
+    WITNESS_STATEMENTS_MAX,
+  ),
+  bundle: option(provenBodyCodec),
+  checkpoint: option(body),
 });
 
 export const committedAnswerCodec: Codec<CommittedAnswer> = struct<CommittedAnswer>({

@@ -106,7 +106,6 @@ function writeWire(): void {
     epoch: 0 as Epoch,
     status: { view: 5 as View, active: true, executed: 258 as Sequence, stable: 256 as Sequence },
     lanes: [7, 8, 9, 0].map((nonce) => nonce as Nonce),
-    votes: [9, 9, 9, 1].map((sequence) => sequence as Sequence),
   });
   seed("proven-body", "one", wire.provenBodyCodec, { body, proof });
   seed("question", "bundles", wire.questionCodec, { kind: "bundles", digests: [ONES, TWOS] });

@@ -52,18 +52,6 @@ export interface RestoredState {
   readonly ownStates: ReadonlyMap<Sequence, Hash>;
 }
 
-/** An engine that begins: it has said nothing yet. */
-export const NOTHING_RESTORED: RestoredState = {
-  view: { view: 0 as View, active: true },
-  ownViewChange: null,
-  ownNewView: null,
-  newView: null,
-  stable: null,
-  accepted: new Map(),
-  prepared: new Map(),
-  ownStates: new Map(),
-};
-
 const acceptedCodec: Codec<AcceptedRecord> = struct<AcceptedRecord>({
   view: viewCodec,
   digest: hash,

@@ -1,0 +1,125 @@
+import { decode, encode } from "../codec/codec.ts";
+import type { CheckpointCertificate } from "../consensus/engine.ts";
+import { checkpointCertificateOf } from "../consensus/engine.ts";
+import { checkpointCertificateCodec } from "../consensus/pbft/codec.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { hasDistinctSigners, obligationsOf } from "../membership/certificate.ts";
+import type { Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
+import { statementDigest } from "../membership/statement.ts";
+import type { CurrentNetwork } from "./current-network.ts";
+import type { StoredBundle } from "./ledger.ts";
+import type { Clock, Transport } from "./ports.ts";
+import type { StartGate, Testimony } from "./start-gate.ts";
+import type { SealVerification } from "./verification.ts";
+import { type ProvenBody, questionCodec, type WitnessAnswer, witnessAnswerCodec } from "./wire.ts";
+import { type HeardStatement, isVote } from "./witnesses.ts";
+
+export interface HearingPorts {
+  readonly network: CurrentNetwork;
+  readonly gate: StartGate;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly verification: SealVerification;
+  self(): ValidatorIndex | null;
+  /** Checks a bundle in full; null where it is not acceptable. */
+  open(body: ProvenBody): Promise<StoredBundle | null>;
+  /** The answer is no answer: no correct peer sends such. */
+  onFault(peer: NodeId, reason: string): void;
+  isStopped(): boolean;
+}
+
+/** How often those who did not answer are asked again. */
+const AGAIN_MS = 500;
+
+const ANSWER_TIMEOUT_MS = 4_000;
+
+/** Asks the others what they heard this node say, and checks every proof, until the gate has heard enough. */
+export class Hearing {
+  readonly #ports: HearingPorts;
+  readonly #asking = new Set<NodeId>();
+  #isTiming = false;
+
+  constructor(ports: HearingPorts) {
+    this.#ports = ports;
+  }
+
+  /** Asks every connected validator that is wanted, now and until it has answered. */
+  ask(): void {
+    const { clock, network, gate, transport } = this.#ports;
+    const self = this.#ports.self();
+    if (self === null || this.#ports.isStopped()) return;
+    const wanted = network.set.indices().filter((index) => index !== self && gate.wants(index));
+    if (wanted.length === 0) return;
+    const connected = new Set(transport.peers().map(({ nodeId }) => nodeId));
+    for (const index of wanted) {
+      const { nodeId } = network.set.at(index);
+      if (connected.has(nodeId) && !this.#asking.has(nodeId)) void this.#askOne(index, nodeId, self);
+    }
+    if (this.#isTiming) return;
+    this.#isTiming = true;
+    clock.setTimer(clock.monotonicMs() + AGAIN_MS, () => {
+      this.#isTiming = false;
+      this.ask();
+    });
+  }
+
+  async #askOne(index: ValidatorIndex, peer: NodeId, self: ValidatorIndex): Promise<void> {
+    const { transport, gate } = this.#ports;
+    this.#asking.add(peer);
+    try {
+      const question = encode(questionCodec, { kind: "witness", validator: self });
+      const bytes = await transport.request(peer, question, { timeoutMs: ANSWER_TIMEOUT_MS });
+      const testimony = await this.#check(bytes, self);
+      if (testimony === null) this.#ports.onFault(peer, "malformed-answer: a testimony without its proof");
+      else gate.onTestimony(index, testimony);
+    } catch {
+      // Away, or slow: it is asked again.
+    } finally {
+      this.#asking.delete(peer);
+    }
+  }
+
+  /** Null where anything in it is not what this node, or a quorum, signed. */
+  async #check(bytes: Uint8Array, self: ValidatorIndex): Promise<Testimony | null> {
+    let answer: WitnessAnswer;
+    let checkpoint: CheckpointCertificate | null;
+    try {
+      answer = decode(witnessAnswerCodec, bytes);
+      checkpoint = answer.checkpoint === null ? null : decode(checkpointCertificateCodec, answer.checkpoint);
+    } catch {
+      return null;
+    }
+    const { network, verification } = this.#ports;
+    const isOwn = answer.statements.every(({ proof }) => proof.seal.signer === self);
+    const leaves = answer.statements.map(({ epoch, statement, proof }) => ({
+      leaf: statementDigest({ genesis: network.genesis, set: { epoch } }, statement),
+      proof,
+    }));
+    if (!isOwn || !(await verification.allHold(leaves))) return null;
+    const bundle = answer.bundle === null ? null : await this.#ports.open(answer.bundle);
+    if (answer.bundle !== null && bundle?.held.ref.creator !== self) return null;
+    const ref = bundle?.held.ref ?? null;
+    const vote = answer.statements.find(({ statement }) => isVote(statement.phase));
+    const view = answer.statements.find(({ statement }) => !isVote(statement.phase));
+    return {
+      vote: vote === undefined ? null : { epoch: vote.epoch, sequence: vote.statement.sequence as Sequence },
+      view: view === undefined ? null : viewOf(view),
+      bundle: ref === null ? null : { term: ref.term, nonce: (ref.firstNonce + ref.count - 1) as Nonce },
+      stable: await this.#provenStable(checkpoint),
+    };
+  }
+
+  /** A certificate of another epoch says nothing here: its validators may not be known yet. */
+  async #provenStable(checkpoint: CheckpointCertificate | null): Promise<Sequence> {
+    const { network, verification } = this.#ports;
+    const { set } = network;
+    if (checkpoint === null || checkpoint.epoch !== set.epoch) return 0 as Sequence;
+    if (!hasDistinctSigners(set, checkpoint.proofs, set.quorum)) return 0 as Sequence;
+    const holds = await verification.allHold(obligationsOf(network, checkpointCertificateOf(checkpoint)));
+    return holds ? checkpoint.sequence : (0 as Sequence);
+  }
+}
+
+function viewOf({ epoch, statement }: HeardStatement): Testimony["view"] {
+  return { epoch, view: statement.view as View };
+}
