@@ -1,12 +1,15 @@
 import { decode, encode } from "../codec/codec.ts";
 import { committedSlotCodec } from "../consensus/pbft/codec.ts";
 import { batchDigest } from "../dag/batch.ts";
-import { bundleCodec, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import { type Bundle, bundleCodec, bundleStatement, holdBundle } from "../dag/bundle.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
-import { type Seal, sealedBytes } from "../membership/seal.ts";
-import { statementDigest } from "../membership/statement.ts";
+import { type Evidence, evidenceOf } from "../membership/evidence.ts";
+import { membershipCommandCodec } from "../membership/membership-command.ts";
+import { present } from "../lib/assert.ts";
+import { proofOf, type Seal, sealedBytes } from "../membership/seal.ts";
+import { type Statement, statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../node/ports.ts";
 import { committedAnswerCodec, type Frame, frameCodec, frameSizeHint } from "../node/wire.ts";
@@ -61,6 +64,10 @@ export class LyingTransport implements Transport {
       const fork = this.#forkOf(frame);
       if (fork !== null) return this.#inner.send(peer, lane, fork);
     }
+    if (this.#does("false-evidence") && lane === "dissemination") {
+      const accusation = this.#accusationFor(frame);
+      if (accusation !== null) return this.#inner.send(peer, lane, accusation);
+    }
     return this.#inner.send(peer, lane, frame);
   }
 
@@ -112,6 +119,43 @@ export class LyingTransport implements Transport {
   }
 
   #fork(bytes: Uint8Array): Uint8Array | null {
+    return this.#rewrite(bytes, (bundle) => {
+      const [, ...rest] = bundle.payloads;
+      return { ...bundle, purpose: "application", payloads: [new Uint8Array([LIARS_MARK, 1]), ...rest] };
+    });
+  }
+
+  /** Instead of what its clients gave it, evidence against a correct validator with signatures that nobody made. */
+  #accusationFor(bytes: Uint8Array): Uint8Array | null {
+    if (this.#forked?.of === bytes) return this.#forked.frame;
+    const { network, random, self } = this.#scene;
+    const victim = random.pick(network.set.indices().filter((index) => index !== self));
+    const payload = encode(membershipCommandCodec, { kind: "evidence", evidence: this.#forgedEvidence(victim) });
+    const frame = random.chance(0.5)
+      ? this.#rewrite(bytes, (bundle) => ({ ...bundle, purpose: "membership", payloads: [payload] }))
+      : null;
+    this.#forked = { of: bytes, frame };
+    return frame;
+  }
+
+  #forgedEvidence(victim: ValidatorIndex): Evidence {
+    const { network, keys } = this.#scene;
+    const [first, second] = [1, 2].map((timestampMs) => {
+      const digest = batchDigest({ timestampMs, bundles: [] });
+      const statement: Statement = { phase: "commit", view: 0, sequence: 1, digest };
+      const leaf = statementDigest(network, statement);
+      // Its own signature in the victim's name.
+      const signature = keys.sign(sealedBytes(network, victim, 1, merkleRoot([leaf])));
+      return { statement, proof: proofOf({ signer: victim, leafCount: 1, signature }, [leaf], 0) };
+    });
+    return evidenceOf(network.set.epoch, {
+      first: present(first, "a forged statement"),
+      second: present(second, "a forged statement"),
+    });
+  }
+
+  /** The frame with other bundles under a signature of its own. */
+  #rewrite(bytes: Uint8Array, change: (bundle: Bundle) => Bundle): Uint8Array | null {
     const { network, self, keys } = this.#scene;
     const frame = decode(frameCodec, bytes);
     if (frame.kind !== "sealed") return null;
@@ -121,9 +165,7 @@ export class LyingTransport implements Transport {
         leaves.push(item.leaf);
         return item;
       }
-      const bundle = decode(bundleCodec, item.body);
-      const [, ...rest] = bundle.payloads;
-      const fork = { ...bundle, purpose: "application" as const, payloads: [new Uint8Array([LIARS_MARK, 1]), ...rest] };
+      const fork = change(decode(bundleCodec, item.body));
       leaves.push(statementDigest(network, bundleStatement(holdBundle(network, fork).ref)));
       return { kind: "body" as const, body: encode(bundleCodec, fork) };
     });

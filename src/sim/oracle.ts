@@ -5,7 +5,9 @@ import { batchDigest } from "../dag/batch.ts";
 import { bundleCodec, bundleFault, bundleStatement, holdBundle } from "../dag/bundle.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Statement } from "../membership/statement.ts";
+import type { MembershipCommand } from "../membership/membership-command.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import { commandsOf } from "../node/membership-bundles.ts";
 import type { Lane } from "../node/ports.ts";
 import { type Frame, frameCodec, type SealedFrame } from "../node/wire.ts";
 
@@ -16,11 +18,13 @@ import { type Frame, frameCodec, type SealedFrame } from "../node/wire.ts";
  */
 export class Oracle {
   readonly #network: NetworkContext;
+  readonly #isCorrect: (place: number) => boolean;
   readonly #said = new Map<string, Hash>();
   readonly #acted = new Set<number>();
 
-  constructor(network: NetworkContext) {
+  constructor(network: NetworkContext, isCorrect: (place: number) => boolean) {
     this.#network = network;
+    this.#isCorrect = isCorrect;
   }
 
   /** Validators that lied where it can be seen, by index. */
@@ -58,11 +62,17 @@ export class Oracle {
     }
   }
 
+  /** Evidence against a correct validator is forged. */
+  #isSlander(command: MembershipCommand): boolean {
+    return command.kind === "evidence" && this.#isCorrect(command.evidence.first.proof.seal.signer);
+  }
+
   /** Null where the body alone shows the lie. */
   #statementIn(lane: Lane, body: Uint8Array): Statement | null {
     try {
       if (lane === "dissemination") {
         const bundle = decode(bundleCodec, body);
+        if (commandsOf(bundle).some((command) => this.#isSlander(command))) return null;
         return bundleFault(this.#network, bundle) === null
           ? bundleStatement(holdBundle(this.#network, bundle).ref)
           : null;

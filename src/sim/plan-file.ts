@@ -214,9 +214,9 @@ function problemOf({ path, message }: z.core.$ZodIssue): string {
 
 /** What each field allows and all together do not. */
 function contradictions(plan: Plan): readonly string[] {
-  const { nodes, liars, work, faults, clocks, links, disks, windows, timeouts } = plan;
+  const { nodes, joiners, changes, liars, work, faults, clocks, links, disks, windows, timeouts } = plan;
   const problems: string[] = [];
-  const processes = nodes + liars.filter(({ twin }) => twin).length;
+  const processes = nodes + joiners + liars.filter(({ twin }) => twin).length;
   const check = (field: string, value: number, below: number): void => {
     if (value >= below) problems.push(`${field} is ${value}, but must be 0 to ${below - 1}`);
   };
@@ -227,7 +227,13 @@ function contradictions(plan: Plan): readonly string[] {
     check(`liars[${at}].node`, node, nodes);
     if (liars.findIndex((other) => other.node === node) !== at) problems.push(`liars[${at}].node ${node} lies twice`);
   });
-  for (const [at, { node }] of work.entries()) check(`work[${at}].node`, node, nodes);
+  for (const [at, { node }] of work.entries()) check(`work[${at}].node`, node, nodes + joiners);
+  changes.forEach(({ kind, by, node }, at) => {
+    check(`changes[${at}].node`, node, nodes + joiners);
+    for (const one of by) check(`changes[${at}].by`, one, nodes + joiners);
+    if (kind === "leave" && by.some((one) => one !== node))
+      problems.push(`changes[${at}].by is ${by.join(", ")}, but only node ${node} itself can leave`);
+  });
   faults.forEach((given, at) => {
     for (const node of nodesOf(given)) check(`faults[${at}]: node`, node, processes);
   });

@@ -27,6 +27,7 @@ export const ATTACKS = [
   "fork-lane",
   "repeat",
   "wrong-content",
+  "false-evidence",
 ] as const;
 export type AttackName = (typeof ATTACKS)[number];
 

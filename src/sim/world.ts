@@ -82,12 +82,12 @@ export class World implements NodeWorld {
       policy,
       roster.map(() => ""),
     );
-    this.oracle = new Oracle(this.networkContext());
     // Places follow the roster, so that a node's number is its validator's index.
     const validators = this.#set.roster.map(({ nodeId }) => present(this.allKeys.get(nodeId), "keys"));
     const ordered = [...validators, ...keys.slice(plan.nodes)];
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
     const isCorrect = (place: number): boolean => !liars.has(place) && place < ordered.length;
+    this.oracle = new Oracle(this.networkContext(), isCorrect);
     this.checker = new Checker(isCorrect, plan.windows.receiveWindow);
     this.#places = new Map(ordered.map(({ nodeId }, place) => [nodeId, place]));
     this.network = new VirtualNetwork(this.schedule, plan.seed, {

@@ -14,8 +14,8 @@ interface FormatMarker {
   readonly database: string;
 }
 
-/** Raised when rows or columns change their meaning. */
-const FORMAT_VERSION = 1;
+/** Raised when rows or columns change their meaning. 2: epochs, terms, and certificates that name them. */
+const FORMAT_VERSION = 2;
 
 const MARKER_FILE = "FORMAT";
 export const DATABASE_FOLDER = "rocksdb";
@@ -76,10 +76,10 @@ async function readMarker(path: string): Promise<FormatMarker> {
     throw toStorageError(error, "read the format marker", { path });
   });
   const { format, network, database } = parseFields(text);
-  if (typeof format === "number" && format > FORMAT_VERSION) {
+  if (typeof format === "number" && format !== FORMAT_VERSION) {
     throw new StorageError(
       "unsupported-format",
-      `the database has format ${format}, this node reads up to ${FORMAT_VERSION}`,
+      `the database has format ${format}, this node reads ${FORMAT_VERSION}`,
       { path },
     );
   }

@@ -10,7 +10,9 @@ import {
   restless,
 } from "./wrong-contents.ts";
 import { agreeable, credulous, forgetting, rewriting, suspicious, unfaithful } from "./wrong-engines.ts";
-import { withBlackout, withLostCommits, withUnevenClocks, type WrongNode } from "./wrong-node.ts";
+import { PbftEngine } from "../../consensus/pbft/engine.ts";
+import type { Sequence } from "../../membership/ids.ts";
+import { withBlackout, withLostCommits, withNewcomer, withUnevenClocks, type WrongNode } from "./wrong-node.ts";
 import {
   forgettingExecution,
   forgettingTime,
@@ -267,5 +269,22 @@ export const WRONG_NODES: readonly WrongNode[] = [
     swarm: { nodes: 4, byzantine: 1, attacks: ["forge-new-view", "withhold"] },
     plant: { makeEngine: patient },
   },
-  // Evidence and epochs: from here on.
+  {
+    bug: "evidence that is believed unchecked",
+    breaks: "evidence is two signatures of the accused (evidence.ts, membership-bundles.ts)",
+    seeds: 40,
+    expects: ["no-false-blame"],
+    says: /removes correct node \d+: evidence/,
+    swarm: { nodes: 4, byzantine: 1, attacks: ["false-evidence"] },
+    plant: { alterParts: trusting },
+  },
+  {
+    bug: "an epoch that does not know where it begins",
+    breaks: "what came before an epoch is settled (replica.ts, `base`)",
+    seeds: 60,
+    expects: ["liveness"],
+    swarm: { nodes: 4, byzantine: 0 },
+    adjust: withNewcomer,
+    plant: { makeEngine: (options) => new PbftEngine({ ...options, base: 0 as Sequence }) },
+  },
 ];

@@ -55,3 +55,9 @@ export function withLostCommits(plan: Plan): Plan {
   });
   return { ...plan, faults, work, timeouts: { floorMs: 60, initialMs: 100, capMs: 3_000 } };
 }
+
+/** Somebody is admitted while there is still much to order. */
+export function withNewcomer(plan: Plan): Plan {
+  const by = Array.from({ length: plan.nodes }, (_, place) => place);
+  return { ...plan, joiners: 1, changes: [{ kind: "admit", atMs: 1_500, by, node: plan.nodes }] };
+}
