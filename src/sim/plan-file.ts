@@ -155,6 +155,7 @@ const schema = table({
   links: table({
     delayMinMs: time,
     delayMaxMs: time,
+    spread: number(0, 100).default(0),
     loss: probability,
     breakage: probability,
     duplication: probability,

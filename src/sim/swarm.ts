@@ -54,6 +54,7 @@ export function planOf(options: SwarmOptions): Plan {
     links: {
       delayMinMs: 0.2,
       delayMaxMs,
+      spread: Random.of(seed, 0x5d).pick([0, 0, 1, 4]),
       loss,
       breakage: random.pick([0, 0, 0.002, 0.02]),
       duplication: random.pick([0, 0, 0.1]),

@@ -8,6 +8,11 @@ import type { Schedule } from "./schedule.ts";
 export interface LinkWeather {
   readonly delayMinMs: number;
   readonly delayMaxMs: number;
+  /**
+   * How unlike the links are: each one's delays are multiplied by a factor of its own between 1 / (1 + spread) and 1 + spread,
+   * and the way back has another. 0: all alike.
+   */
+  readonly spread: number;
   /** A lost packet comes later: QUIC sends it again, and what follows on its lane waits. */
   readonly loss: number;
   /** The connection breaks, and what is on its way is gone. */
@@ -15,7 +20,14 @@ export interface LinkWeather {
   readonly duplication: number;
 }
 
-export const CALM_LINKS: LinkWeather = { delayMinMs: 0.2, delayMaxMs: 5, loss: 0, breakage: 0, duplication: 0 };
+export const CALM_LINKS: LinkWeather = {
+  delayMinMs: 0.2,
+  delayMaxMs: 5,
+  spread: 0,
+  loss: 0,
+  breakage: 0,
+  duplication: 0,
+};
 
 /** A connection without an answer is given up within this time; QUIC's idle limit here is 5 s. */
 const IDLE_MS_MAX = 5_000;
@@ -50,6 +62,8 @@ interface Link {
   readonly from: Port;
   readonly to: Port;
   readonly random: Random;
+  /** 0 to 1: where this link lies between the quickest and the slowest. */
+  readonly slowness: number;
   readonly lanes: ReadonlyMap<Lane, LaneQueue>;
   blocked: boolean;
   up: boolean;
@@ -199,7 +213,8 @@ export class VirtualNetwork {
       lane,
       { frames: [], lastDueMs: 0, reading: false, scheduled: false },
     ]);
-    return { from, to, random, lanes: new Map(queues), blocked: false, up: false, life: 0, waiting: false };
+    const slowness = Random.of(this.#seed, 0x51, from.place, to.place).fraction();
+    return { from, to, random, slowness, lanes: new Map(queues), blocked: false, up: false, life: 0, waiting: false };
   }
 
   #put(link: Link, lane: Lane, frame: Uint8Array): void {
@@ -248,11 +263,12 @@ export class VirtualNetwork {
     reading.then(readOn, readOn);
   }
 
-  #delay({ random }: Link): number {
+  #delay({ random, slowness }: Link): number {
     const { delayMinMs, delayMaxMs, loss } = this.weather;
+    const factor = (1 + this.weather.spread) ** (2 * slowness - 1);
     const spread = delayMaxMs - delayMinMs;
     // Mostly short, sometimes long: what reorders is the tail.
-    const once = delayMinMs + random.fraction() * (random.chance(0.8) ? spread / 4 : spread);
+    const once = factor * (delayMinMs + random.fraction() * (random.chance(0.8) ? spread / 4 : spread));
     let delayMs = once;
     // Each loss costs about a round trip and a probe time-out.
     while (loss > 0 && random.chance(loss)) delayMs += 3 * once + 1;

@@ -56,6 +56,23 @@ describe("every invariant holds under faults of every kind, and all that was acc
   }
 });
 
+describe("no correct node is blamed, banned or removed by a bad network", () => {
+  test(
+    "with 30 % loss, delays up to 500 ms on links of different speed, crashes, and reports twice a second",
+    async () => {
+      const failed: RunResult[] = [];
+      for (let seed = 1; seed <= 25; seed++) {
+        const plan = planOf({ seed, nodes: 4 });
+        const links = { ...plan.links, delayMaxMs: 500, spread: 2, loss: 0.3, breakage: 0.01 };
+        const result = await runPlan({ ...plan, links, reportIntervalMs: 500 });
+        if (result.verdict !== "pass") failed.push(result);
+      }
+      expect(failed).toEqual([]);
+    },
+    CAMPAIGN_MS_MAX,
+  );
+});
+
 /** SS-003: more than 95 % of the malicious nodes that act visibly are detected. */
 const DETECTED_MIN = 0.95;
 

@@ -36,6 +36,7 @@ const FAULTS: Readonly<Record<Fault["kind"], (node: number, atMs: number) => Fau
 
 const CIRCUMSTANCES: Readonly<Record<Circumstance, (plan: Plan) => Plan>> = {
   "links.delayMaxMs": (plan) => ({ ...plan, links: { ...plan.links, delayMaxMs: 500 } }),
+  "links.spread": (plan) => ({ ...plan, links: { ...plan.links, delayMaxMs: 60, spread: 6 } }),
   "links.loss": (plan) => ({ ...plan, links: { ...plan.links, loss: 0.3 } }),
   "links.breakage": (plan) => ({ ...plan, links: { ...plan.links, breakage: 0.03 } }),
   "links.duplication": (plan) => ({ ...plan, links: { ...plan.links, duplication: 0.3 } }),
