@@ -18,7 +18,8 @@ import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
 import { type LocalKnowledge, membershipView, type OrderedMembership, validatorViews } from "./membership-view.ts";
 import type { LoopObserver } from "./observer.ts";
-import type { Clock, Database, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
+import type { Clock, Database, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
+import type { SealedFrame } from "./wire.ts";
 import { Proposals } from "./proposals.ts";
 import { Reader } from "./reader.ts";
 import type { SeenValidator } from "./reporter.ts";
@@ -62,6 +63,8 @@ export interface NodeParts {
   readonly onMembership?: (membership: MembershipState, changed: ValidatorSetChanged | null) => void;
   /** What was seen of the other validators; nothing is reported without. */
   readonly observations?: () => readonly SeenValidator[];
+  /** Looks at what each validator sealed itself; see `PeerGuard.inspect`. */
+  readonly inspect?: (peer: NodeId, lane: Lane, frame: SealedFrame) => void;
   /** How often to look whether something is to be reported, in milliseconds. Default 60,000. */
   readonly reportIntervalMs?: number;
   /** The engine of an epoch. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
@@ -122,6 +125,7 @@ export class ConsensusNode implements NodeService {
       ledger,
       pool: this.#pool,
       observations: () => parts.observations?.() ?? null,
+      inspect: (peer, lane, frame) => parts.inspect?.(peer, lane, frame),
       reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
       execution: restored.execution,
       checkpoint: restored.checkpoint,

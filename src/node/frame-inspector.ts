@@ -5,7 +5,7 @@ import { messageCodec } from "../consensus/pbft/codec.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
 import type { Lane } from "./ports.ts";
-import { frameCodec, type SealedFrame } from "./wire.ts";
+import type { SealedFrame } from "./wire.ts";
 
 export interface Finding {
   readonly type: ViolationType;
@@ -21,8 +21,7 @@ const BEHIND_MS_MAX: number = 10 * 60_000;
 /** Peers whose highest wished view is remembered: above any `max_peers`. */
 const PEERS_MAX = 2_048;
 
-/** The wire's tags (u32, little-endian) of a sealed frame and of a view change. */
-const SEALED_TAG = 0;
+/** The wire's tag (u32, little-endian) of a view change. */
 const VIEW_CHANGE_TAG = 4;
 
 const TAG_BYTES = 4;
@@ -36,13 +35,8 @@ export class FrameInspector {
   readonly #wishedViews = new Map<NodeId, number>();
 
   /** @param wallMs milliseconds since 1970 */
-  inspect(peer: NodeId, lane: Lane, bytes: Uint8Array, wallMs: number): readonly Finding[] {
-    if (tagOf(bytes) !== SEALED_TAG) return [];
-    let frame: SealedFrame;
+  inspect(peer: NodeId, lane: Lane, frame: SealedFrame, wallMs: number): readonly Finding[] {
     try {
-      const decoded = decode(frameCodec, bytes);
-      if (decoded.kind !== "sealed") return [];
-      frame = decoded;
       return lane === "consensus" ? this.#viewChanges(peer, frame) : bundleFindings(frame, wallMs);
     } catch {
       // What cannot be read is rejected where it is read for its content.

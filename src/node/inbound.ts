@@ -36,6 +36,8 @@ export interface InboundPorts<M> {
   /** A peer is in a later epoch: this node lags. */
   onLaterEpoch(peer: NodeId): void;
   monotonicMs(): number;
+  /** What a validator sealed itself; before its signature is checked. */
+  onSealed(peer: NodeId, lane: Lane, frame: SealedFrame): void;
   /** A node outside the validator set wants to follow. */
   onObserver(peer: NodeId, frame: StatusFrame): void;
   /** A correct peer sends such things too. */
@@ -88,6 +90,7 @@ export class Inbound<M> {
     switch (frame.kind) {
       case "sealed":
         if (frame.seal.signer !== from) return this.#ports.onRejected(peer, "seal-of-another");
+        this.#ports.onSealed(peer, lane, frame);
         return await (lane === "consensus" ? this.#onSealedMessages(peer, frame) : this.#onSealedBundles(peer, frame));
       case "relayed":
         return await this.#onRelayed(peer, lane, frame);

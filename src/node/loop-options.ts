@@ -8,7 +8,9 @@ import type { Ledger, StoredBundle } from "./ledger.ts";
 import type { LoopObserver } from "./observer.ts";
 import type { Remembered } from "./start-gate.ts";
 import type { SeenValidator } from "./reporter.ts";
-import type { Clock, Database, Signer, Transport, Verifier } from "./ports.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import type { SealedFrame } from "./wire.ts";
+import type { Clock, Database, Lane, Signer, Transport, Verifier } from "./ports.ts";
 
 /** What the loop is made of, and whom it tells. */
 export interface LoopOptions<M> {
@@ -30,6 +32,8 @@ export interface LoopOptions<M> {
   readonly observer: LoopObserver;
   /** What the guard at the transport saw of the other validators; null where nobody watches. */
   readonly observations: () => readonly SeenValidator[] | null;
+  /** Looks at what each validator sealed itself, for the score that this node keeps of it. */
+  readonly inspect: (peer: NodeId, lane: Lane, frame: SealedFrame) => void;
   /** How often this node looks whether it has something to report, in milliseconds. */
   readonly reportIntervalMs: number;
   /** Executed and durable: `execution.executed` took their places. */

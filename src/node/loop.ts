@@ -192,6 +192,7 @@ export class NodeLoop<M> implements TransportHandler {
       network: epochs.network,
       engine: () => epochs.engine,
       verification: this.#verification,
+      onSealed: (peer, lane, frame) => options.inspect(peer, lane, frame),
       isBundleWanted: (bundle) => this.#exchange.isWanted(bundle),
       onMessage: (signed) => {
         const statement = epochs.engine.wire.statementOf(signed.message);

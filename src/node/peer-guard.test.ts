@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { encode } from "../codec/codec.ts";
+import { decode, encode } from "../codec/codec.ts";
 import { messageCodec } from "../consensus/pbft/codec.ts";
 import { bundleCodec } from "../dag/bundle.ts";
 import type { NodeId } from "../crypto/identity.ts";
@@ -114,8 +114,15 @@ async function newGuard(): Promise<{
   await guard.start({
     onPeerConnected: () => undefined,
     onPeerDisconnected: () => undefined,
-    onFrame: (_peer, _lane, bytes) => {
+    // As the loop does: what was sealed is looked at as soon as it is read.
+    onFrame: (peer, lane, bytes) => {
       frames.push(bytes.length);
+      try {
+        const frame = decode(frameCodec, bytes);
+        if (frame.kind === "sealed") guard.inspect(peer, lane, frame);
+      } catch {
+        // Its garbage is rejected elsewhere.
+      }
     },
     onRequest: (_peer, body) => Promise.resolve(body),
   });

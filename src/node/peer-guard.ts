@@ -4,6 +4,7 @@ import { PeerHistory, type PeerObservation } from "../peering/peer-history.ts";
 import { TokenBucket } from "../peering/token-bucket.ts";
 import { FrameInspector } from "./frame-inspector.ts";
 import type { PeerBook } from "./peer-book.ts";
+import type { SealedFrame } from "./wire.ts";
 import type { Clock, Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "./ports.ts";
 
 /**
@@ -81,7 +82,7 @@ export class PeerGuard implements Transport {
         handler.onPeerDisconnected(peer, reason);
       },
       onFrame: (peer, lane, frame) => {
-        if (!this.#isWelcomeFrame(peer, lane, frame)) return undefined;
+        if (!this.#isWelcome(peer)) return undefined;
         const pauseMs = this.#pauseMs(peer, lane);
         if (pauseMs === 0) return handler.onFrame(peer, lane, frame);
         return this.#delay(pauseMs).then(() => handler.onFrame(peer, lane, frame));
@@ -145,6 +146,14 @@ export class PeerGuard implements Transport {
     if (this.#options.book.record(peer, type, detail)) this.#record(peer).history.onViolation();
   }
 
+  /** What a peer sealed itself, as soon as it is read; before its signature is checked. */
+  inspect(peer: NodeId, lane: Lane, frame: SealedFrame): void {
+    const { clock } = this.#options;
+    for (const { type, detail } of this.#inspector.inspect(peer, lane, frame, clock.nowMs())) {
+      this.onViolation(peer, type, detail);
+    }
+  }
+
   /** What this node saw of each other validator of now, in ascending order of index. @param nowMs of `monotonicMs` */
   observations(nowMs: number): readonly ValidatorObservation[] {
     const set = this.#options.validators();
@@ -155,14 +164,10 @@ export class PeerGuard implements Transport {
       .map((nodeId) => ({ nodeId, ...this.#record(nodeId).history.at(nowMs) }));
   }
 
-  #isWelcomeFrame(peer: NodeId, lane: Lane, frame: Uint8Array): boolean {
-    const { book, clock } = this.#options;
-    if (book.isBanned(peer)) return false;
+  #isWelcome(peer: NodeId): boolean {
+    if (this.#options.book.isBanned(peer)) return false;
     this.#record(peer).history.onFrame(this.#nowMs());
-    for (const { type, detail } of this.#inspector.inspect(peer, lane, frame, clock.nowMs())) {
-      this.onViolation(peer, type, detail);
-    }
-    return !book.isBanned(peer);
+    return true;
   }
 
   #pauseMs(peer: NodeId, kind: keyof typeof THROTTLED): number {

@@ -91,6 +91,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       transport: guard,
       signer: keys,
       verifier: ring,
+      inspect: (peer, lane, frame) => guard.inspect(peer, lane, frame),
       observations: () => guard.observations(systemClock.monotonicMs()),
       membership: firstMembership(genesis),
       addresses: new Map(genesis.validators.map(({ nodeId, address }) => [nodeId, address])),

@@ -245,6 +245,7 @@ export class VirtualNode {
       verifier: verifierOf(world.allKeys, delay(VERIFY_MS_MAX)),
       clock,
       observer: observerOf({ metrics: this.#watching(life), log: this.#log(), guard, validators }),
+      inspect: (peer, lane, frame) => guard.inspect(peer, lane, frame),
       observations: () => guard.observations(clock.monotonicMs()),
       reportIntervalMs: plan.reportIntervalMs,
       onMembership: (membership) => {
