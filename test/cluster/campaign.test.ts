@@ -12,9 +12,9 @@ const CAMPAIGNS: readonly { readonly count: number; readonly seeds: number }[] =
   { count: 1, seeds: 5 },
   { count: 2, seeds: 10 },
   { count: 3, seeds: 10 },
-  { count: 4, seeds: 140 },
+  { count: 4, seeds: 90 },
   { count: 5, seeds: 20 },
-  { count: 6, seeds: 15 },
+  { count: 6, seeds: 10 },
   { count: 7, seeds: 10 },
   { count: 10, seeds: 2 },
 ];

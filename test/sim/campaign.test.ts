@@ -12,10 +12,10 @@ import { planOf } from "../../src/sim/swarm.ts";
 const CAMPAIGN_MS_MAX = 240_000;
 
 const FIXED: readonly { readonly nodes: number; readonly seeds: number }[] = [
-  { nodes: 4, seeds: 60 },
+  { nodes: 4, seeds: 45 },
   { nodes: 5, seeds: 15 },
-  { nodes: 6, seeds: 15 },
-  { nodes: 7, seeds: 15 },
+  { nodes: 6, seeds: 10 },
+  { nodes: 7, seeds: 9 },
   { nodes: 10, seeds: 3 },
 ];
 
