@@ -204,3 +204,23 @@ describe("a validator that really lost its disk", () => {
     });
   }
 });
+
+test("a validator that lost its disk while all others restarted is known by its lane", async () => {
+  const scene = new Scene({ nodes: 4, delayMs: [20, 20] });
+  await scene.until(SETTLED_MS);
+  scene.pay(3, 5);
+  // Its bundle is on all disks, and nobody has ordered it; without the leader nobody can.
+  await scene.pass(40);
+  expect(scene.positionsOf([0, 1, 2, 3])).toEqual([0, 0, 0, 0]);
+  scene.world.node(0).crash();
+  for (const place of [1, 2]) scene.restart(place);
+  scene.loseDisk(3);
+  await scene.pass(3_000);
+  expect(scene.reasonsOf(3)).toContainEqual(expect.stringContaining("disk knows less than it once said"));
+  scene.world.node(0).start();
+  await scene.pass(8_000);
+  scene.pay(0);
+  scene.pay(3);
+  await scene.pass(4_000);
+  expect([scene.positionsOf([0, 1, 2, 3]), scene.accused]).toEqual([[6, 6, 6, 6], []]);
+});
