@@ -13,7 +13,7 @@ const STEPS = [
   ["format and lint (Biome)", bin("biome"), ["ci", "--colors=off", "--error-on-warnings", "."]],
   ["types of the pure layers (no clock, no socket, no promise)", bin("tsc"), ["-p", "tsconfig.pure.json"]],
   ["types of everything", bin("tsc"), ["-p", "tsconfig.json"]],
-  ["layers and house rules (test/tidy)", ...bun("test", "./test/tidy")],
+  ["layers and house rules (test/tidy)", ...bun("test", "--timeout", "60000", "./test/tidy")],
   ["dead code (knip)", bin("knip"), ["--no-progress"]],
   ["the lock names every platform", process.execPath, [require.resolve("./complete-lock.mjs"), "--check"]],
 ];

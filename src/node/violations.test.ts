@@ -53,7 +53,9 @@ describe("the taxonomy of violations", () => {
     const source = text("src/consensus/pbft/normal-case.ts");
     const [, detail = ""] = /`(a proposal \$\{[^}]*\} ms away[^`]*)`/.exec(source) ?? [];
     expect(detail).not.toBe("");
-    expect(isTimestampDiscard("discard", detail.replace(/\$\{[^}]*\}/, "-90000"))).toBe(true);
+    expect(isTimestampDiscard("discard", detail.replace(/\$\{[^}]*\}/, "90000"))).toBe(true);
+    // An old proposal is what a node that was away is shown.
+    expect(isTimestampDiscard("discard", detail.replace(/\$\{[^}]*\}/, "-90000"))).toBe(false);
     expect(isTimestampDiscard("discard", "a proposal without its content")).toBe(false);
     expect(isTimestampDiscard("prepare", detail.replace(/\$\{[^}]*\}/, "5"))).toBe(false);
   });

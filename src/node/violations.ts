@@ -79,7 +79,8 @@ export function isKnownReason(kind: "rejected" | "ignored", reason: string): boo
 /**
  * Whether an engine's "discard" is about a leader's own choice of a time far from the clock. The proposal was signed by the
  * leader of the view, so it is the leader's violation; other discards are nobody's.
+ * Only one that is ahead: an old one may be the answer to a node that was away.
  */
 export function isTimestampDiscard(phase: string, detail: string): boolean {
-  return phase === "discard" && /^a proposal -?\d+ ms away from this node's clock$/.test(detail);
+  return phase === "discard" && /^a proposal \d+ ms away from this node's clock$/.test(detail);
 }
