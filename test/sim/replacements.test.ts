@@ -31,7 +31,7 @@ function planFor(seed: number, byzantine?: number): Plan {
 }
 
 describe("replacements under every fault", () => {
-  for (const seed of (process.env["SEEDS"] ?? "1,2,3").split(",").map(Number)) {
+  for (const seed of [2, 4, 7, 9, 10]) {
     test(`of correct validators (seed ${seed})`, async () => {
       const { verdict, detail } = await runPlan(planFor(seed, 0));
       expect({ verdict, detail }).toEqual({ verdict: "pass", detail: "" });

@@ -14,6 +14,10 @@ import { kindsOf, Scene, SETTLED_MS, withTransport } from "./scene.ts";
 setDefaultTimeout(60_000);
 
 const EVERYBODY = [0, 1, 2, 3];
+
+/** An idle network's timers and statuses in ten virtual seconds are about a thousand events. */
+const IDLE_EVENTS_MAX = 5_000;
+
 const same = <T>(value: T, count: number): readonly T[] => Array.from({ length: count }, () => value);
 
 describe("a validator that is removed under load", () => {
@@ -143,6 +147,11 @@ describe("a node that slept", () => {
       scene.pay(0);
       await scene.pass(2_000);
       expect(scene.positionsOf([0, 4, 5, 6, 7])).toEqual(same(length + 1, 5));
+      // Two that take each other for outsiders do not go on telling each other where they stand.
+      const { schedule } = scene.world;
+      const before = schedule.ran;
+      await scene.pass(10_000);
+      expect(schedule.ran - before).toBeLessThan(IDLE_EVENTS_MAX);
     });
   }
 });
@@ -263,6 +272,27 @@ describe("a change of the set", () => {
       const reasons = EVERYBODY.map((place) => scene.reasonsOf(place).join("; "));
       expect({ seed, hasSwitched, reasons }).toEqual({ seed, hasSwitched: true, reasons: ["", "", "", ""] });
     }
+  });
+
+  test("after views that failed makes nobody believe that it forgot them", async () => {
+    const scene = new Scene({ nodes: 5, dismissed: [4] });
+    await scene.until(SETTLED_MS);
+    scene.world.node(0).crash();
+    scene.pay(1);
+    await scene.pass(3_000);
+    expect(scene.viewOf(1)).toBe("1");
+    scene.world.node(0).start();
+    await scene.pass(3_000);
+    scene.dismiss(EVERYBODY, 4);
+    await scene.pass(3_000);
+    for (const place of [1, 2]) {
+      scene.restart(place);
+      await scene.pass(50);
+    }
+    await scene.pass(3_000);
+    expect(EVERYBODY.map((place) => [scene.epochOf(place), scene.reasonsOf(place).join()])).toEqual(
+      EVERYBODY.map(() => [1, ""]),
+    );
   });
 });
 

@@ -177,12 +177,13 @@ describe("a validator that really lost its disk", () => {
   for (const { name, joiners, lost } of [
     { name: "of the genesis", joiners: 0, lost: 3 },
     { name: "that was admitted later", joiners: 1, lost: 4 },
+    { name: "of the genesis, in a later epoch,", joiners: 1, lost: 3 },
   ]) {
     test(`${name} keeps silent, speaks again later, and nobody convicts it`, async () => {
       const scene = new Scene({ nodes: 5 - joiners, joiners, delayMs: [2, 10] });
       const all = [0, 1, 2, 3, 4];
       await scene.until(SETTLED_MS);
-      if (joiners > 0) scene.admit([0, 1, 2, 3], lost);
+      if (joiners > 0) scene.admit([0, 1, 2, 3], 4);
       await scene.until(3_000);
       scene.load([lost, 0], 3_000, 4_000, 20);
       await scene.until(7_000);
