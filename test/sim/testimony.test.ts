@@ -132,6 +132,8 @@ describe("a liar that is asked what it heard a restarting node say", () => {
 
   test("and shows a checkpoint without a quorum's signatures keeps nobody silent for longer", async () => {
     const scene = await besideLiar(withCheckpoint, true);
+    scene.world.node(2).start();
+    await scene.pass(2_000);
     const [, from] = /votes again from checkpoint (\d+)/.exec(scene.reasonsOf(ASKER).join()) ?? [];
     expect(Number(from)).toBeLessThan(400);
   });
