@@ -98,6 +98,8 @@ export class Hearing {
     if (!isOwn || !(await verification.allHold(leaves))) return null;
     const bundle = answer.bundle === null ? null : await this.#ports.open(answer.bundle);
     if (answer.bundle !== null && bundle?.held.ref.creator !== self) return null;
+    const stable = await this.#provenStable(checkpoint);
+    if (stable === null) return null;
     const ref = bundle?.held.ref ?? null;
     const vote = answer.statements.find(({ statement }) => isVote(statement.phase));
     const view = answer.statements.find(({ statement }) => !isVote(statement.phase));
@@ -105,18 +107,21 @@ export class Hearing {
       vote: vote === undefined ? null : { epoch: vote.epoch, sequence: vote.statement.sequence as Sequence },
       view: view === undefined ? null : viewOf(view),
       bundle: ref === null ? null : { term: ref.term, nonce: (ref.firstNonce + ref.count - 1) as Nonce },
-      stable: await this.#provenStable(checkpoint),
+      stable,
     };
   }
 
-  /** A certificate of another epoch says nothing here: its validators may not be known yet. */
-  async #provenStable(checkpoint: CheckpointCertificate | null): Promise<Sequence> {
+  /**
+   * 0 for none, and for one of another epoch, which says nothing here: its validators may not be known yet. Null where it is
+   * of this epoch and proves nothing.
+   */
+  async #provenStable(checkpoint: CheckpointCertificate | null): Promise<Sequence | null> {
     const { network, verification } = this.#ports;
     const { set } = network;
     if (checkpoint === null || checkpoint.epoch !== set.epoch) return 0 as Sequence;
-    if (!hasDistinctSigners(set, checkpoint.proofs, set.quorum)) return 0 as Sequence;
+    if (!hasDistinctSigners(set, checkpoint.proofs, set.quorum)) return null;
     const holds = await verification.allHold(obligationsOf(network, checkpointCertificateOf(checkpoint)));
-    return holds ? checkpoint.sequence : (0 as Sequence);
+    return holds ? checkpoint.sequence : null;
   }
 }
 

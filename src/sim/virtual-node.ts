@@ -24,7 +24,8 @@ import { Random } from "./random.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { VirtualDatabase, VirtualDisk } from "./virtual-disk.ts";
 import { signerOf, verifierOf, type VirtualKeys } from "./virtual-keys.ts";
-import { type VirtualNetwork, VirtualTransport } from "./virtual-network.ts";
+import type { VirtualNetwork } from "./virtual-network.ts";
+import { VirtualTransport } from "./virtual-transport.ts";
 
 /** What a node needs of the world around it. */
 export interface NodeWorld {

@@ -93,7 +93,6 @@ export class World implements NodeWorld {
     this.network = new VirtualNetwork(this.schedule, plan.seed, {
       onSend: (from, to, lane, frame) => this.#onSend(from, to, lane, frame),
       onDeliver: (from, to, lane, frame) => this.#onDeliver(from, to, lane, frame),
-      afterEvent: () => undefined,
     });
     this.network.weather = plan.links;
     const twins = plan.liars.filter(({ twin }) => twin).map(({ node }) => node);

@@ -139,7 +139,7 @@ describe("a liar that is asked what it heard a restarting node say", () => {
   });
 
   // A certificate of the present epoch that a quorum did not sign counts as none, but nobody is told who sent it.
-  test.failing("and shows a checkpoint without a quorum's signatures is blamed", async () => {
+  test("and shows a checkpoint without a quorum's signatures is blamed", async () => {
     const scene = await besideLiar(withCheckpoint, true);
     expect([...scene.world.detected]).toEqual([LIAR]);
   });
