@@ -48,10 +48,13 @@ export class Lanes {
       const executed: LaneTip = { nonce: 0 as Nonce, tip: genesis };
       this.#lanes.push({ executed, children: new Map(), count: 0, waitingSinceMs: null });
     }
+    // Also what is executed already: a proposal that names it must be as unacceptable to who held it as to who did not.
+    for (const [digest, { creator, term }] of this.#held) {
+      if (!set.has(creator) || term !== set.termOf(creator)) this.#held.delete(digest);
+    }
     this.#lanes.forEach((lane, creator) => {
       const index = creator as ValidatorIndex;
       if (set.has(creator) && (!before.has(creator) || set.termOf(index) === before.termOf(index))) return;
-      for (const siblings of lane.children.values()) for (const { digest } of siblings) this.#held.delete(digest);
       lane.children.clear();
       lane.count = 0;
       lane.waitingSinceMs = null;

@@ -23,9 +23,12 @@ interface AnswerSources {
   readonly ledger: Ledger;
   readonly pool: BundlePool;
   readonly checkpoint: CheckpointCertificate | null;
-  batchOf(digest: Hash): Batch | undefined;
-  /** What this node heard a validator say, and its newest bundle that is held. */
-  witness(validator: ValidatorIndex): Promise<Pick<WitnessAnswer, "statements" | "bundle">>;
+  /** Of the present engine: the content of proposals that are open. */
+  readonly epochs: { readonly engine: { batchOf(digest: Hash): Batch | undefined } };
+  /** What this node heard a validator say. */
+  heardOf(validator: ValidatorIndex): WitnessAnswer["statements"];
+  /** A validator's newest bundle that is held. */
+  newestOf(validator: ValidatorIndex): Promise<ProvenBody | null>;
 }
 
 /**
@@ -38,7 +41,9 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
     case "bundles":
       return encode(bundlesAnswerCodec, { bundles: await bundlesOf(question.digests, sources) });
     case "batches": {
-      const batches = question.digests.map((digest) => sources.batchOf(digest)).filter((batch) => batch !== undefined);
+      const batches = question.digests
+        .map((digest) => sources.epochs.engine.batchOf(digest))
+        .filter((batch) => batch !== undefined);
       return encode(batchesAnswerCodec, { batches: batches.slice(0, ANSWER_BODIES_MAX) });
     }
     case "committed": {
@@ -48,7 +53,8 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
     }
     case "witness":
       return encode(witnessAnswerCodec, {
-        ...(await sources.witness(question.validator)),
+        statements: sources.heardOf(question.validator),
+        bundle: await sources.newestOf(question.validator),
         checkpoint: encodedCheckpoint(sources),
       });
     default:

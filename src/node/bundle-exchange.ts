@@ -152,7 +152,7 @@ export class BundleExchange {
       newest = next;
     }
     const held = newest === undefined ? undefined : pool.get(newest.digest);
-    return held ?? (await ledger.bundleUpTo(creator, tip.nonce));
+    return held ?? (await ledger.bundleUpTo(creator, network.set.termOf(creator), tip.nonce));
   }
 
   /** Up to which nonce each lane is held without a gap. */

@@ -129,7 +129,7 @@ export class ConsensusNode implements NodeService {
       reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
       execution: restored.execution,
       checkpoint: restored.checkpoint,
-      remembered: { vote: restored.lastVote, view: restored.engine.view.view },
+      remembered: { vote: restored.lastVote, view: restored.engine.view.view, silence: restored.silence },
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
       onMembers: (changed) => parts.onMembership?.(this.#epochs.membership, changed),
       onEpoch: (changed) => this.#onEpoch(changed),

@@ -2,6 +2,7 @@ import { decode } from "../codec/codec.ts";
 import { bundleHeaderCodec } from "../dag/bundle.ts";
 import { Reader } from "../codec/reader.ts";
 import { messageCodec } from "../consensus/pbft/codec.ts";
+import type { Epoch } from "../membership/ids.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
 import type { Lane } from "./ports.ts";
@@ -32,7 +33,7 @@ const TAG_BYTES = 4;
  * here, and need not be: whatever they are, this connection's owner sent them as its own.
  */
 export class FrameInspector {
-  readonly #wishedViews = new Map<NodeId, number>();
+  readonly #wishedViews = new Map<NodeId, { readonly epoch: Epoch; readonly view: number }>();
 
   /** @param wallMs milliseconds since 1970 */
   inspect(peer: NodeId, lane: Lane, frame: SealedFrame, wallMs: number): readonly Finding[] {
@@ -50,12 +51,18 @@ export class FrameInspector {
     for (const item of frame.items) {
       if (item.kind !== "body" || tagOf(item.body) !== VIEW_CHANGE_TAG) continue;
       const message = decode(messageCodec, item.body);
-      if (message.kind !== "view-change" || message.view <= (this.#wishedViews.get(peer) ?? 0)) continue;
+      if (message.kind !== "view-change" || message.view <= this.#wished(peer, frame.epoch)) continue;
       if (!this.#wishedViews.has(peer) && this.#wishedViews.size >= PEERS_MAX) this.#wishedViews.clear();
-      this.#wishedViews.set(peer, message.view);
+      this.#wishedViews.set(peer, { epoch: frame.epoch, view: message.view });
       findings.push({ type: "view-change-spam", detail: `asks for view ${message.view}` });
     }
     return findings;
+  }
+
+  /** Views count anew in every epoch. */
+  #wished(peer: NodeId, epoch: Epoch): number {
+    const wished = this.#wishedViews.get(peer);
+    return wished?.epoch === epoch ? wished.view : 0;
   }
 }
 

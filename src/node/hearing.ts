@@ -8,11 +8,12 @@ import type { Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts
 import { statementDigest } from "../membership/statement.ts";
 import type { CurrentNetwork } from "./current-network.ts";
 import type { StoredBundle } from "./ledger.ts";
+import type { LoopObserver } from "./observer.ts";
 import type { Clock, Transport } from "./ports.ts";
 import type { StartGate, Testimony } from "./start-gate.ts";
 import type { SealVerification } from "./verification.ts";
 import { type ProvenBody, questionCodec, type WitnessAnswer, witnessAnswerCodec } from "./wire.ts";
-import { type HeardStatement, isVote } from "./witnesses.ts";
+import { type HeardStatement, isViewWord, isVote } from "./witnesses.ts";
 
 export interface HearingPorts {
   readonly network: CurrentNetwork;
@@ -21,10 +22,10 @@ export interface HearingPorts {
   readonly clock: Clock;
   readonly verification: SealVerification;
   self(): ValidatorIndex | null;
-  /** Checks a bundle in full; null where it is not acceptable. */
+  /** Whether a bundle is its creator's, whatever it says; null where it is not. */
   open(body: ProvenBody): Promise<StoredBundle | null>;
-  /** The answer is no answer: no correct peer sends such. */
-  onFault(peer: NodeId, reason: string): void;
+  /** An answer that is none is rejected: no correct peer sends such. */
+  readonly observer: LoopObserver;
   isStopped(): boolean;
 }
 
@@ -70,7 +71,7 @@ export class Hearing {
       const question = encode(questionCodec, { kind: "witness", validator: self });
       const bytes = await transport.request(peer, question, { timeoutMs: ANSWER_TIMEOUT_MS });
       const testimony = await this.#check(bytes, self);
-      if (testimony === null) this.#ports.onFault(peer, "malformed-answer: a testimony without its proof");
+      if (testimony === null) this.#ports.observer.onRejected(peer, "malformed-answer: a testimony without its proof");
       else gate.onTestimony(index, testimony);
     } catch {
       // Away, or slow: it is asked again.
@@ -91,6 +92,10 @@ export class Hearing {
     }
     const { network, verification } = this.#ports;
     const isOwn = answer.statements.every(({ proof }) => proof.seal.signer === self);
+    const votes = answer.statements.filter(({ statement }) => isVote(statement.phase));
+    const views = answer.statements.filter(({ statement }) => isViewWord(statement.phase));
+    // Of other words some bind no epoch, and could be shown as if they did.
+    if (votes.length > 1 || views.length > 1 || votes.length + views.length !== answer.statements.length) return null;
     const leaves = answer.statements.map(({ epoch, statement, proof }) => ({
       leaf: statementDigest({ genesis: network.genesis, set: { epoch } }, statement),
       proof,
@@ -101,8 +106,8 @@ export class Hearing {
     const stable = await this.#provenStable(checkpoint);
     if (stable === null) return null;
     const ref = bundle?.held.ref ?? null;
-    const vote = answer.statements.find(({ statement }) => isVote(statement.phase));
-    const view = answer.statements.find(({ statement }) => !isVote(statement.phase));
+    const [vote] = votes;
+    const [view] = views;
     return {
       vote: vote === undefined ? null : { epoch: vote.epoch, sequence: vote.statement.sequence as Sequence },
       view: view === undefined ? null : viewOf(view),

@@ -115,6 +115,15 @@ export class Inbound<M> {
     return this.#ports.onRejected(peer, "statement-of-observer");
   }
 
+  /** Checks that one bundle is its creator's, whatever it says about the validator set; null where it is not. */
+  async openOwnership({ body, proof }: ProvenBody): Promise<StoredBundle | null> {
+    const bundle = this.#decodeBundle(body);
+    if (bundle === null || bundle.creator !== proof.seal.signer) return null;
+    const held = holdBundle(this.#ports.network, bundle);
+    const leaf = statementDigest(this.#ports.network, bundleStatement(held.ref));
+    return (await this.#ports.verification.allHold([{ leaf, proof }])) ? { held, body, proof } : null;
+  }
+
   /** Checks one bundle that came with its own proof; null where it is not acceptable. */
   async openBundle({ body, proof }: ProvenBody): Promise<StoredBundle | null> {
     const bundle = this.#decodeBundle(body);

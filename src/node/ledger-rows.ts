@@ -3,7 +3,9 @@ import { mapped, struct, union, variant } from "../codec/composites.ts";
 import { hash, u32, u64 } from "../codec/primitives.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import { epochCodec } from "../membership/evidence.ts";
 import { validatorIndexCodec } from "../membership/seal.ts";
+import type { Silence } from "./start-gate.ts";
 
 /** Where a bundle lies in `vertices`. */
 export interface BundleLocation {
@@ -82,3 +84,16 @@ export const finalizedCodec: Codec<FinalizedRun> = struct<FinalizedRun>({
 });
 
 export const edgeCodec: Codec<EdgeRow> = struct<EdgeRow>({ timestampMs: u64, weight: u32 });
+
+/** The view is kept one higher, so that "none" is 0. */
+export const silenceCodec: Codec<Silence> = struct<Silence>({
+  epoch: epochCodec,
+  term: epochCodec,
+  stable: u64,
+  nonce: u64,
+  viewFloor: mapped(
+    u64,
+    (value) => value - 1,
+    (value) => value + 1,
+  ),
+});

@@ -19,6 +19,7 @@ import {
 import { bundleKey, edgeKey, hashKey, indexKey, keyNumber, laneKey, numberKey } from "./ledger-keys.ts";
 import {
   edgeCodec,
+  silenceCodec,
   type FinalizedRun,
   finalizedCodec,
   type MetadataRow,
@@ -26,6 +27,7 @@ import {
   type VertexMetadata,
 } from "./ledger-rows.ts";
 import type { Database } from "./ports.ts";
+import type { Silence } from "./start-gate.ts";
 import { provenBodyCodec } from "./wire.ts";
 import type { WriteBatch } from "./write-batch.ts";
 
@@ -40,6 +42,10 @@ export interface StoredBundle {
 const ENGINE_PREFIX = "engine/";
 const EXECUTION_KEY = asciiBytes("execution");
 const MEMBERSHIP_KEY = asciiBytes("membership");
+const SILENCE_KEY = asciiBytes("silence");
+
+/** Rows of a lane that are looked through for the newest one of a term. */
+const VOID_ROWS_MAX = 64;
 
 /** Rows read at a time at start and by range queries. */
 const PAGE_ROWS = 512;
@@ -99,6 +105,16 @@ export class Ledger {
     return row === undefined ? null : decode(executionStateCodec, row);
   }
 
+  recordSilence(batch: WriteBatch, silence: Silence | null): void {
+    if (silence === null) batch.delete("consensus", SILENCE_KEY);
+    else batch.put("consensus", SILENCE_KEY, encode(silenceCodec, silence));
+  }
+
+  async loadSilence(): Promise<Silence | null> {
+    const row = await this.#database.get("consensus", SILENCE_KEY);
+    return row === undefined ? null : decode(silenceCodec, row);
+  }
+
   async loadMembership(): Promise<MembershipState | null> {
     const row = await this.#database.get("consensus", MEMBERSHIP_KEY);
     return row === undefined ? null : decode(membershipStateCodec, row);
@@ -139,11 +155,15 @@ export class Ledger {
     return rows.map((row) => this.#openBundle(row.value));
   }
 
-  /** The bundle on disk that begins nearest before a nonce of a lane, or at it; null where there is none. */
-  async bundleUpTo(creator: ValidatorIndex, nonce: number): Promise<StoredBundle | null> {
-    const range = { gte: laneKey(creator, 0), lt: laneKey(creator, nonce + 1), reverse: true, limit: 1 };
-    const [row] = await this.#database.scan("vertices", range);
-    return row === undefined ? null : this.#openBundle(row.value);
+  /**
+   * The bundle of a term that begins nearest before a nonce of a lane, or at it; null where none is among the last rows.
+   * What an earlier term left there is void, and lies between.
+   */
+  async bundleUpTo(creator: ValidatorIndex, term: Epoch, nonce: number): Promise<StoredBundle | null> {
+    const range = { gte: laneKey(creator, 0), lt: laneKey(creator, nonce + 1), reverse: true, limit: VOID_ROWS_MAX };
+    const rows = await this.#database.scan("vertices", range);
+    const stored = rows.map((row) => this.#openBundle(row.value));
+    return stored.find(({ held }) => held.ref.term === term) ?? null;
   }
 
   async bundle(digest: Hash): Promise<StoredBundle | null> {

@@ -47,6 +47,8 @@ export class NodeLoop<M> implements TransportHandler {
   #execution: ExecutionState;
   #checkpoint: CheckpointCertificate | null;
   #stepping = false;
+  /** Whether one engine has said its last and the next one is being made of what it left. */
+  #swapping = false;
   #stopped = false;
 
   constructor(options: LoopOptions<M>) {
@@ -54,20 +56,18 @@ export class NodeLoop<M> implements TransportHandler {
     this.#execution = options.execution;
     this.#checkpoint = options.checkpoint;
     this.#timers = new EngineTimers(options.clock);
-    const { epochs, database, signer, verifier } = options;
+    const { epochs } = options;
     const { network } = epochs;
     const self = (): ValidatorIndex | null => epochs.self;
-    this.#verification = new SealVerification(network, verifier);
+    this.#verification = new SealVerification(network, options.verifier);
     this.#outbox = new Outbox({
+      ...options,
       network,
       self,
-      database,
-      signer,
       send: (addressed) => this.#courier.send(addressed),
       beforeClose: () => this.#exchange.formOwn(),
       onTurn: (turn) => options.observer.onTurn(turn),
       onFailure: (error) => this.#fail(error),
-      clock: options.clock,
     });
     this.#exchange = new BundleExchange({
       ...options,
@@ -97,7 +97,13 @@ export class NodeLoop<M> implements TransportHandler {
       feed: (event) => this.#feed(event),
       now: () => this.#now(),
     });
-    this.#reporter = this.#newReporter();
+    this.#reporter = new Reporter<M>({
+      ...options,
+      votedUpTo: (validator) => this.#speech.votedUpTo(validator),
+      executed: () => this.#execution.sequence,
+      say: (command) => this.command(command),
+      isStopped: () => this.#stopped,
+    });
     this.#speech = this.#newSpeech();
   }
 
@@ -145,26 +151,11 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   async onRequest(_peer: NodeId, body: Uint8Array): Promise<Uint8Array> {
-    const { ledger, pool, epochs } = this.#options;
     return await answerQuestion(body, {
-      ledger,
-      pool,
-      checkpoint: this.#checkpoint,
-      batchOf: (digest) => epochs.engine.batchOf(digest),
-      witness: async (validator) => ({
-        statements: this.#speech.heardOf(validator),
-        bundle: await this.#exchange.newestOf(validator),
-      }),
-    });
-  }
-
-  #newReporter(): Reporter<M> {
-    return new Reporter<M>({
       ...this.#options,
-      votedUpTo: (validator) => this.#speech.votedUpTo(validator),
-      executed: () => this.#execution.sequence,
-      say: (command) => this.command(command),
-      isStopped: () => this.#stopped,
+      checkpoint: this.#checkpoint,
+      heardOf: (validator) => this.#speech.heardOf(validator),
+      newestOf: (validator) => this.#exchange.newestOf(validator),
     });
   }
 
@@ -177,9 +168,8 @@ export class NodeLoop<M> implements TransportHandler {
       self: () => epochs.self,
       verification: this.#verification,
       ownNonce: () => epochs.ownLane?.tip.nonce ?? (0 as Nonce),
-      log: options.observer.log,
-      open: (body) => this.#inbound.openBundle(body),
-      onFault: (peer, reason) => options.observer.onRejected(peer, reason),
+      open: (body) => this.#inbound.openOwnership(body),
+      remember: (silence) => options.ledger.recordSilence(this.#outbox.writes(), silence),
       onFree: () => this.#speak(),
       isStopped: () => this.#stopped,
     });
@@ -223,10 +213,12 @@ export class NodeLoop<M> implements TransportHandler {
     const { epochs } = this.#options;
     if (this.#stopped) return;
     this.#events.push(event);
-    if (this.#stepping) return;
+    if (this.#stepping || this.#swapping) return;
     this.#stepping = true;
     try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      while (!this.#swapping) {
+        const next = this.#events.shift();
+        if (next === undefined) break;
         const { engine } = epochs;
         for (const effect of engine.step(next)) {
           this.#perform(effect);
@@ -357,7 +349,7 @@ export class NodeLoop<M> implements TransportHandler {
     this.#begin();
     // Who becomes a validator, or waits to be heard out, hears what this set knows of it before it says a word.
     if (this.#options.epochs.self !== null && !(wasValidator && this.#speech.isFree)) {
-      this.#speech.hearOut({ vote: this.#execution.epochBase, view: 0 as View });
+      this.#speech.hearOut({ vote: this.#execution.epochBase, view: 0 as View, silence: null });
     }
   }
 
@@ -366,18 +358,24 @@ export class NodeLoop<M> implements TransportHandler {
     this.#feed({ kind: "bundles", ...this.#now(), refs: [] });
   }
 
-  /** The gate is free: an engine that remembers what this node said takes the listening one's place. */
+  /**
+   * The gate is free: an engine that remembers what this node said takes the listening one's place. From here to there
+   * events wait, so that its rows are the last that the listening one wrote.
+   */
   #speak(): void {
     const { epochs, ledger } = this.#options;
-    const { epoch } = epochs.network.set;
+    this.#swapping = true;
     this.#outbox.whenDurable(() => {
       this.#background(
-        ledger.loadEngine(epoch).then((rows) => {
-          if (this.#stopped || epochs.network.set.epoch !== epoch || !this.#speech.isFree) return;
+        ledger.loadEngine(epochs.network.set.epoch).then((rows) => {
+          if (this.#stopped) return;
           this.#timers.clear();
-          this.#events.length = 0;
           epochs.speak(this.#execution.sequence, rows);
+          // It begins with what is executed, and sets timers of its own.
+          const waiting = this.#events.splice(0).filter(({ kind }) => kind !== "executed" && kind !== "timer");
+          this.#swapping = false;
           this.#begin();
+          for (const event of waiting) this.#feed(event);
         }),
       );
     });

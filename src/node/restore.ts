@@ -9,6 +9,7 @@ import { membershipDigest, type MembershipState, validatorSetOf } from "../membe
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type ExecutionState, genesisState } from "../replication/executor.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
+import type { Silence } from "./start-gate.ts";
 import { NodeError } from "./service.ts";
 
 /** Rows of the log that are read back at every start. */
@@ -28,6 +29,7 @@ export interface Restored {
   readonly engineRows: readonly { readonly key: string; readonly value: Uint8Array }[];
   readonly checkpoint: CheckpointCertificate | null;
   readonly lastVote: Sequence;
+  readonly silence: Silence | null;
   /** Bundles that wait to be ordered, of every lane. */
   readonly waiting: readonly StoredBundle[];
   /** Where this node's own lane goes on; genesis for an observer. */
@@ -75,6 +77,7 @@ export async function restoreNode(
     engineRows,
     checkpoint: engine.stable,
     lastVote,
+    silence: await ledger.loadSilence(),
     waiting,
     ownTip,
   };

@@ -7,7 +7,7 @@ import { type Remembered, StartGate, type StartGateOptions } from "./start-gate.
 import type { HeardStatement } from "./witnesses.ts";
 import { Witnesses } from "./witnesses.ts";
 
-export type SpeechPorts = Omit<HearingPorts, "gate"> & Pick<StartGateOptions, "ownNonce" | "log" | "onFree">;
+export type SpeechPorts = Omit<HearingPorts, "gate"> & Pick<StartGateOptions, "ownNonce" | "onFree" | "remember">;
 
 /** Whether this node may speak, and what it heard the others say: each is the other's witness. */
 export class Speech {
@@ -18,7 +18,7 @@ export class Speech {
 
   constructor(ports: SpeechPorts) {
     this.#ports = ports;
-    this.#gate = new StartGate(ports);
+    this.#gate = new StartGate({ ...ports, log: ports.observer.log });
     this.#hearing = new Hearing({ ...ports, gate: this.#gate });
   }
 
@@ -37,6 +37,7 @@ export class Speech {
 
   /** This node is, or becomes, a validator: it hears the others out before it says a word. */
   hearOut(remembered: Remembered): void {
+    if (remembered.silence !== null) this.#gate.resume(remembered.silence);
     this.#gate.close(remembered);
     this.#hearing.ask();
   }

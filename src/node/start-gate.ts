@@ -13,6 +13,8 @@ const AMNESIA_DISTANCE = 288;
 export interface Remembered {
   readonly vote: Sequence;
   readonly view: View;
+  /** A silence that has not ended. */
+  readonly silence: Silence | null;
 }
 
 /** What one witness proved with this node's own signatures, and with a quorum's. */
@@ -34,11 +36,19 @@ export interface StartGateOptions {
   readonly log: Log;
   /** This node may sign from now on. */
   readonly onFree: () => void;
+  /** To be durable with, or before, whatever the engine writes next; null forgets it. */
+  readonly remember: (silence: Silence | null) => void;
 }
 
-interface Silence {
+/** Why a node is silent; on its disk, so that a restart does not end it. */
+export interface Silence {
+  readonly epoch: Epoch;
+  readonly term: Epoch;
+  /** Until a checkpoint at or above this one is stable, and its lane is executed up to `nonce`. */
   readonly stable: number;
   readonly nonce: number;
+  /** View changes up to this view may have been said with other content, and are not said again; -1 for none. */
+  readonly viewFloor: number;
 }
 
 /**
@@ -55,11 +65,9 @@ interface Silence {
 export class StartGate {
   readonly #options: StartGateOptions;
   readonly #heard = new Map<ValidatorIndex, Testimony>();
-  #remembered: Remembered = { vote: 0 as Sequence, view: 0 as View };
+  #remembered: Remembered = { vote: 0 as Sequence, view: 0 as View, silence: null };
   #state: "closed" | "silent" | "free" = "closed";
-  #silence: Silence = { stable: 0, nonce: 0 };
-  /** View changes up to this view may have been said with other content, and are not said again. */
-  #viewFloor = -1;
+  #silence: Silence | null = null;
 
   constructor(options: StartGateOptions) {
     this.#options = options;
@@ -82,19 +90,28 @@ export class StartGate {
 
   /** Whether a view change for this view is safe to say. */
   maySayView(view: number): boolean {
-    return view > this.#viewFloor;
+    if (this.#silence === null || this.#silence.epoch !== this.#options.network.set.epoch) return true;
+    return view > this.#silence.viewFloor;
   }
 
   /** Why this node keeps silent, for its operator; null where it speaks. */
   get reason(): string | null {
     if (this.#options.self() === null || this.isFree) return null;
     if (this.#state === "closed") return "waits to hear from enough validators where this node's key stands";
-    const { stable } = this.#silence;
-    return `this node's disk knows less than it once said; it follows, and votes again from checkpoint ${stable} on`;
+    return `this node's disk knows less than it once said; it follows, and votes again from checkpoint ${this.#silence?.stable ?? 0} on`;
+  }
+
+  /** A silence that a restart interrupted goes on. */
+  resume(silence: Silence): void {
+    this.#silence = silence;
   }
 
   /** This node becomes a validator, by its start or by a new epoch. */
   close(remembered: Remembered): void {
+    if (this.#silence !== null && this.#silence.epoch === this.#options.network.set.epoch) {
+      this.#state = "silent";
+      return;
+    }
     this.#state = "closed";
     this.#remembered = remembered;
     this.#heard.clear();
@@ -109,7 +126,7 @@ export class StartGate {
 
   onExecuted(state: ExecutionState, stable: Sequence): void {
     const self = this.#options.self();
-    if (this.#state !== "silent" || self === null) return;
+    if (this.#state !== "silent" || self === null || this.#silence === null) return;
     const executedNonce = state.lanes[self]?.nonce ?? 0;
     if (stable < this.#silence.stable || executedNonce < this.#silence.nonce) return;
     this.#options.log("info", "node.speaks-again", { stable });
@@ -124,7 +141,9 @@ export class StartGate {
     const { epoch } = network.set;
     const heard = [...this.#heard.values()];
     const bundles = heard.flatMap(({ bundle }) => (bundle?.term === network.set.termOf(self) ? [bundle.nonce] : []));
-    const nonce = Math.max(0, ...bundles);
+    // A lane lives through epochs: what it was silent for in an earlier one still holds.
+    const lost = this.#silence?.term === network.set.termOf(self) ? this.#silence.nonce : 0;
+    const nonce = Math.max(0, lost, ...bundles);
     // Words of earlier epochs bind nobody any more; words of later ones were said by another disk than this.
     const votes = heard.flatMap(({ vote }) => (vote !== null && vote.epoch >= epoch ? [vote] : []));
     const views = heard.flatMap(({ view }) => (view !== null && view.epoch >= epoch ? [view] : []));
@@ -136,14 +155,15 @@ export class StartGate {
     if (!isLater && vote <= rememberedVote && view <= rememberedView && nonce <= rememberedNonce) return this.#free();
     const stable = Math.max(vote, ...heard.map((one) => one.stable)) + AMNESIA_DISTANCE;
     this.#state = "silent";
-    this.#silence = { stable, nonce };
-    this.#viewFloor = view;
+    this.#silence = { epoch, term: network.set.termOf(self), stable, nonce, viewFloor: views.length === 0 ? -1 : view };
+    this.#options.remember(this.#silence);
     log("error", "node.amnesia", { rememberedNonce, rememberedVote, seenNonce: nonce, seenVote: vote, stable });
   }
 
   #free(): void {
     this.#state = "free";
     this.#heard.clear();
+    if (this.#silence !== null) this.#options.remember(null);
     this.#options.onFree();
   }
 }

@@ -23,7 +23,7 @@ export class Witnesses {
   learn(heard: HeardStatement): void {
     const { phase } = heard.statement;
     if (isVote(phase)) keepHigher(this.#votes, heard, ({ statement }) => statement.sequence);
-    else if (phase === "view-change" || phase === "new-view") {
+    else if (isViewWord(phase)) {
       keepHigher(this.#views, heard, ({ statement }) => statement.view);
     }
   }
@@ -40,6 +40,10 @@ export class Witnesses {
 
 export function isVote(phase: Phase): boolean {
   return phase === "pre-prepare" || phase === "prepare" || phase === "commit";
+}
+
+export function isViewWord(phase: Phase): boolean {
+  return phase === "view-change" || phase === "new-view";
 }
 
 function keepHigher(

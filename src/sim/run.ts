@@ -241,7 +241,7 @@ function scheduleFault(world: World, fault: Fault): void {
       schedule.at(fault.atMs, () => {
         const node = world.node(fault.node);
         node.loseDisk();
-        world.checker.onDiskLost(node.place);
+        world.onDiskLost(node);
         schedule.after(fault.downMs, () => node.start());
       });
       return;

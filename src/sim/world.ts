@@ -222,6 +222,12 @@ export class World implements NodeWorld {
     if (node.isCorrect) this.guard(() => this.checker.onBlamed(node.place, blamed, `ban: ${reason}`));
   }
 
+  /** What only the lost disk held is lost with it. */
+  onDiskLost(node: VirtualNode): void {
+    this.checker.onDiskLost(node.place);
+    for (const [vertex, creator] of this.accepted) if (creator === node.place) this.accepted.delete(vertex);
+  }
+
   /** Runs a check; what it finds ends the run. */
   guard(check: () => void): void {
     try {

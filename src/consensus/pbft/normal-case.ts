@@ -24,6 +24,9 @@ import { statementOf } from "./statements.ts";
 /** The most vertices in one proposal: what one place of the log makes a client wait for. */
 const PROPOSAL_VERTICES_MAX = 16_384;
 
+/** Of one validator in one view. Its first lies are proof enough; the rest would only cost everybody a relay to all. */
+const STRAY_VOTES_SHOWN_MAX = 4;
+
 export interface Instant {
   readonly nowMs: number;
   readonly wallMs: number;
@@ -106,7 +109,7 @@ function showProposal(replica: Replica, { message, proof }: Signed<Prepare>): vo
   const slot = replica.slot(sequence);
   const { accepted } = slot;
   if (accepted === null || accepted.proof === null || accepted.view !== view || accepted.digest === digest) return;
-  if (signer === replica.self || slot.shown.has(signer)) return;
+  if (replica.self === null || signer === replica.self || slot.shown.has(signer)) return;
   slot.shown.add(signer);
   const batch = replica.batches.get(accepted.digest) ?? null;
   const proposal: PrePrepare = { kind: "pre-prepare", view, sequence, digest: accepted.digest, batch };
@@ -209,6 +212,7 @@ function onCommitted(replica: Replica, slot: Slot, at: Instant): void {
  * else. The others are shown its vote: who holds another one of its has the proof.
  */
 function showStrayVotes(replica: Replica, slot: Slot): void {
+  if (replica.self === null) return;
   const committed = present(slot.committed, "a committed place");
   const { sequence } = slot;
   for (const [kind, votes] of [
@@ -217,6 +221,9 @@ function showStrayVotes(replica: Replica, slot: Slot): void {
   ] as const) {
     for (const [signer, { view, digest, proof }] of votes) {
       if (view !== committed.view || digest === committed.digest || signer === replica.self) continue;
+      const shown = replica.strayShown.get(signer) ?? 0;
+      if (shown >= STRAY_VOTES_SHOWN_MAX) continue;
+      replica.strayShown.set(signer, shown + 1);
       for (const to of replica.set.indices()) {
         if (to === replica.self || to === signer) continue;
         replica.emit({ kind: "relay", to, signed: { message: { kind, view, sequence, digest }, proof } });

@@ -58,6 +58,8 @@ export class Replica {
   /** A proven checkpoint that this replica has not executed up to. */
   ahead: CheckpointCertificate | null = null;
 
+  /** Stray votes that were shown to others in this view, by signer: a liar must not buy a relay to all with each vote. */
+  readonly strayShown: Map<ValidatorIndex, number> = new Map();
   readonly contradictions: Contradictions = new Contradictions();
   readonly viewChanges: Map<ValidatorIndex, Signed<ViewChange>> = new Map();
   ownViewChange: ViewChange | null = null;

@@ -96,6 +96,7 @@ export function onNewView(replica: Replica, signed: Signed<NewView>, at: Instant
   replica.newView = signed;
   replica.ownViewChange = null;
   replica.assigned = plan.assigned;
+  replica.strayShown.clear();
   replica.floor = plan.stable?.sequence ?? replica.base;
   for (const slot of replica.slots.values()) slot.onNewView();
   if (plan.stable !== null) learnCheckpoint(replica, plan.stable);
