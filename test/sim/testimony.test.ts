@@ -77,6 +77,13 @@ const FORGERIES: Readonly<Record<string, Forgery>> = {
   }),
   "a bundle under the asker's name": (scene, honest) => ({ ...honest, bundle: bundleBy(scene, ASKER) }),
   "a bundle of its own, truly signed": (scene, honest) => ({ ...honest, bundle: bundleBy(scene, LIAR) }),
+  "the asker's own bundle as a word of an epoch to come": (scene, honest) => {
+    if (honest.bundle === null) return { ...honest, checkpoint: new Uint8Array([1]) };
+    // A bundle's statement binds no epoch: its genuine seal holds under any.
+    const held = holdBundle(scene.world.networkContext(), decode(bundleCodec, honest.bundle.body));
+    const statement = bundleStatement(held.ref);
+    return { ...honest, statements: [{ epoch: 999 as Epoch, statement, proof: honest.bundle.proof }] };
+  },
   "a checkpoint that is none": (_scene, honest) => ({ ...honest, checkpoint: new Uint8Array([1, 2, 3]) }),
 };
 
