@@ -31,10 +31,18 @@ type Edit = (effect: PbftEffect, event: EngineEvent<PbftMessage>) => readonly Pb
 
 /** A Byzantine validator is a correct engine whose effects somebody edits (relab's decorators). */
 export function lying(engine: Engine<PbftMessage>, attacks: readonly AttackName[], scene: Scene): Engine<PbftMessage> {
-  return attacks.reduce((inner, name) => {
+  const liar = attacks.reduce((inner, name) => {
     const editor = EDITORS[name];
     return editor === undefined ? inner : edited(inner, editor(scene));
   }, engine);
+  return {
+    name: liar.name,
+    wire: liar.wire,
+    step: (event) => liar.step(event).filter((effect) => !isEnd(effect)),
+    screen: (from, message) => liar.screen(from, message),
+    status: () => liar.status(),
+    batchOf: (digest) => liar.batchOf(digest),
+  };
 }
 
 export function edited(engine: Engine<PbftMessage>, edit: Edit): Engine<PbftMessage> {

@@ -110,7 +110,12 @@ describe("cluster", () => {
     const status = JSON.parse((await run(["status", "--json", ...target])).stdout);
     expect(status).toMatchObject({ validators: 4, quorum: 3, faultTolerance: 1, lastSequence: 0 });
     expect((await run(["health", ...target])).code).toBe(0);
-    expect((await run(["peers", ...target])).stdout.trim().split("\n")).toHaveLength(4);
+    // Three of four are enough to begin; the fourth may still be on its way.
+    let peers: readonly string[] = [];
+    for (let asked = 0; asked < 40 && peers.length < 4; asked++) {
+      peers = (await run(["peers", ...target])).stdout.trim().split("\n");
+    }
+    expect(peers).toHaveLength(4);
     expect((await run(["validators", ...target])).stdout).toMatch(/node-2 .*this node/);
 
     const one = await run(["submit", "hello", ...target]);
