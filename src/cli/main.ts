@@ -106,7 +106,11 @@ const peers = withTarget("peers", "a node's peers: what it thinks of each, whom 
 peers
   .command("list", { isDefault: true })
   .description("every peer with its score and state")
-  .action(async (_options, self) => (await import("./peers.ts")).listPeers(self.optsWithGlobals()));
+  .allowExcessArguments()
+  .action(async (_options, self) => {
+    refuseWords(self);
+    await (await import("./peers.ts")).listPeers(self.optsWithGlobals());
+  });
 
 peers
   .command("ban")
@@ -132,7 +136,11 @@ const validators = withTarget("validators", "who is a validator, and the words t
 validators
   .command("list", { isDefault: true })
   .description("every validator with its standing, and what waits for approvals")
-  .action(async (_options, self) => (await import("./validators.ts")).listValidators(self.optsWithGlobals()));
+  .allowExcessArguments()
+  .action(async (_options, self) => {
+    refuseWords(self);
+    await (await import("./validators.ts")).listValidators(self.optsWithGlobals());
+  });
 
 validators
   .command("admit")
@@ -145,7 +153,7 @@ validators
   .option("-n, --name <name>", "what people call it (default: what the file says)")
   .addHelpText(
     "after",
-    "\nExamples:\n  cretoai-node validators admit --key node-5.json --address 10.0.0.5:9000 --config ./net/node-1/node.toml",
+    "\nExamples:\n  cretoai-node validators admit --key node-5.json --address 10.0.0.5:9000 --name node-5 --config ./net/node-1/node.toml",
   )
   .action(async (_options, self) => (await import("./validators.ts")).admitValidator(self.optsWithGlobals()));
 
@@ -219,6 +227,17 @@ function withTarget(name: string, description: string, examples: readonly string
     .option("-u, --url <url>", "the node's API (default: http://127.0.0.1:8080)")
     .option("-c, --config <file>", "the node's configuration file, instead of --url")
     .option("--json", "print JSON");
+}
+
+/** A misspelt command of a group reaches the one that the group does by itself, as a word too many. */
+function refuseWords({ args, parent }: Command): void {
+  const [word] = args;
+  if (word === undefined || parent === null) return;
+  const names = parent.commands.map((known) => known.name());
+  throw new CommandFailed(
+    `${parent.name()} has no command ${JSON.stringify(word)}: give one of ${names.join(", ")}`,
+    EXIT.usage,
+  );
 }
 
 /** What is no whole number becomes NaN, which the command refuses with the range that it wants. */

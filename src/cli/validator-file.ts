@@ -55,6 +55,8 @@ export function parseValidatorFile(text: string, file: string): ValidatorFile {
   if (typeof document !== "object" || document === null) throw refused("it is not an object");
   const field = (name: string): unknown => Reflect.get(document, name) ?? null;
   if (field("validators") !== null) throw refused("it is a whole genesis file: take one entry of its validators");
+  if (field("publicKeys") !== null)
+    throw refused("it is a whole key file, whose secret half belongs to one node alone");
   const [mlDsa87, ed25519] = [field("ml_dsa_87"), field("ed25519")];
   if (typeof mlDsa87 !== "string") throw refused("ml_dsa_87 is missing");
   if (ed25519 !== null && typeof ed25519 !== "string") throw refused("ed25519 is neither a text nor null");

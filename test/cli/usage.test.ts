@@ -51,6 +51,8 @@ describe("the command line", () => {
     ["submit", "x", "--url", "localhost:8080"],
     ["status", "--url", "http://127.0.0.1:1", "--config", "x"],
     ["cluster", "--input", "/no/such/file"],
+    ["peers", "bann", "node-4"],
+    ["validators", "lst"],
   ];
   test.each(WRONG.map((args) => [args.join(" "), args] as const))("answers 2 to: %s", async (_, args) => {
     const { code, stdout, stderr } = await run(args, { cwd: folder });

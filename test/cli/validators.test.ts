@@ -130,16 +130,17 @@ describe("validators", () => {
     const whole = join(folder, "genesis.json");
     writeFileSync(whole, JSON.stringify({ validators: [] }));
     const secret = join(folder, "secret.json");
-    writeFileSync(secret, JSON.stringify({ version: 1, nodeId: FIRST, seeds: {} }));
+    writeFileSync(secret, JSON.stringify({ version: 1, nodeId: FIRST, publicKeys: {} }));
     const nameless = join(folder, "nameless.json");
     writeFileSync(nameless, JSON.stringify({ ml_dsa_87: "AA==", ed25519: null }));
     const refused: readonly (readonly [args: readonly string[], words: string])[] = [
       [["dismiss", "aaaa"], "2 validators are called or begin with aaaa"],
       [["dismiss", "node-7"], "give a name (node-1, node-2, node-3)"],
       [["dismiss"], "missing required argument"],
+      [["lst"], 'validators has no command "lst": give one of list, admit, dismiss, leave, key'],
       [["admit", "--name", "x"], "--key"],
       [["admit", "--key", whole], "take one entry of its validators"],
-      [["admit", "--key", secret], "cretoai-node validators key"],
+      [["admit", "--key", secret], "whole key file"],
       [["admit", "--key", nameless], "--name is missing"],
       [["admit", "--key", nameless, "--name", "x"], "--address is missing"],
       [["key"], "--config is missing"],
