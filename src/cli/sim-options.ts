@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { nearest } from "../lib/edit-distance.ts";
+import { dirname } from "node:path";
+import { editDistance, nearest } from "../lib/edit-distance.ts";
 import { ATTACKS, type AttackName, type Plan, SIM_ENGINES } from "../sim/plan.ts";
 import { parsePlan, PlanError, SEED_MAX, SIM_NODES_MAX } from "../sim/plan-file.ts";
 import { planOf } from "../sim/swarm.ts";
@@ -62,6 +63,10 @@ export function taskOf(words: SimWords): SimTask {
     throw usage(`--seed ${seedFrom} and --runs ${runs} go beyond the last seed, ${SEED_MAX}`);
   if (isLookedAt(words) && runs !== 1)
     throw usage(`--picture and --trace show one run: --runs is ${runs}, but must be 1`);
+  if (words.picture !== undefined && !/\.(svg|html)$/.test(words.picture))
+    throw usage(`--picture is ${JSON.stringify(words.picture)}, but must end in .svg or .html`);
+  requireFolder("--picture", words.picture);
+  requireFolder("--trace", words.trace);
   const fromMs = numberOf("--from", words.from, 0, SECONDS_MAX * 1_000) ?? 0;
   const untilMs = numberOf("--to", words.to, 0, SECONDS_MAX * 1_000);
   if (!isLookedAt(words) && (words.from ?? words.to) !== undefined)
@@ -131,6 +136,12 @@ function refuseBoth(words: SimWords): void {
   }
 }
 
+/** Before the run: exit status 1 would read as a violation. */
+function requireFolder(name: string, file: string | undefined): void {
+  if (file === undefined || statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw usage(`${name} ${file} cannot be written: there is no folder ${dirname(file)}`);
+}
+
 function isLookedAt({ picture, trace }: SimWords): boolean {
   return (picture ?? trace) !== undefined;
 }
@@ -151,9 +162,10 @@ function numberOf(name: string, text: string | undefined, low: number, high: num
 function oneOf<N extends string>(name: string, text: string, names: readonly N[]): N {
   const found = names.find((known) => known === text);
   if (found !== undefined) return found;
-  throw usage(
-    `${name} is ${JSON.stringify(text)}, but must be one of ${names.join(", ")}; did you mean "${nearest(text, names)}"?`,
-  );
+  const near = nearest(text, names);
+  // What shares less than half of its letters is no slip of a finger.
+  const hint = editDistance(text, near) * 2 > near.length ? "" : `; did you mean "${near}"?`;
+  throw usage(`${name} is ${JSON.stringify(text)}, but must be one of ${names.join(", ")}${hint}`);
 }
 
 function attacksOf(text: string): readonly AttackName[] {

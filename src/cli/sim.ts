@@ -32,7 +32,9 @@ function introduce(task: SimTask): void {
   const { seedFrom, runs, planOf } = task;
   const { nodes, engine, crypto } = planOf(seedFrom);
   const seeds = runs === 1 ? `seed ${seedFrom}` : `seeds ${seedFrom} to ${seedFrom + runs - 1}`;
-  console.log(`${seeds}: ${nodes} nodes, ${engine}, ${crypto} signatures, ${Math.min(runs, task.jobs)} processes`);
+  const jobs = Math.min(runs, task.jobs);
+  const processes = jobs === 1 ? "1 process" : `${jobs} processes`;
+  console.log(`${seeds}: ${nodes} nodes, ${engine}, ${crypto} signatures, ${processes}`);
   const { liars } = planOf(seedFrom);
   if (liars.length > faultTolerance(nodes))
     console.log(
@@ -90,7 +92,9 @@ async function keepLeast(task: SimTask, { seed, invariant, detail }: TimedResult
   const least = await minimise(plan, stillFails, { isTimeUp: () => performance.now() >= untilMs });
   mkdirSync(task.keep, { recursive: true });
   const file = join(task.keep, `${invariant}-${seed}.json`);
-  writeFileSync(file, printPlan({ about: `Found with seed ${seed}: ${detail}`.slice(0, 300), plan: least.plan }));
+  // The first line only: a stack names folders of this machine.
+  const about = `Found with seed ${seed}: ${detail.split("\n", 1).join("")}`.slice(0, 300);
+  writeFileSync(file, printPlan({ about, plan: least.plan }));
   const replay = `cretoai-node sim --plan ${quoted(file)}`;
   if (task.json) {
     return printJson({

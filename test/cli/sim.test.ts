@@ -115,6 +115,8 @@ describe("cretoai-node sim", () => {
     ["--until 0", "--until"],
     ["--crypto fake", "--crypto"],
     ["--picture x.svg --runs 2", "show one run"],
+    ["--picture x.png", "must end in .svg or .html"],
+    ["--trace /no/such/folder/x.txt", "there is no folder /no/such/folder"],
     ["--from 5", "go with --picture or --trace"],
     ["--picture x.svg --from 5 --to 5", "must be above --from"],
     ["--plan none.json", "cannot be read"],
