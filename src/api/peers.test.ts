@@ -141,6 +141,7 @@ describe("peers over the API", () => {
       { seconds: 31_536_001 },
       { reason: 5 },
       { reason: "x".repeat(201) },
+      { reason: "\u001b[31mred" },
       { minutes: 5 },
       [],
       "ban",

@@ -84,5 +84,7 @@ async function readBan(request: Request): Promise<{ readonly seconds: number | n
   if (typeof reason !== "string" || reason.length > BAN_REASON_CHARS_MAX) {
     throw new ApiProblem("malformed", `reason must be a text of at most ${BAN_REASON_CHARS_MAX} characters`);
   }
+  // It is shown on terminals and in logs.
+  if (/\p{Cc}/u.test(reason)) throw new ApiProblem("malformed", "reason must have no control characters");
   return { seconds, reason };
 }
