@@ -96,7 +96,8 @@ export class ClusterView {
   }
 
   #erase(): void {
-    if (this.#drawn > 0) process.stdout.write(`\u001b[${this.#drawn}A\u001b[0J`);
+    // A terminal echoes what is typed: the cursor may stand anywhere in its line.
+    if (this.#drawn > 0) process.stdout.write(`\r\u001b[${this.#drawn}A\u001b[0J`);
     this.#drawn = 0;
   }
 }
