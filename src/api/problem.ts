@@ -18,6 +18,7 @@ export const PROBLEMS = {
   malformed: { status: 400, title: "The request is malformed" },
   "payload-empty": { status: 400, title: "A payload is empty" },
   "malformed-candidate": { status: 400, title: "This cannot become a validator" },
+  "foreign-origin": { status: 403, title: "A page of another origin may not do this" },
   "not-found": { status: 404, title: "There is nothing here" },
   "unknown-vertex": { status: 404, title: "No such vertex is known here" },
   "unknown-validator": { status: 404, title: "No such validator is known here" },

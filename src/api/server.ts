@@ -4,6 +4,7 @@ import type { NodeService, PeerControl } from "../node/service.ts";
 import { DOCS_FILES, DOCS_PAGE, docsFile } from "./docs-page.ts";
 import { json } from "./handlers.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
+import { isWelcomeOrigin } from "./origin.ts";
 import { openApiDocument } from "./openapi.ts";
 import { ApiProblem, problemOf, problemResponse } from "./problem.ts";
 import { ROUTES, type Route } from "./routes.ts";
@@ -70,7 +71,8 @@ function serve(options: ApiOptions): Server<StreamState> {
     fetch: async (request, bun) => {
       const startedMs = performance.now();
       const at = pathOf(request.url);
-      if (at.path === "/v1/stream" && bun.upgrade(request, { data: newStream(service) })) return undefined;
+      const isStream = at.path === "/v1/stream" && isWelcome(options, request);
+      if (isStream && bun.upgrade(request, { data: newStream(service) })) return undefined;
       const route = findRoute(at.path);
       const response = await respond(options, request, { ...at, route, documents });
       const name = route.match?.path ?? "other";
@@ -101,12 +103,14 @@ interface Found {
 }
 
 async function respond(
-  { service, peerControl, log }: ApiOptions,
+  options: ApiOptions,
   request: Request,
   at: { readonly path: string; readonly query: string; readonly route: Found; readonly documents: string },
 ): Promise<Response> {
+  const { service, peerControl, log } = options;
   try {
     if (request.method === "OPTIONS") return new Response(null, { status: 204 });
+    if (request.method === "POST" && !isWelcome(options, request)) throw foreignOrigin(request);
     const route = at.route.candidates.find((candidate) => candidate.method === request.method);
     if (route !== undefined) {
       return await route.handle({
@@ -129,6 +133,18 @@ async function respond(
     if (problem.status === 500) log("error", "api.failed", { path: at.path, error: String(error) });
     return problemResponse(problem, at.path);
   }
+}
+
+function isWelcome({ cors }: ApiOptions, { headers }: Request): boolean {
+  return isWelcomeOrigin(headers.get("origin"), headers.get("host"), cors);
+}
+
+function foreignOrigin({ headers }: Request): ApiProblem {
+  const origin = headers.get("origin") ?? "";
+  return new ApiProblem(
+    "foreign-origin",
+    `a page of ${origin} may not change anything at this node: add its origin to api.cors_origins to let it`,
+  );
 }
 
 function staticPage(path: string, documents: string): Response | null {
