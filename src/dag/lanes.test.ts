@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { networkOf } from "../../test/cluster/signing.ts";
 import { Solo } from "../../test/cluster/solo.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../membership/ids.ts";
+import { ValidatorSet } from "../membership/validator-set.ts";
 import type { BundleRef } from "./bundle.ts";
 import { LANE_WAITING_MAX, Lanes, type LaneTip } from "./lanes.ts";
 
@@ -105,5 +106,37 @@ describe("bounds", () => {
     held.add(makers.bundle(3, 1, network.genesis, "loser").ref, 0);
     held.onExecuted(THREE, tipOf(first), 1);
     expect(held.waitingSinceMs()).toBeNull();
+  });
+});
+
+describe("another validator set", () => {
+  const without = new ValidatorSet(1 as Epoch, network.set.roster, [0, 1, 2] as ValidatorIndex[]);
+
+  test("lets go of all that is held of who left, also of what is executed, so that it is held by all or by nobody", () => {
+    const [executed, waiting] = refs(2) as [BundleRef, BundleRef];
+    const held = lanes();
+    held.add(executed, 1);
+    held.onExecuted(THREE, tipOf(executed), 1);
+    held.add(waiting, 1);
+    held.onEpoch({ genesis: network.genesis, set: without });
+    expect([executed, waiting].map(({ digest }) => held.has(digest))).toEqual([false, false]);
+    expect(held.add(executed, 2, true)).toBe(false);
+    expect(held.waitingSinceMs()).toBeNull();
+  });
+
+  test("takes nothing of an earlier term of who came back", () => {
+    const [old] = refs(1) as [BundleRef];
+    const held = lanes();
+    const back = new ValidatorSet(
+      2 as Epoch,
+      network.set.roster,
+      [0, 1, 2, 3] as ValidatorIndex[],
+      [0, 0, 0, 2] as Epoch[],
+    );
+    held.add(old, 1);
+    held.onEpoch({ genesis: network.genesis, set: back });
+    expect(held.has(old.digest)).toBe(false);
+    expect(held.add(old, 2)).toBe(false);
+    expect(held.add({ ...old, term: 2 as Epoch }, 2)).toBe(true);
   });
 });

@@ -152,6 +152,23 @@ describe("a liar that is asked what it heard a restarting node say", () => {
   });
 });
 
+test("silence after a lost disk survives restarts, and what was said before is never contradicted", async () => {
+  const scene = new Scene({ nodes: 4 });
+  await scene.until(SETTLED_MS);
+  for (const place of [0, 1, 2, 3]) scene.pay(place, 2);
+  await scene.pass(1_000);
+  scene.loseDisk(ASKER);
+  await scene.pass(2_000);
+  const silent = scene.reasonsOf(ASKER).join();
+  expect(silent).toContain("votes again from checkpoint");
+  for (let times = 0; times < 3; times++) {
+    scene.restart(ASKER);
+    await scene.pass(1_500);
+    // The very same silence, not one that it was told of anew.
+    expect(scene.reasonsOf(ASKER).join()).toBe(silent);
+  }
+});
+
 test("a liar's status, whatever it claims, silences nobody who restarts", async () => {
   const scene = new Scene({
     nodes: 4,
