@@ -116,23 +116,30 @@ export class Inbound<M> {
   }
 
   /** Checks that one bundle is its creator's, whatever it says about the validator set; null where it is not. */
-  async openOwnership({ body, proof }: ProvenBody): Promise<StoredBundle | null> {
-    const bundle = this.#decodeBundle(body);
-    if (bundle === null || bundle.creator !== proof.seal.signer) return null;
-    const held = holdBundle(this.#ports.network, bundle);
-    const leaf = statementDigest(this.#ports.network, bundleStatement(held.ref));
-    return (await this.#ports.verification.allHold([{ leaf, proof }])) ? { held, body, proof } : null;
+  async openOwnership(proven: ProvenBody): Promise<StoredBundle | null> {
+    return await this.#open(proven, () => []);
   }
 
   /** Checks one bundle that came with its own proof; null where it is not acceptable. */
-  async openBundle({ body, proof }: ProvenBody): Promise<StoredBundle | null> {
+  async openBundle(proven: ProvenBody): Promise<StoredBundle | null> {
+    return await this.#open(proven, (bundle) => {
+      const verdict = commandVerdict(this.#ports.network, bundle);
+      return verdict.kind === "accept" ? verdict.obligations : null;
+    });
+  }
+
+  /** `further` names what else must hold; null refuses the bundle. */
+  async #open(
+    { body, proof }: ProvenBody,
+    further: (bundle: Bundle) => readonly Obligation[] | null,
+  ): Promise<StoredBundle | null> {
     const bundle = this.#decodeBundle(body);
     if (bundle === null || bundle.creator !== proof.seal.signer) return null;
-    const verdict = commandVerdict(this.#ports.network, bundle);
-    if (verdict.kind !== "accept") return null;
+    const obligations = further(bundle);
+    if (obligations === null) return null;
     const held = holdBundle(this.#ports.network, bundle);
     const leaf = statementDigest(this.#ports.network, bundleStatement(held.ref));
-    const holds = await this.#ports.verification.allHold([{ leaf, proof }, ...verdict.obligations]);
+    const holds = await this.#ports.verification.allHold([{ leaf, proof }, ...obligations]);
     return holds ? { held, body, proof } : null;
   }
 

@@ -24,7 +24,6 @@ export interface Restored {
   readonly membership: MembershipState;
   /** The network with the validator set of the epoch that goes on. */
   readonly network: NetworkContext;
-  readonly self: ValidatorIndex | null;
   readonly engine: RestoredState;
   readonly engineRows: readonly { readonly key: string; readonly value: Uint8Array }[];
   readonly checkpoint: CheckpointCertificate | null;
@@ -72,7 +71,6 @@ export async function restoreNode(
     execution,
     membership,
     network,
-    self,
     engine,
     engineRows,
     checkpoint: engine.stable,

@@ -4,6 +4,7 @@ import { messageCodec } from "../consensus/pbft/codec.ts";
 import { statementOf } from "../consensus/pbft/statements.ts";
 import type { LogLevel } from "../node/observer.ts";
 import type { Lane } from "../node/ports.ts";
+import { bodiesOf } from "./frame-bodies.ts";
 import { frameCodec } from "../node/wire.ts";
 
 /** One line of a run's trace. Times in virtual milliseconds. */
@@ -91,11 +92,7 @@ function labelOf(lane: Lane, bytes: Uint8Array): string {
     const frame = decode(frameCodec, bytes);
     if (frame.kind === "status") return `status v${frame.status.view} x${frame.status.executed}`;
     if (lane === "dissemination") return "bundles";
-    const bodies =
-      frame.kind === "sealed"
-        ? frame.items.flatMap((item) => (item.kind === "body" ? [item.body] : []))
-        : frame.messages.map(({ body }) => body);
-    return bodies
+    return bodiesOf(frame)
       .map((body) => {
         const { phase, view, sequence } = statementOf(decode(messageCodec, body));
         return `${phase} v${view}${sequence === 0 ? "" : ` s${sequence}`}`;

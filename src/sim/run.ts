@@ -10,6 +10,7 @@ import type { NodeParts } from "../node/consensus-node.ts";
 import { frameCodec } from "../node/wire.ts";
 import { lying } from "./attacks.ts";
 import { type Invariant, LIARS_MARK, Violation } from "./checker.ts";
+import { bodiesOf } from "./frame-bodies.ts";
 import { LyingTransport } from "./lying-transport.ts";
 import type { ProposedChange } from "../node/service.ts";
 import type { Change, Fault, Liar, Plan, Work } from "./plan.ts";
@@ -18,6 +19,7 @@ import { Random } from "./random.ts";
 import { CALM_LINKS } from "./virtual-network.ts";
 import { CALM_DISK } from "./virtual-disk.ts";
 import type { VirtualNode } from "./virtual-node.ts";
+import { EPOCH_MS } from "./virtual-clock.ts";
 import { watched } from "./watched-engine.ts";
 import { type NodeKind, World } from "./world.ts";
 
@@ -151,7 +153,7 @@ function liarKind(world: World, liar: Liar): NodeKind {
         self: node.index,
         lanes: options.lanes,
         status: () => engine.status(),
-        wallMs: () => Math.floor(1_700_000_000_000 + world.schedule.nowMs),
+        wallMs: () => Math.floor(EPOCH_MS + world.schedule.nowMs),
         prove: (statement) => proofBy(node, options.network, statement),
         mayLie: () => {
           lies += 1;
@@ -300,11 +302,7 @@ function kindsOf(frame: Uint8Array): readonly number[] {
   try {
     const decoded = decode(frameCodec, frame);
     if (decoded.kind === "status") return [];
-    const bodies =
-      decoded.kind === "sealed"
-        ? decoded.items.flatMap((item) => (item.kind === "body" ? [item.body] : []))
-        : decoded.messages.map(({ body }) => body);
-    return bodies.map((body) => body[0] ?? -1);
+    return bodiesOf(decoded).map((body) => body[0] ?? -1);
   } catch {
     return [];
   }

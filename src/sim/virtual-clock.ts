@@ -12,7 +12,7 @@ export interface ClockFault {
 export const TRUE_CLOCK: ClockFault = { skewMs: 0, driftPpm: 0 };
 
 /** Where virtual time begins: a Tuesday in November 2023. */
-const EPOCH_MS = 1_700_000_000_000;
+export const EPOCH_MS = 1_700_000_000_000;
 
 /** Above any rounding of virtual times below 10^8 ms, below anything that matters. */
 const ROUNDING_MS = 1e-6;

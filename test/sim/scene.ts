@@ -1,3 +1,4 @@
+import { bodiesOf } from "../../src/sim/frame-bodies.ts";
 import { drainMicrotasks } from "bun:jsc";
 import { decode } from "../../src/codec/codec.ts";
 import type { Effect } from "../../src/consensus/engine.ts";
@@ -236,9 +237,5 @@ function breathe(): Promise<void> {
 export function kindsOf(frame: Uint8Array): readonly (number | "status")[] {
   const decoded = decode(frameCodec, frame);
   if (decoded.kind === "status") return ["status"];
-  const bodies =
-    decoded.kind === "sealed"
-      ? decoded.items.flatMap((item) => (item.kind === "body" ? [item.body] : []))
-      : decoded.messages.map(({ body }) => body);
-  return bodies.map((body) => body[0] ?? -1);
+  return bodiesOf(decoded).map((body) => body[0] ?? -1);
 }
