@@ -1,4 +1,5 @@
 import type { Batch } from "../dag/batch.ts";
+import type { DagEffect, DagEvent, DagView } from "./dag-engine.ts";
 import type { BundleRef } from "../dag/bundle.ts";
 import type { LaneTip } from "../dag/lanes.ts";
 import type { Branded } from "../lib/brand.ts";
@@ -23,6 +24,8 @@ export interface Engine<M> {
   status(): EngineStatus;
   /** The content of a proposal that is still open here, for peers that ask. */
   batchOf(digest: Hash): Batch | undefined;
+  /** What a leaderless engine decides beside the log; null where there is but the log. */
+  readonly dag: DagView | null;
 }
 
 /** What the loop must know of an engine's messages to carry, sign and verify them. */
@@ -46,7 +49,7 @@ export type Verdict =
   /** No correct peer sends this. */
   | { readonly kind: "reject"; readonly reason: string };
 
-export type TimerName = "progress" | "new-view" | "resend";
+export type TimerName = "progress" | "new-view" | "resend" | "poll" | "patience";
 
 /** One place of the log with the proof that a quorum committed it; what catch-up hands over. */
 export interface CommittedSlot {
@@ -114,7 +117,8 @@ export type EngineEvent<M> =
       readonly slots: Verified<readonly CommittedSlot[]>;
       readonly checkpoint: Verified<CheckpointCertificate> | null;
     }
-  | { readonly kind: "sync-failed"; readonly nowMs: number; readonly from: ValidatorIndex };
+  | { readonly kind: "sync-failed"; readonly nowMs: number; readonly from: ValidatorIndex }
+  | DagEvent;
 
 /**
  * In order. `persist` is a barrier: whatever follows it in the list, or in the lists of later steps, may leave the node
@@ -126,6 +130,8 @@ export type Effect<M> =
   | { readonly kind: "broadcast"; readonly message: M }
   /** Sign and send to one. */
   | { readonly kind: "send"; readonly to: ValidatorIndex; readonly message: M }
+  /** Sign once and send to several, others than this node. */
+  | { readonly kind: "multicast"; readonly to: readonly ValidatorIndex[]; readonly message: M }
   /** Pass on another's signed message as it is. */
   | { readonly kind: "relay"; readonly to: ValidatorIndex; readonly signed: Signed<M> }
   | { readonly kind: "status"; readonly to: ValidatorIndex | "all"; readonly status: PeerStatus }
@@ -142,6 +148,7 @@ export type Effect<M> =
   | { readonly kind: "evidence"; readonly equivocation: Equivocation }
   /** A validator voted for a checkpoint with another state than a quorum has: it lies, or its execution is broken. */
   | { readonly kind: "divergence"; readonly signer: ValidatorIndex; readonly sequence: Sequence }
+  | DagEffect
   | { readonly kind: "trace"; readonly trace: Trace };
 
 /** A row of the engine's own durable state; a null value deletes. */
@@ -163,7 +170,13 @@ export interface Trace {
     | "checkpoint-stable"
     | "view-change"
     | "new-view"
-    | "discard";
+    | "discard"
+    | "poll"
+    | "accept"
+    | "certified"
+    | "final"
+    | "partition"
+    | "resolve";
   readonly view: View;
   readonly sequence: Sequence;
   readonly detail: string;

@@ -22,7 +22,13 @@ export type HashDomain =
   | "history"
   | "record"
   | "evidence"
-  | "membership";
+  | "membership"
+  | "conflict-key"
+  | "fork-key"
+  | "query"
+  | "answer"
+  | "votes"
+  | "resolution";
 
 const PREFIXES = new Map<HashDomain, Uint8Array>();
 

@@ -1,6 +1,6 @@
 import type { Codec } from "../codec/codec.ts";
 import { mapped, struct, vec } from "../codec/composites.ts";
-import { bool, bytes, hash, u64 } from "../codec/primitives.ts";
+import { bytes, hash, u64 } from "../codec/primitives.ts";
 import { Writer } from "../codec/writer.ts";
 import { hashOf } from "../crypto/hash.ts";
 import type { NodeId } from "../crypto/identity.ts";
@@ -15,7 +15,13 @@ import type { NetworkContext } from "../membership/validator-set.ts";
 import { BUNDLE_PAYLOAD_BYTES_MAX, BUNDLE_VERTICES_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
 import { type Vertex, vertexHeader, vertexIdWith } from "./vertex.ts";
 
-export type BundlePurpose = "application" | "membership";
+/**
+ * `application` and `membership` bundles wait in their creator's lane until the log orders them; a `dag` bundle holds
+ * clients' payloads of a leaderless network, which its own engine decides, vertex by vertex. The order is that of the wire.
+ */
+const PURPOSES = ["application", "membership", "dag"] as const;
+
+export type BundlePurpose = (typeof PURPOSES)[number];
 
 /**
  * The vertices that one creator made in one turn: what is signed, spread, stored and proposed as a whole (Narwhal's
@@ -37,6 +43,7 @@ export interface Bundle {
 /** What ordering needs to know of a bundle whose body is held. */
 export interface BundleRef {
   readonly digest: Hash;
+  readonly purpose: BundlePurpose;
   readonly creator: ValidatorIndex;
   readonly term: Epoch;
   readonly firstNonce: Nonce;
@@ -57,14 +64,19 @@ export interface HeldBundle {
 /** A bundle without what it carries: its first fields on the wire. */
 export type BundleHeader = Omit<Bundle, "parents" | "payloads">;
 
+const purposeCodec: Codec<BundlePurpose> = {
+  sizeMin: 1,
+  encode: (writer, purpose) => writer.u8(PURPOSES.indexOf(purpose)),
+  decode: (reader) => {
+    const byte = reader.u8();
+    return PURPOSES[byte] ?? reader.fail("unknown-variant", `purpose ${byte} of ${PURPOSES.length}`);
+  },
+};
+
 const HEADER_FIELDS = {
   creator: validatorIndexCodec,
   term: epochCodec,
-  purpose: mapped<boolean, BundlePurpose>(
-    bool,
-    (isMembership) => (isMembership ? "membership" : "application"),
-    (purpose) => purpose === "membership",
-  ),
+  purpose: purposeCodec,
   firstNonce: mapped(
     u64,
     (nonce) => nonce as Nonce,
@@ -88,8 +100,9 @@ export function bundleFault(network: NetworkContext, bundle: Bundle): string | n
   if (bundle.payloads.length === 0) return "a bundle without vertices";
   if (bundle.firstNonce < 1) return "nonces count from 1";
   if (!Number.isSafeInteger(bundle.firstNonce + bundle.payloads.length)) return "the nonces run past 2^53";
-  if (bundle.parents.length !== 1)
-    return `${bundle.parents.length} parents: a lane's bundle names the vertex before it`;
+  const parents = bundle.purpose === "dag" ? 2 : 1;
+  if (bundle.parents.length !== parents)
+    return `${bundle.parents.length} parents of a ${bundle.purpose} bundle: ${parents} are named, the lane's last vertex first`;
   const total = bundle.payloads.reduce((sum, payload) => sum + payload.length, 0);
   if (total > BUNDLE_PAYLOAD_BYTES_MAX) return `${total} payload bytes, at most ${BUNDLE_PAYLOAD_BYTES_MAX}`;
   return null;
@@ -105,7 +118,8 @@ export function holdBundle(network: NetworkContext, bundle: Bundle): HeldBundle 
     return vertexIdWith(header, (bundle.firstNonce + index) as Nonce, payload);
   });
   const ref: BundleRef = {
-    digest: bundleDigest(network, bundle, vertexIds),
+    digest: bundleDigest(network, bundle, merkleRoot(vertexIds)),
+    purpose: bundle.purpose,
     creator: bundle.creator,
     term: bundle.term,
     firstNonce: bundle.firstNonce,
@@ -126,20 +140,36 @@ export function vertexAt(bundle: Bundle, creator: NodeId, index: number): Vertex
   };
 }
 
-/** What a creator signs when it makes a bundle. Two bundles of one creator's term at one nonce are equivocation. */
+/**
+ * What a creator signs when it makes a bundle. Two bundles of one creator's term at one nonce are equivocation; the
+ * leaderless lane counts its nonces apart from the ordered one.
+ */
 export function bundleStatement(ref: BundleRef): Statement {
-  return { phase: "bundle", view: ref.term, sequence: ref.firstNonce, digest: ref.digest };
+  const phase = ref.purpose === "dag" ? "vertex" : "bundle";
+  return { phase, view: ref.term, sequence: ref.firstNonce, digest: ref.digest };
 }
 
+/** What a bundle's digest says of it beside its vertices. */
+export type BundleHead = Pick<BundleHeader, "creator" | "term" | "purpose" | "firstNonce">;
+
 /** The Merkle root of the vertex ids, bound to creator, term, purpose, nonces and time; a vertex is proved by its path to it. */
-function bundleDigest(network: NetworkContext, bundle: Bundle, vertexIds: readonly Hash[]): Hash {
+function bundleDigest(network: NetworkContext, bundle: Bundle, root: Hash): Hash {
+  return bundleDigestOf(network, bundle, { count: bundle.payloads.length, root });
+}
+
+/** The digest of a bundle of which only the Merkle root of its vertex ids is known. */
+export function bundleDigestOf(
+  network: NetworkContext,
+  head: BundleHead,
+  vertices: { readonly count: number; readonly root: Hash },
+): Hash {
   const writer = new Writer(128);
   writer.hash(network.genesis);
-  writer.hash(network.set.at(bundle.creator).nodeId);
-  writer.u64(bundle.term);
-  writer.u8(bundle.purpose === "membership" ? 1 : 0);
-  writer.u64(bundle.firstNonce);
-  writer.u64(bundle.payloads.length);
-  writer.hash(merkleRoot(vertexIds));
+  writer.hash(network.set.at(head.creator).nodeId);
+  writer.u64(head.term);
+  writer.u8(PURPOSES.indexOf(head.purpose));
+  writer.u64(head.firstNonce);
+  writer.u64(vertices.count);
+  writer.hash(vertices.root);
   return hashOf("bundle", writer.finish());
 }

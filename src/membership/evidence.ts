@@ -9,7 +9,7 @@ import type { Obligation } from "./certificate.ts";
 import { contradicts, type Equivocation } from "./equivocation.ts";
 import type { Epoch } from "./ids.ts";
 import { type Proof, proofCodec } from "./seal.ts";
-import { type Phase, type Statement, statementDigest } from "./statement.ts";
+import { isOfEveryEpoch, type Phase, type Statement, statementDigest } from "./statement.ts";
 import type { NetworkContext } from "./validator-set.ts";
 
 /** A statement with the proof that its signer made it. */
@@ -32,7 +32,15 @@ export interface Evidence {
  * The phases in which two statements convict, in the order of their bytes on the wire; append only. Checkpoints are not
  * among them: two state digests for one sequence come from a diverging application as well, which is a bug and no lie.
  */
-const CONVICTING: readonly Phase[] = ["bundle", "pre-prepare", "prepare", "commit", "view-change", "new-view"];
+const CONVICTING: readonly Phase[] = [
+  "bundle",
+  "pre-prepare",
+  "prepare",
+  "commit",
+  "view-change",
+  "new-view",
+  "vertex",
+];
 
 const phaseCodec: Codec<Phase> = {
   sizeMin: 1,
@@ -74,7 +82,7 @@ export const evidenceCodec: Codec<Evidence> = struct<Evidence>({
  * the signatures. That of two bundles names epoch 0, as their statements do (see `statementDigest`).
  */
 export function evidenceOf(epoch: Epoch, { first, second }: Equivocation): Evidence {
-  const named = first.statement.phase === "bundle" ? (0 as Epoch) : epoch;
+  const named = isOfEveryEpoch(first.statement.phase) ? (0 as Epoch) : epoch;
   const isOrdered = compareHashes(first.statement.digest, second.statement.digest) <= 0;
   return isOrdered ? { epoch: named, first, second } : { epoch: named, first: second, second: first };
 }
@@ -90,7 +98,7 @@ export function evidenceFault(network: NetworkContext, evidence: Evidence): stri
   if (!CONVICTING.includes(phase)) return `two ${phase} statements convict nobody`;
   if (!network.set.knows(first.proof.seal.signer)) return `signer ${first.proof.seal.signer} is not in the roster`;
   if (epoch > network.set.epoch) return `epoch ${epoch} has not begun, this is epoch ${network.set.epoch}`;
-  if (phase === "bundle" && epoch !== 0) return `bundles' statements name epoch 0, not ${epoch}`;
+  if (isOfEveryEpoch(phase) && epoch !== 0) return `bundles' statements name epoch 0, not ${epoch}`;
   const isOrdered = compareHashes(first.statement.digest, second.statement.digest) < 0;
   return isOrdered ? null : "the statement of the smaller digest comes first";
 }

@@ -25,6 +25,7 @@ import {
   wasActiveIn,
 } from "./membership-entry.ts";
 import { quorumSize } from "./quorum.ts";
+import { isOfEveryEpoch } from "./statement.ts";
 import { dismissalBy, judge, type Observation, type Report } from "./reputation.ts";
 import { VALIDATORS_MAX } from "./validator-set.ts";
 
@@ -124,7 +125,7 @@ export class MembershipDraft {
     if (entry === undefined) return ignored(`signer ${index} is not in the roster`);
     if (isConvicted(entry)) return ignored(`validator ${index} is convicted already`);
     // A bundle's statement names no epoch: it binds its maker from the day it has a lane.
-    if (evidence.first.statement.phase !== "bundle") {
+    if (!isOfEveryEpoch(evidence.first.statement.phase)) {
       const { epoch } = evidence;
       if (epoch > this.#epoch) return ignored(`epoch ${epoch} has not begun`);
       if (epoch + EVIDENCE_EPOCHS_MAX < this.#epoch) {

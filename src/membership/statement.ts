@@ -5,7 +5,19 @@ import { Writer } from "../codec/writer.ts";
 import type { Epoch } from "./ids.ts";
 
 /** What can be said. The order gives each phase its byte in the digest; append only. */
-const PHASES = ["bundle", "pre-prepare", "prepare", "commit", "checkpoint", "view-change", "new-view"] as const;
+const PHASES = [
+  "bundle",
+  "pre-prepare",
+  "prepare",
+  "commit",
+  "checkpoint",
+  "view-change",
+  "new-view",
+  "vertex",
+  "query",
+  "answer",
+  "votes",
+] as const;
 
 export type Phase = (typeof PHASES)[number];
 
@@ -30,16 +42,21 @@ export interface StatementContext {
 
 /**
  * The leaf that is signed for a statement. It binds the network and the epoch, so that no vote can be replayed as
- * another phase's, another epoch's or another network's. A bundle is no vote: who made it holds in every epoch, so its
- * statement names epoch 0 always, and what waits at an epoch's end is ordered in the next one. Signature bytes never enter a digest: ML-DSA signing is randomised.
+ * another phase's, another epoch's or another network's. A bundle (phases `bundle` and `vertex`) is no vote: who made
+ * it holds in every epoch, so its statement names epoch 0 always, and what waits at an epoch's end is decided in the next one. Signature bytes never enter a digest: ML-DSA signing is randomised.
  */
 export function statementDigest(network: StatementContext, statement: Statement): Hash {
   const writer = new Writer(96);
   writer.hash(network.genesis);
-  writer.u64(statement.phase === "bundle" ? 0 : network.set.epoch);
+  writer.u64(isOfEveryEpoch(statement.phase) ? 0 : network.set.epoch);
   writer.u8(present(PHASE_BYTES.get(statement.phase), "a phase's byte"));
   writer.u64(statement.view);
   writer.u64(statement.sequence);
   writer.bytes(hashBytes(statement.digest));
   return hashOf("statement", writer.finish());
+}
+
+/** Who made a bundle holds in every epoch. */
+export function isOfEveryEpoch(phase: Phase): boolean {
+  return phase === "bundle" || phase === "vertex";
 }

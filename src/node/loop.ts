@@ -279,6 +279,13 @@ export class NodeLoop<M> implements TransportHandler {
         return observer.onRejected(this.#courier.nodeId(effect.signer), `divergent-state: at ${effect.sequence}`);
       case "trace":
         return observer.onTrace(effect.trace);
+      case "multicast":
+      case "decide":
+      case "fetch-vertices":
+      case "dag-sync":
+      case "report":
+      case "partition":
+        throw new Error(`${effect.kind} is no effect of an engine that orders everything`);
       default:
         return unreachable(effect);
     }

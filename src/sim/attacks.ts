@@ -37,6 +37,7 @@ export function lying(engine: Engine<PbftMessage>, attacks: readonly AttackName[
   }, engine);
   return {
     name: liar.name,
+    dag: liar.dag,
     wire: liar.wire,
     step: (event) => liar.step(event).filter((effect) => !isEnd(effect)),
     screen: (from, message) => liar.screen(from, message),
@@ -48,6 +49,7 @@ export function lying(engine: Engine<PbftMessage>, attacks: readonly AttackName[
 export function edited(engine: Engine<PbftMessage>, edit: Edit): Engine<PbftMessage> {
   return {
     name: engine.name,
+    dag: engine.dag,
     wire: engine.wire,
     step: (event) => {
       const effects = engine.step(event).flatMap((effect) => edit(effect, event));

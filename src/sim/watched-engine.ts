@@ -12,6 +12,7 @@ export interface EngineWatcher {
 export function watched(engine: Engine<PbftMessage>, watcher: EngineWatcher): Engine<PbftMessage> {
   return {
     name: engine.name,
+    dag: engine.dag,
     wire: engine.wire,
     step: (event) => {
       const effects = engine.step(event);

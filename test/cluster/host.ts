@@ -253,6 +253,12 @@ export class Host {
       case "evidence":
       case "divergence":
       case "trace":
+      case "multicast":
+      case "decide":
+      case "fetch-vertices":
+      case "dag-sync":
+      case "report":
+      case "partition":
         return;
       default:
         return unreachable(effect);

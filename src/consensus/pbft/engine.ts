@@ -6,7 +6,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
-import type { Effect, Engine, EngineEvent, EngineStatus, EngineWire, Verdict, Verified } from "../engine.ts";
+import type { Effect, Engine, EngineEvent, EngineStatus, EngineWire, TimerName, Verdict, Verified } from "../engine.ts";
 import {
   armResend,
   continueSync,
@@ -62,6 +62,8 @@ export interface PbftOptions {
  */
 export class PbftEngine implements Engine<PbftMessage> {
   readonly name = "pbft";
+  /** Everything is ordered here. */
+  readonly dag = null;
   readonly wire: EngineWire<PbftMessage>;
   readonly #replica: Replica;
 
@@ -137,6 +139,11 @@ export class PbftEngine implements Engine<PbftMessage> {
         return onSynced(replica, event.from, event.slots, event.checkpoint);
       case "sync-failed":
         return onSyncFailed(replica, event.from);
+      case "dag-bundles":
+      case "dag-claims":
+      case "dag-sync-failed":
+      case "resolutions":
+        return;
       default:
         return unreachable(event);
     }
@@ -184,7 +191,7 @@ export class PbftEngine implements Engine<PbftMessage> {
     for (const signed of kept) this.#onMessage(signed, at);
   }
 
-  #onTimer(name: "progress" | "new-view" | "resend", at: Instant): void {
+  #onTimer(name: TimerName, at: Instant): void {
     const replica = this.#replica;
     // A timer that was set anew or cancelled since may still fire: its time tells.
     const due = replica.timers.get(name);
@@ -202,6 +209,9 @@ export class PbftEngine implements Engine<PbftMessage> {
         return replica.active ? undefined : startViewChange(replica, (replica.view + 1) as View);
       case "resend":
         return onResendTimer(replica, at);
+      case "poll":
+      case "patience":
+        return;
       default:
         return unreachable(name);
     }

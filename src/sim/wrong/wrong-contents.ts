@@ -122,6 +122,7 @@ export const restless: Planted = (options) => {
   let engine = new PbftEngine(options);
   return {
     name: engine.name,
+    dag: engine.dag,
     wire: engine.wire,
     step: (event) => {
       const { active, executed } = engine.status();

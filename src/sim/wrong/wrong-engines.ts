@@ -98,6 +98,7 @@ export function changed(
 ): Engine<PbftMessage> {
   return {
     name: engine.name,
+    dag: engine.dag,
     wire: parts.wire ?? engine.wire,
     step: parts.step ?? ((event: EngineEvent<PbftMessage>) => engine.step(event)),
     screen: parts.screen ?? ((from, message) => engine.screen(from, message)),

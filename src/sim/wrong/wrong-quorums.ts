@@ -30,6 +30,7 @@ export function miscounting(kinds: readonly PbftMessage["kind"][], quorumOf: (ri
     const engine = new PbftEngine({ ...options, network });
     return {
       name: engine.name,
+      dag: engine.dag,
       wire: engine.wire,
       step: (event) => {
         if (event.kind === "message" && kinds.includes(event.signed.message.kind)) quorum = quorumOf(set.quorum);

@@ -1,0 +1,134 @@
+import type { HeldBundle } from "../dag/bundle.ts";
+import type { Votes } from "../dag/votes.ts";
+import type { Hash } from "../lib/hash.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../membership/ids.ts";
+import type { Signed } from "../membership/seal.ts";
+
+/**
+ * What a leaderless engine hears and wants beyond what every engine does: it decides the bundles of purpose `dag`, each
+ * with its place in its creator's lane, and each of its vertices apart.
+ */
+
+/** A thing that is decided: one vertex of a bundle, or, where `vertex` is null, the bundle's place in its lane. */
+export interface Unit {
+  readonly bundle: Hash;
+  readonly vertex: number | null;
+}
+
+/** A bundle whose body is held, and will be durable before anything leaves that the step says. */
+export interface DagArrival {
+  readonly held: HeldBundle;
+  /** Vertices that lost long ago: the ledger has another, final one for one of their conflict keys. Ascending. */
+  readonly lost: readonly number[];
+}
+
+/** How far a peer says that it has got with a bundle. Unsigned: the connection tells who says it. */
+export interface DagClaim {
+  readonly bundle: Hash;
+  /** `certified`: it holds a quorum's accepts; `accepted` and `rejected` are final. */
+  readonly state: "open" | "certified" | "accepted" | "rejected";
+  /** Vertices of an accepted or certified bundle that are not so themselves, ascending. */
+  readonly undecided: readonly number[];
+  /** Vertices that are rejected for good, ascending. */
+  readonly rejected: readonly number[];
+}
+
+/** What the ordered log decided about a conflict that sampling left open. */
+export interface Resolution {
+  readonly winner: Unit;
+  /** The conflict sets that it wins: every other member has lost. */
+  readonly sets: readonly Hash[];
+}
+
+export type DagEvent =
+  | {
+      readonly kind: "dag-bundles";
+      readonly nowMs: number;
+      readonly wallMs: number;
+      readonly bundles: readonly DagArrival[];
+    }
+  /** What one validator, asked over its own connection, says of bundles that were handed over as `dag-bundles` before. */
+  | {
+      readonly kind: "dag-claims";
+      readonly nowMs: number;
+      readonly wallMs: number;
+      readonly from: ValidatorIndex;
+      /** The epoch that the asked one was in. */
+      readonly epoch: Epoch;
+      readonly claims: readonly DagClaim[];
+      /** Whether it had nothing further to say. */
+      readonly isLast: boolean;
+    }
+  /** A `dag-sync` came to nothing: the peer is away or its answer was malformed. */
+  | { readonly kind: "dag-sync-failed"; readonly nowMs: number; readonly wallMs: number; readonly from: ValidatorIndex }
+  /** The log ordered reports of this epoch about open conflicts, and perhaps decided some. */
+  | {
+      readonly kind: "resolutions";
+      readonly nowMs: number;
+      readonly wallMs: number;
+      /** Subjects that are open, and how many distinct validators reported them. */
+      readonly reported: readonly { readonly subject: Unit; readonly reports: number }[];
+      readonly decided: readonly Resolution[];
+    };
+
+/** What became final in one step about one bundle. */
+export interface DagDecision {
+  readonly bundle: Hash;
+  /** What became of its place in the lane; null where that was decided before. */
+  readonly place: "accepted" | "rejected" | null;
+  /** Vertices that became accepted, and that lost; ascending. */
+  readonly accepted: readonly number[];
+  readonly rejected: readonly number[];
+  /** Whether nothing of the bundle is open any more. */
+  readonly isSettled: boolean;
+  /** The moving average of the polls about its place, 0 to 1,000,000, and how many polls there were. */
+  readonly confidencePpm: number;
+  readonly polls: number;
+}
+
+export type DagEffect =
+  /** Final, in an order in which ancestors come before descendants. Ends the voting: durable before anybody is told. */
+  | { readonly kind: "decide"; readonly decisions: readonly DagDecision[] }
+  /** Bundles of which these are the last vertices. */
+  | { readonly kind: "fetch-vertices"; readonly tips: readonly Hash[]; readonly from: readonly ValidatorIndex[] }
+  /** Ask one validator for the bundles above this node's decided frontier, and what it knows of them (`dag-claims`). */
+  | { readonly kind: "dag-sync"; readonly from: ValidatorIndex }
+  /**
+   * Tell the ordered log that this conflict is open here, with the quorum's accepts for the subject or for a vertex that
+   * conflicts with it, where this node holds such. It has promised not to vote on the subject's sets any more.
+   */
+  | {
+      readonly kind: "report";
+      readonly subject: Unit;
+      readonly certified: { readonly unit: Unit; readonly votes: readonly Signed<Votes>[] } | null;
+    }
+  | { readonly kind: "partition"; readonly isPartitioned: boolean };
+
+/** How a leaderless engine stands, for its operators. */
+export interface DagStatus {
+  /** Bundles of which something is open. */
+  readonly undecidedBundles: number;
+  readonly undecidedVertices: number;
+  /** Open conflict sets with two members or more. */
+  readonly conflicts: number;
+  readonly pollsUnderWay: number;
+  readonly polls: number;
+  /** The share of the recent queries that nobody answered in time, 0 to 1. */
+  readonly timeoutShare: number;
+  readonly isPartitioned: boolean;
+  /** Whether this node may cast binding votes: it has heard what the epoch before certified. */
+  readonly mayVote: boolean;
+}
+
+/** What the node asks a leaderless engine directly. */
+export interface DagView {
+  status(): DagStatus;
+  /** The second parent of a bundle that is made now: the last vertex of a bundle of another creator; genesis for none. */
+  secondParent(nowMs: number): Hash;
+  /** What this node would say of a bundle to a peer that asks; null where it is not in memory. */
+  claimOf(bundle: Hash): DagClaim | null;
+  /** For each validator of the roster: up to which nonce its lane is decided without a gap. */
+  frontier(): readonly Nonce[];
+  /** The moving average of the polls about a vertex that is not final, 0 to 1,000,000; null where it is unknown. */
+  confidencePpm(bundle: Hash, vertex: number): number | null;
+}
