@@ -1,4 +1,5 @@
 import type { HeldBundle } from "../dag/bundle.ts";
+import type { LaneTip } from "../dag/lanes.ts";
 import type { Votes } from "../dag/votes.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch, Nonce, ValidatorIndex } from "../membership/ids.ts";
@@ -18,8 +19,30 @@ export interface Unit {
 /** A bundle whose body is held, and will be durable before anything leaves that the step says. */
 export interface DagArrival {
   readonly held: HeldBundle;
-  /** Vertices that lost long ago: the ledger has another, final one for one of their conflict keys. Ascending. */
+  /**
+   * Vertices that can never be accepted, ascending: the ledger has another, final one for one of their conflict keys, or
+   * the application finds them invalid, as every correct node does.
+   */
   readonly lost: readonly number[];
+  /** What the ledger says of its place in the lane where it is of the past and was asked for again; else null. */
+  readonly settled: "accepted" | "rejected" | null;
+}
+
+/** A bundle of which something is open, as the ledger or the engine of the epoch before has it. */
+export interface DagOpen {
+  readonly held: HeldBundle;
+  readonly place: "open" | "accepted";
+  /** Vertices that are final, ascending each. */
+  readonly accepted: readonly number[];
+  readonly rejected: readonly number[];
+}
+
+/** What a leaderless engine begins with. */
+export interface DagRestored {
+  /** For each validator of the roster: the last vertex of the last bundle that took its place in the lane. */
+  readonly lanes: readonly LaneTip[];
+  /** Parents before children. */
+  readonly open: readonly DagOpen[];
 }
 
 /** How far a peer says that it has got with a bundle. Unsigned: the connection tells who says it. */
@@ -129,6 +152,8 @@ export interface DagView {
   claimOf(bundle: Hash): DagClaim | null;
   /** For each validator of the roster: up to which nonce its lane is decided without a gap. */
   frontier(): readonly Nonce[];
+  /** What the next epoch's engine begins with. */
+  handOver(): DagRestored;
   /** The moving average of the polls about a vertex that is not final, 0 to 1,000,000; null where it is unknown. */
   confidencePpm(bundle: Hash, vertex: number): number | null;
 }
