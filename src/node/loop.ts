@@ -13,6 +13,7 @@ import { BundleExchange } from "./bundle-exchange.ts";
 import { Accuser } from "./accuser.ts";
 import { answerQuestion } from "./answers.ts";
 import { CatchUp } from "./catch-up.ts";
+import { EngineQueue } from "./engine-queue.ts";
 import { EngineTimers } from "./engine-timers.ts";
 import { Inbound } from "./inbound.ts";
 import type { StoredBundle } from "./ledger.ts";
@@ -28,8 +29,6 @@ import { SealVerification } from "./verification.ts";
 /**
  * The one place where what is ordered meets what is executed, stored and sent. It feeds the engine, performs its effects in
  * their order, and knows no adapter: production and simulator give it their ports.
- *
- * Invariant: between two events nothing else touches the engine; effects of one event are performed before the next event.
  */
 export class NodeLoop<M> implements TransportHandler {
   readonly #options: LoopOptions<M>;
@@ -43,12 +42,9 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #courier: Courier<M>;
   readonly #reporter: Reporter<M>;
   readonly #timers: EngineTimers;
-  readonly #events: EngineEvent<M>[] = [];
+  readonly #queue: EngineQueue<M>;
   #execution: ExecutionState;
   #checkpoint: CheckpointCertificate | null;
-  #stepping = false;
-  /** Whether one engine has said its last and the next one is being made of what it left. */
-  #swapping = false;
   #stopped = false;
 
   constructor(options: LoopOptions<M>) {
@@ -57,6 +53,12 @@ export class NodeLoop<M> implements TransportHandler {
     this.#checkpoint = options.checkpoint;
     this.#timers = new EngineTimers(options.clock);
     const { epochs } = options;
+    this.#queue = new EngineQueue({
+      engine: () => epochs.engine,
+      perform: (effect) => this.#perform(effect),
+      isStopped: () => this.#stopped,
+      onFailure: (error) => this.#fail(error),
+    });
     const { network } = epochs;
     const self = (): ValidatorIndex | null => epochs.self;
     this.#verification = new SealVerification(network, options.verifier);
@@ -210,27 +212,7 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   #feed(event: EngineEvent<M>): void {
-    const { epochs } = this.#options;
-    if (this.#stopped) return;
-    this.#events.push(event);
-    if (this.#stepping || this.#swapping) return;
-    this.#stepping = true;
-    try {
-      while (!this.#swapping) {
-        const next = this.#events.shift();
-        if (next === undefined) break;
-        const { engine } = epochs;
-        for (const effect of engine.step(next)) {
-          this.#perform(effect);
-          // What an engine wants after the end of its epoch is void.
-          if (engine !== epochs.engine) break;
-        }
-      }
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#stepping = false;
-    }
+    this.#queue.feed(event);
   }
 
   #perform(effect: Effect<M>): void {
@@ -342,7 +324,7 @@ export class NodeLoop<M> implements TransportHandler {
   /** The old engine is heard no more; the new one starts from what its epoch begins with. */
   #beginEpoch(changed: ValidatorSetChanged, wasValidator: boolean): void {
     this.#timers.clear();
-    this.#events.length = 0;
+    this.#queue.clear();
     this.#outbox.onEpoch();
     this.#options.pool.onEpoch(this.#options.epochs.network.set);
     // At once: what the new validators sign is checked before the change is on this disk.
@@ -371,7 +353,7 @@ export class NodeLoop<M> implements TransportHandler {
    */
   #speak(): void {
     const { epochs, ledger } = this.#options;
-    this.#swapping = true;
+    this.#queue.hold();
     this.#outbox.whenDurable(() => {
       this.#background(
         ledger.loadEngine(epochs.network.set.epoch).then((rows) => {
@@ -379,8 +361,7 @@ export class NodeLoop<M> implements TransportHandler {
           this.#timers.clear();
           epochs.speak(this.#execution.sequence, rows);
           // It begins with what is executed, and sets timers of its own.
-          const waiting = this.#events.splice(0).filter(({ kind }) => kind !== "executed" && kind !== "timer");
-          this.#swapping = false;
+          const waiting = this.#queue.release().filter(({ kind }) => kind !== "executed" && kind !== "timer");
           this.#begin();
           for (const event of waiting) this.#feed(event);
         }),
