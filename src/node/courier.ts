@@ -3,7 +3,7 @@ import type { Engine, PeerStatus } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Nonce, ValidatorIndex, View } from "../membership/ids.ts";
 import type { Epochs } from "./epochs.ts";
-import type { Addressed } from "./frames.ts";
+import { type Addressed, listOf } from "./frames.ts";
 import type { Clock, Transport } from "./ports.ts";
 import { frameCodec, frameSizeHint, type StatusFrame } from "./wire.ts";
 
@@ -33,8 +33,8 @@ export class Courier<M> {
     const { epochs, transport } = this.#ports;
     const { network, self } = epochs;
     const bytes = encode(frameCodec, frame, frameSizeHint(frame));
-    const receivers = to === "all" ? network.set.indices().filter((index) => index !== self) : [to];
-    for (const receiver of receivers) {
+    for (const receiver of to === "all" ? network.set.indices() : listOf(to)) {
+      if (receiver === self) continue;
       const peer = network.set.at(receiver).nodeId;
       // A peer that is away loses the frame, and asks for what it lacks when it is back. One that is slow is told later.
       if (transport.send(peer, lane, bytes) === "queue-full") this.tellLater(peer);

@@ -3,7 +3,7 @@ import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { type Proof, proofOf, type Seal, sealedBytes } from "../membership/seal.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
-import { type Addressed, sealedFrames } from "./frames.ts";
+import { type Addressed, type Receivers, sealedFrames } from "./frames.ts";
 import type { Clock, Database, Lane, Signer } from "./ports.ts";
 import type { Frame } from "./wire.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -13,7 +13,7 @@ export interface Outgoing {
   readonly lane: Lane;
   readonly leaf: Hash;
   readonly body: Uint8Array;
-  readonly to: ValidatorIndex | "all";
+  readonly to: Receivers;
   /** With the signature in hand, before the turn is written: rows that hold the proof go into the turn. */
   readonly onSealed: ((proof: Proof, writes: WriteBatch) => void) | null;
   /** When the turn is durable and its frames are on their way. */
@@ -94,7 +94,7 @@ export class Outbox {
   }
 
   /** Sends unsigned, in its place among the turns. */
-  tell(lane: Lane, to: ValidatorIndex | "all", frame: Frame): void {
+  tell(lane: Lane, to: Receivers, frame: Frame): void {
     this.#turn.unsigned.push({ lane, to, frame });
     this.#schedule();
   }
