@@ -1,4 +1,5 @@
 import { PAYLOAD_BYTES_MAX } from "../dag/limits.ts";
+import { VALIDATORS_MAX } from "../membership/validator-set.ts";
 
 /** One key of `node.toml`: the only place that knows its type, default, range and meaning. */
 export interface KeySpec<T> {
@@ -8,6 +9,8 @@ export interface KeySpec<T> {
   readonly meaning: string;
   /** What is said beside `allowed` to who wrote something else: why it is so, what there is instead. */
   readonly advice?: string;
+  /** Where the default is null: what holds without the key, in words. */
+  readonly otherwise?: string;
   /** The value as it is used; undefined where the given one is not allowed. */
   readonly read: (value: unknown) => T | undefined;
 }
@@ -67,6 +70,22 @@ function whole(fallback: number, range: { min: number; max: number }, meaning: s
   };
 }
 
+/** Above 0 and below 1, as a fraction; used in parts per million, because nothing that is decided is a float. */
+function share(range: { min: number; max: number }, meaning: string): KeySpec<number> {
+  const { min, max } = range;
+  return {
+    default: max,
+    allowed: `a number from ${min} to ${max}`,
+    meaning,
+    read: (value) => (typeof value === "number" && value >= min && value <= max ? value : undefined),
+  };
+}
+
+/** A key without which the node finds the value by itself: then it is null. */
+function derived<T>(spec: KeySpec<T>, otherwise: string): KeySpec<T | null> {
+  return { ...spec, default: null, otherwise };
+}
+
 function oneOf<T extends string | number>(
   fallback: T,
   values: readonly T[],
@@ -118,11 +137,14 @@ export const CONFIG_KEYS = {
     genesis: text("./genesis.json", PATH, "the network's genesis file"),
   },
   consensus: {
-    algorithm: oneOf(
-      "pbft",
-      ["pbft", "bft"],
-      "the engine; must be the genesis file's. `bft` is the specification's name for `pbft`",
-      "`hotstuff` and `avalanche` are not in this release",
+    algorithm: derived(
+      oneOf(
+        "pbft",
+        ["pbft", "bft", "avalanche"],
+        "the engine; must be the genesis file's, which decides. `bft` is the specification's name for `pbft`",
+        "`hotstuff` is not in this release",
+      ),
+      "the genesis file's",
     ),
     quorum_threshold: oneOf(
       0.67,
@@ -154,6 +176,78 @@ export const CONFIG_KEYS = {
       65_536,
       { min: 1, max: PAYLOAD_BYTES_LIMIT },
       "the largest payload that this node takes from its clients",
+    ),
+    sample_size: derived(
+      whole(
+        VALIDATORS_MAX,
+        { min: 1, max: VALIDATORS_MAX },
+        "Avalanche: validators asked by one poll (k), at most all",
+      ),
+      "all below 20 validators, 30 up to 100, then 40",
+    ),
+    alpha_threshold: derived(
+      whole(
+        VALIDATORS_MAX,
+        { min: 1, max: VALIDATORS_MAX },
+        "Avalanche: answers that make a poll a success; above half of sample_size, at most all of it",
+      ),
+      "four fifths of sample_size; the quorum where all are asked",
+    ),
+    alpha_preference: derived(
+      whole(
+        VALIDATORS_MAX,
+        { min: 1, max: VALIDATORS_MAX },
+        "Avalanche: answers that move the preference; above half of sample_size, at most alpha_threshold",
+      ),
+      "the majority of sample_size; the quorum where all are asked",
+    ),
+    beta_threshold: derived(
+      whole(1_000, { min: 1, max: 1_000 }, "Avalanche: successes in a row that end sampling; at most max_rounds"),
+      "20",
+    ),
+    finalization_threshold: derived(
+      share({ min: 0.5, max: 0.999_999 }, "Avalanche: the moving average of confidence that ends sampling"),
+      "0.95",
+    ),
+    max_rounds: derived(
+      whole(
+        1_000_000,
+        { min: 1, max: 1_000_000 },
+        "Avalanche: polls of one conflict, after which sampling gives it up",
+      ),
+      "1000",
+    ),
+    min_network_size: derived(
+      whole(
+        VALIDATORS_MAX,
+        { min: 1, max: VALIDATORS_MAX },
+        "Avalanche: with fewer validators the node does not start",
+      ),
+      "1",
+    ),
+    concurrent_polls: derived(
+      whole(8, { min: 1, max: 8 }, "Avalanche: polls of this node that wait for answers at a time"),
+      "4",
+    ),
+    query_timeout_ms: derived(
+      whole(60_000, { min: 10, max: 60_000 }, "Avalanche: an answer that takes longer is none"),
+      "1000",
+    ),
+    patience_ms: derived(
+      whole(
+        600_000,
+        { min: 10, max: 600_000 },
+        "Avalanche: what is undecided for so long gets this node's vote for its preference of the moment",
+      ),
+      "2000",
+    ),
+    resolve_after_ms: derived(
+      whole(
+        3_600_000,
+        { min: 11, max: 3_600_000 },
+        "Avalanche: a conflict that is open for so long goes to the ordered log; more than patience_ms",
+      ),
+      "6000",
     ),
   },
   network: {

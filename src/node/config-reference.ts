@@ -42,11 +42,13 @@ export function configReference(): string {
 
 function row(key: string, spec: KeySpec<unknown>): string {
   const meaning = `${sentence(spec.meaning)}${spec.advice === undefined ? "" : ` ${sentence(spec.advice)}`}`;
-  const cells = [`\`${key}\``, typeName(spec.default), `\`${JSON.stringify(spec.default)}\``, spec.allowed, meaning];
+  const fallback = spec.otherwise ?? `\`${JSON.stringify(spec.default)}\``;
+  const cells = [`\`${key}\``, typeName(spec), fallback, spec.allowed, meaning];
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("<", "&lt;")).join(" | ")} |`;
 }
 
-function typeName(value: unknown): string {
+function typeName({ default: value, allowed }: KeySpec<unknown>): string {
+  if (value === null) return /number/.test(allowed) ? "number" : "text";
   if (Array.isArray(value)) return "list of text";
   return { string: "text", number: "number", boolean: "switch" }[typeof value as "string" | "number" | "boolean"];
 }

@@ -83,13 +83,24 @@ const CASES: { readonly [S in keyof typeof CONFIG_KEYS]: { readonly [K in keyof 
     genesis: row(["/g.json", "g.json"], ["", true]),
   },
   consensus: {
-    algorithm: row(["pbft", "bft"], ["hotstuff", "avalanche", "PBFT", ""]),
+    algorithm: row(["pbft", "bft", "avalanche"], ["hotstuff", "PBFT", ""]),
     quorum_threshold: row([0.67], [0.5, 0.66, 1, "0.67"]),
     finality_timeout_ms: row([50, 500, 60_000], [49, 60_001, 1.5, "500"]),
     max_pending_vertices: row([1, 10_000, 60_000], [0, -1, 60_001]),
     view_change_timeout_ms: row([200, 600_000], [199, 600_001]),
     view_change_timeout_max_ms: row([1_000, 3_600_000], [999, 3_600_001]),
     max_payload_bytes: row([1, 131_072], [0, 131_073]),
+    sample_size: row([1, 1_024], [0, 1_025, 2.5, "30"]),
+    alpha_threshold: row([1, 24], [0, 1_025]),
+    alpha_preference: row([1, 16], [0, 1_025]),
+    beta_threshold: row([1, 1_000], [0, 1_001]),
+    finalization_threshold: row([0.5, 0.95, 0.999_999], [0.49, 1, 95, "0.95"]),
+    max_rounds: row([1, 1_000_000], [0, 1_000_001]),
+    min_network_size: row([1, 100], [0, 1_025]),
+    concurrent_polls: row([1, 8], [0, 9]),
+    query_timeout_ms: row([10, 60_000], [9, 60_001]),
+    patience_ms: row([10, 600_000], [9, 600_001]),
+    resolve_after_ms: row([11, 3_600_000], [10, 3_600_001]),
   },
   network: {
     listen_addr: row(
@@ -236,7 +247,7 @@ describe("node.toml", () => {
       'line 7: api.http_prot is not a key; did you mean "http_port"?',
       'line 8: [netwrok] is not a section; did you mean "network"?',
       'line 2: node.id is "", but must be a text of 1 to 128 characters',
-      'line 5: consensus.algorithm is "hotstuff", but must be "pbft" or "bft" (`hotstuff` and `avalanche` are not in this release)',
+      'line 5: consensus.algorithm is "hotstuff", but must be "pbft" or "bft" or "avalanche" (`hotstuff` is not in this release)',
     ]);
     expect(() => parseConfig(toml, FILE)).toThrow(FILE);
   });
@@ -272,6 +283,14 @@ describe("node.toml", () => {
     expect(problemsOf("[api]\nhttp_port = 9000\nhttp_enabled = false\n[metrics]\nport = 9000")).toEqual([]);
     const peer = `/udp/1/quic/p2p/${"a".repeat(64)}`;
     expect(problemsOf(`[network]\nbootstrap_peers = ["/ip4/1.1.1.1${peer}", "/ip4/2.2.2.2${peer}"]`)).toHaveLength(1);
+  });
+
+  test("keys of Avalanche beside another algorithm are refused, and without one they wait for the genesis", () => {
+    expect(problemsOf('[consensus]\nalgorithm = "bft"\nsample_size = 3')).toEqual([
+      'consensus.sample_size belongs to avalanche, but algorithm is "bft"',
+    ]);
+    const { consensus } = parseConfig("[consensus]\nsample_size = 3", FILE);
+    expect([consensus.algorithm, consensus.sample_size, consensus.beta_threshold]).toEqual([null, 3, null]);
   });
 
   test("relative paths are relative to the file, and empty ones lie in data_dir", () => {

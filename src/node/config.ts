@@ -156,8 +156,26 @@ function homes(key: string): string {
   return sections.length === 0 ? "" : ` (there is ${sections.map(([section]) => `${section}.${key}`).join(", ")})`;
 }
 
-function contradictions({ network, api, metrics }: NodeConfig): string[] {
+/** Keys that say something of the Avalanche engine only. */
+const AVALANCHE_KEYS = [
+  "sample_size",
+  "alpha_threshold",
+  "alpha_preference",
+  "beta_threshold",
+  "finalization_threshold",
+  "max_rounds",
+  "min_network_size",
+  "concurrent_polls",
+  "query_timeout_ms",
+  "patience_ms",
+  "resolve_after_ms",
+] as const;
+
+function contradictions({ consensus, network, api, metrics }: NodeConfig): string[] {
   const problems: string[] = [];
+  const given = AVALANCHE_KEYS.filter((key) => consensus[key] !== null);
+  if (given.length > 0 && consensus.algorithm !== null && consensus.algorithm !== "avalanche")
+    problems.push(`consensus.${given.join(", ")} belongs to avalanche, but algorithm is "${consensus.algorithm}"`);
   if (api.cors_origins.length > 0 && !api.cors_enabled)
     problems.push("api.cors_origins is given, but cors_enabled is false");
   if (api.http_enabled && metrics.enabled && api.http_port === metrics.port && api.http_port !== 0)

@@ -124,6 +124,91 @@ describe("the hash of a genesis", () => {
   });
 });
 
+const LEDGER: Genesis = {
+  ...GENESIS,
+  application: "ledger",
+  accounts: new Map([
+    ["node-1/main", 1_000n],
+    ["node-2/main", 2n ** 63n],
+  ]),
+};
+
+describe("a genesis with an application", () => {
+  test("survives being written and read, balances of 64 bits too", () => {
+    expect(parseGenesis(formatGenesis(LEDGER))).toEqual(LEDGER);
+    expect(parseGenesis(formatGenesis({ ...LEDGER, engine: "avalanche" }))).toEqual({ ...LEDGER, engine: "avalanche" });
+    expect(parseGenesis(formatGenesis({ ...GENESIS, application: "log" })).application).toBe("log");
+  });
+
+  test("that is the log is the network that it was before it was said", () => {
+    expect<string>(genesisHash({ ...GENESIS, application: "log" })).toBe(GOLDEN);
+  });
+
+  test("has a name of its own for every engine, application, balance and owner", () => {
+    const renamed = GENESIS.validators.map((validator, index) =>
+      index === 0 ? { ...validator, name: "x" } : validator,
+    );
+    const others: Genesis[] = [
+      { ...GENESIS, engine: "avalanche" },
+      { ...GENESIS, application: "key-value" },
+      LEDGER,
+      { ...LEDGER, engine: "avalanche" },
+      { ...LEDGER, accounts: new Map([["node-1/main", 1_000n]]) },
+      { ...LEDGER, accounts: new Map([...(LEDGER.accounts ?? []), ["node-3/main", 1n]]) },
+      { ...LEDGER, validators: renamed },
+    ];
+    expect(new Set([GENESIS, ...others].map(genesisHash)).size).toBe(others.length + 1);
+  });
+
+  test("has the same name in whatever order balances and validators stand", () => {
+    const accounts = new Map([...(LEDGER.accounts ?? [])].reverse());
+    const validators = [...LEDGER.validators].reverse();
+    expect(genesisHash({ ...LEDGER, accounts, validators })).toBe(genesisHash(LEDGER));
+    const moved = LEDGER.validators.map((validator) => ({ ...validator, address: "elsewhere:1" }));
+    expect(genesisHash({ ...LEDGER, validators: moved })).toBe(genesisHash(LEDGER));
+  });
+
+  const ledger = (accounts: unknown): string =>
+    changed((root) => Object.assign(root, { application: "ledger", accounts }));
+  const cases: readonly (readonly [why: string, text: string, says: string])[] = [
+    ["of another application", changed((root) => (root["application"] = "wiki")), '"log" or "ledger" or "key-value"'],
+    ["with balances but no ledger", changed((root) => (root["accounts"] = {})), 'belongs to application "ledger"'],
+    ["of a ledger without balances", changed((root) => (root["application"] = "ledger")), "the opening balances"],
+    ["of a ledger without a unit", ledger({}), "must hold a balance"],
+    ["with a list of balances", ledger(["node-1/main"]), "must be an object"],
+    ["with an account of nobody", ledger({ main: "1" }), "<owner>/<account>"],
+    ["with an account of a stranger", ledger({ "node-9/main": "1" }), "validator's name"],
+    ["with a balance of nothing", ledger({ "node-1/main": "0" }), "a whole number, 1 to 18446744073709551615"],
+    ["with a balance that is a number", ledger({ "node-1/main": 1 }), "must be a text"],
+    ["with a fraction", ledger({ "node-1/main": "1.5" }), "whole number"],
+    ["with 2^64", ledger({ "node-1/main": String(2n ** 64n) }), "whole number"],
+    [
+      "with more than 2^64 - 1 together",
+      ledger({ "node-1/main": String(2n ** 64n - 1n), "node-2/main": "1" }),
+      "together",
+    ],
+    [
+      "with a validator whose name owns nothing",
+      changed((root) => {
+        Object.assign(root, { application: "ledger", accounts: { "node-2/main": "1" } });
+        Object.assign(root.validators[0] ?? {}, { name: "Bank of Nørre" });
+      }),
+      "validators[0].name",
+    ],
+    [
+      "with a validator whose name looks like an id",
+      changed((root) => {
+        Object.assign(root, { application: "ledger", accounts: { "node-2/main": "1" } });
+        Object.assign(root.validators[0] ?? {}, { name: "a".repeat(32) });
+      }),
+      "32 hexadecimal digits",
+    ],
+  ];
+  test.each(cases)("is refused %s", (_, text, says) => {
+    expect(refusal(text)).toMatchObject({ code: "malformed", message: expect.stringContaining(says) });
+  });
+});
+
 describe("a genesis file is refused", () => {
   const [first] = GENESIS.validators;
   const [other] = PAIRS.slice(1);

@@ -15,6 +15,14 @@ import {
 } from "../membership/membership-state.ts";
 import { type NetworkContext, ValidatorSet, VALIDATORS_MAX } from "../membership/validator-set.ts";
 import { ADDRESS_PATTERN } from "./config-keys.ts";
+import {
+  applicationBytes,
+  ENGINES,
+  type EngineName,
+  formatApplication,
+  type GenesisApplication,
+  parseApplication,
+} from "./genesis-application.ts";
 
 export const GENESIS_VERSION = 1;
 
@@ -31,10 +39,10 @@ export interface GenesisValidator {
 }
 
 /** What the organisations agree on before their network exists. Whoever has another genesis is another network. */
-export interface Genesis {
+export interface Genesis extends GenesisApplication {
   readonly network: string;
   readonly createdAt: string;
-  readonly engine: "pbft";
+  readonly engine: EngineName;
   readonly hybrid: boolean;
   /** How many validators there may ever be at a time. */
   readonly policy: MembershipPolicy;
@@ -64,8 +72,9 @@ export class GenesisError extends Error {
 
 /**
  * The network's name in every statement. Covers what decides who may vote and how: version, network name, time of creation,
- * engine, signature mode, epoch, the bounds of the validator set and the validators' ids. Names and addresses of validators are outside, so that an operator
- * may move a node.
+ * engine, signature mode, epoch, the bounds of the validator set and the validators' ids; and the application where it is
+ * not the log, with what it begins with. Addresses of validators are outside, and their names where they own no accounts,
+ * so that an operator may move a node.
  */
 export function genesisHash(genesis: Genesis): Hash {
   const codec = struct<{
@@ -91,10 +100,9 @@ export function genesisHash(genesis: Genesis): Hash {
   });
   const validators = genesis.validators.map(({ nodeId }) => nodeId).sort(compareHashes);
   const { network, createdAt, engine, hybrid, policy } = genesis;
-  return hashOf(
-    "genesis",
-    encode(codec, { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, ...policy, validators }),
-  );
+  const first = { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, ...policy, validators };
+  const application = applicationBytes(genesis);
+  return hashOf("genesis", encode(codec, first), ...(application === null ? [] : [application]));
 }
 
 export function networkContextOf(genesis: Genesis): NetworkContext {
@@ -134,6 +142,7 @@ export function formatGenesis(genesis: Genesis): string {
     epoch: 0,
     validators_min: policy.min,
     validators_max: policy.max,
+    ...formatApplication(genesis),
     validators,
   };
   return `${JSON.stringify(document, null, 2)}\n`;
@@ -150,11 +159,17 @@ export function parseGenesis(text: string): Genesis {
     "epoch",
     "validators_min",
     "validators_max",
+    "application",
+    "accounts",
     "validators",
   ]);
   if (root["version"] !== GENESIS_VERSION)
     throw unsupported(`version ${String(root["version"])}; this release reads ${GENESIS_VERSION}`);
-  if (root["engine"] !== "pbft") throw unsupported(`engine ${JSON.stringify(root["engine"])}; this release has "pbft"`);
+  const engine = ENGINES.find((name) => name === root["engine"]);
+  if (engine === undefined) {
+    const known = ENGINES.map((name) => JSON.stringify(name)).join(" and ");
+    throw unsupported(`engine ${JSON.stringify(root["engine"])}; this release has ${known}`);
+  }
   if (root["epoch"] !== 0) throw unsupported(`epoch ${String(root["epoch"])}; a genesis is epoch 0`);
   const hybrid = root["hybrid"];
   if (typeof hybrid !== "boolean") throw malformed("hybrid", "true or false");
@@ -165,12 +180,15 @@ export function parseGenesis(text: string): Genesis {
   if (entries.length > VALIDATORS_MAX) throw unsupported(`${entries.length} validators; at most ${VALIDATORS_MAX}`);
   const validators = entries.map((entry, index) => parseValidator(entry, index, hybrid));
   refuseDuplicates(validators);
+  const application = parseApplication(root, validators);
+  if ("fault" in application) throw new GenesisError("malformed", application.fault);
   return {
     network: textOf(root["network"], "network", NAME_BYTES_MAX),
     createdAt: timeOf(root["created_at"]),
-    engine: "pbft",
+    engine,
     hybrid,
     policy: policyOf(root, validators.length),
+    ...application,
     validators,
   };
 }

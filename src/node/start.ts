@@ -19,6 +19,7 @@ import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import { Admission } from "./admission.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
+import { choiceFault } from "./engine-choice.ts";
 import { firstMembership, type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
 import { keyFileAt } from "./key-location.ts";
 import type { Log } from "./observer.ts";
@@ -352,6 +353,8 @@ function checkAgainstGenesis(config: NodeConfig, genesis: Genesis): void {
       `crypto.hybrid_mode is ${config.crypto.hybrid_mode}, the network's genesis file says ${genesis.hybrid}`,
     );
   }
+  const fault = choiceFault(config, genesis);
+  if (fault !== null) throw new StartError(fault);
 }
 
 function listenHost(config: NodeConfig): string {

@@ -1,0 +1,26 @@
+import type { Codec } from "../../codec/codec.ts";
+import { mapped } from "../../codec/composites.ts";
+import { fixedBytes } from "../../codec/primitives.ts";
+
+/** The most units of one transfer, and of all accounts together: eight bytes on the wire. */
+export const AMOUNT_MAX: bigint = 2n ** 64n - 1n;
+
+const BYTES = 8;
+
+/** 0 to 2^64 - 1 in eight bytes, little-endian. */
+export const amountCodec: Codec<bigint> = mapped(fixedBytes(BYTES), fromBytes, toBytes);
+
+/** A decimal number without sign and leading zeros, 0 to 2^64 - 1; null for any other text. */
+export function parseAmount(text: string): bigint | null {
+  if (!/^(?:0|[1-9]\d{0,19})$/.test(text)) return null;
+  const amount = BigInt(text);
+  return amount <= AMOUNT_MAX ? amount : null;
+}
+
+function fromBytes(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+}
+
+function toBytes(amount: bigint): Uint8Array {
+  return Uint8Array.from({ length: BYTES }, (_, index) => Number((amount >> BigInt(8 * index)) & 0xffn));
+}
