@@ -56,7 +56,10 @@ export interface TransportHandler {
   onRequest(peer: NodeId, body: Uint8Array): Promise<Uint8Array>;
 }
 
-/** The column families. The order is the wire order of `WriteBatch`; append only. */
+/**
+ * The column families. The order is the wire order of `WriteBatch`; append only. Those behind `consensus` are a leaderless
+ * network's: bundles, how far each is decided, those of which something is open, the local order, conflict sets won.
+ */
 export const COLUMNS = [
   "vertices",
   "edges",
@@ -66,6 +69,11 @@ export const COLUMNS = [
   "finalized",
   "log",
   "consensus",
+  "dag",
+  "dag_status",
+  "dag_open",
+  "accepted",
+  "spent",
 ] as const;
 
 export type Column = (typeof COLUMNS)[number];

@@ -14,8 +14,14 @@ interface FormatMarker {
   readonly database: string;
 }
 
-/** Raised when rows or columns change their meaning. 2: epochs, terms, and certificates that name them. */
-const FORMAT_VERSION = 2;
+/**
+ * Raised when rows or columns change their meaning. 2: epochs, terms, and certificates that name them. 3: columns of
+ * leaderless networks, which a release that does not know them cannot open.
+ */
+const FORMAT_VERSION = 3;
+
+/** What else this release opens; it becomes the present format by being opened (missing columns are made). */
+const FORMAT_VERSION_MIN = 2;
 
 const MARKER_FILE = "FORMAT";
 export const DATABASE_FOLDER = "rocksdb";
@@ -23,7 +29,7 @@ export const DATABASE_FOLDER = "rocksdb";
 export type FolderState =
   | { readonly kind: "absent" }
   | { readonly kind: "unmarked" }
-  | { readonly kind: "marked"; readonly marker: FormatMarker };
+  | { readonly kind: "marked"; readonly marker: FormatMarker; readonly isCurrent: boolean };
 
 /**
  * What the folder is: nothing or empty, a database whose creation was cut short, or one of ours.
@@ -34,7 +40,7 @@ export async function inspectFolder(path: string): Promise<FolderState> {
     if (isMissing(error)) return [];
     throw toStorageError(error, "read the storage folder", { path });
   });
-  if (names.includes(MARKER_FILE)) return { kind: "marked", marker: await readMarker(path) };
+  if (names.includes(MARKER_FILE)) return { kind: "marked", ...(await readMarker(path)) };
   const strange = names.find((name) => name !== DATABASE_FOLDER && name !== `${MARKER_FILE}.tmp`);
   if (strange !== undefined) {
     throw new StorageError("foreign", `the folder holds files that are not ours (${strange})`, { path });
@@ -71,22 +77,23 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function readMarker(path: string): Promise<FormatMarker> {
+async function readMarker(path: string): Promise<{ readonly marker: FormatMarker; readonly isCurrent: boolean }> {
   const text = await readFile(join(path, MARKER_FILE), "utf8").catch((error: unknown) => {
     throw toStorageError(error, "read the format marker", { path });
   });
   const { format, network, database } = parseFields(text);
-  if (typeof format === "number" && format !== FORMAT_VERSION) {
+  const isReadable = typeof format === "number" && format >= FORMAT_VERSION_MIN && format <= FORMAT_VERSION;
+  if (typeof format === "number" && !isReadable) {
     throw new StorageError(
       "unsupported-format",
-      `the database has format ${format}, this node reads ${FORMAT_VERSION}`,
+      `the database has format ${format}, this node reads ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`,
       { path },
     );
   }
-  if (format !== FORMAT_VERSION || typeof network !== "string" || !isHash(network) || typeof database !== "string") {
+  if (!isReadable || typeof network !== "string" || !isHash(network) || typeof database !== "string") {
     throw new StorageError("foreign", `the file ${MARKER_FILE} is not one that this node writes`, { path });
   }
-  return { network, database };
+  return { marker: { network, database }, isCurrent: format === FORMAT_VERSION };
 }
 
 function parseFields(text: string): { format?: unknown; network?: unknown; database?: unknown } {

@@ -128,7 +128,7 @@ async function openRocks(
 async function claimFolder(state: FolderState, path: string, network: Hash, database: RocksHandle): Promise<void> {
   const identity = binding.db_get_identity(database);
   if (state.kind === "marked") {
-    if (state.marker.database === identity) return;
+    if (state.marker.database === identity) return state.isCurrent ? undefined : await writeMarker(path, state.marker);
     throw new StorageError("foreign", "the marker was written for another database than the one beside it", { path });
   }
   if (binding.db_get_latest_sequence(database) !== 0) {

@@ -13,7 +13,10 @@ export interface RocksTuning {
 
 const MEGABYTE = 1024 * 1024;
 
-/** Shares of memory by how much each column is written, in sixteenths. */
+/**
+ * Shares of memory by how much each column is written, in sixteenths. A network fills either the columns of the log or those
+ * of the DAG, and a budget that nobody writes into takes no memory: so both are shared out in full.
+ */
 const SHARES: Readonly<Record<Column, number>> = {
   vertices: 5,
   edges: 1,
@@ -23,6 +26,11 @@ const SHARES: Readonly<Record<Column, number>> = {
   finalized: 1,
   log: 4,
   consensus: 2,
+  dag: 5,
+  dag_status: 1,
+  dag_open: 1,
+  accepted: 1,
+  spent: 1,
 };
 
 /** RocksDB's lower bound of a write buffer is 64 KiB, and a budget holds four of them. */
