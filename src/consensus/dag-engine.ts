@@ -1,5 +1,6 @@
 import type { HeldBundle } from "../dag/bundle.ts";
 import type { LaneTip } from "../dag/lanes.ts";
+import type { Resolution, Unit } from "../dag/unit.ts";
 import type { Votes } from "../dag/votes.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch, Nonce, ValidatorIndex } from "../membership/ids.ts";
@@ -10,11 +11,7 @@ import type { Signed } from "../membership/seal.ts";
  * with its place in its creator's lane, and each of its vertices apart.
  */
 
-/** A thing that is decided: one vertex of a bundle, or, where `vertex` is null, the bundle's place in its lane. */
-export interface Unit {
-  readonly bundle: Hash;
-  readonly vertex: number | null;
-}
+export type { Resolution, Unit } from "../dag/unit.ts";
 
 /** A bundle whose body is held, and will be durable before anything leaves that the step says. */
 export interface DagArrival {
@@ -56,13 +53,6 @@ export interface DagClaim {
   readonly rejected: readonly number[];
 }
 
-/** What the ordered log decided about a conflict that sampling left open. */
-export interface Resolution {
-  readonly winner: Unit;
-  /** The conflict sets that it wins: every other member has lost. */
-  readonly sets: readonly Hash[];
-}
-
 export type DagEvent =
   | {
       readonly kind: "dag-bundles";
@@ -92,6 +82,8 @@ export type DagEvent =
       /** Subjects that are open, and how many distinct validators reported them. */
       readonly reported: readonly { readonly subject: Unit; readonly reports: number }[];
       readonly decided: readonly Resolution[];
+      /** Subjects that lost though none of their sets was given away: a rival of theirs was certified and had lost before. */
+      readonly lost?: readonly Unit[];
     };
 
 /** What became final in one step about one bundle. */

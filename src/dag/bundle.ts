@@ -12,14 +12,21 @@ import type { Epoch, Nonce, ValidatorIndex } from "../membership/ids.ts";
 import { validatorIndexCodec } from "../membership/seal.ts";
 import type { Statement } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
-import { BUNDLE_PAYLOAD_BYTES_MAX, BUNDLE_VERTICES_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
+import {
+  BUNDLE_PAYLOAD_BYTES_MAX,
+  BUNDLE_VERTICES_MAX,
+  PARENTS_MAX,
+  PAYLOAD_BYTES_MAX,
+  RESOLUTION_PAYLOAD_BYTES_MAX,
+} from "./limits.ts";
 import { type Vertex, vertexHeader, vertexIdWith } from "./vertex.ts";
 
 /**
- * `application` and `membership` bundles wait in their creator's lane until the log orders them; a `dag` bundle holds
- * clients' payloads of a leaderless network, which its own engine decides, vertex by vertex. The order is that of the wire.
+ * `application` and `membership` bundles wait in their creator's lane until the log orders them, as do those of purpose
+ * `resolution`, which carry reports of conflicts that stay open (`report.ts`). A `dag` bundle holds clients' payloads of a
+ * leaderless network, which its own engine decides, vertex by vertex. The order is that of the wire.
  */
-const PURPOSES = ["application", "membership", "dag"] as const;
+const PURPOSES = ["application", "membership", "dag", "resolution"] as const;
 
 export type BundlePurpose = (typeof PURPOSES)[number];
 
@@ -32,7 +39,7 @@ export interface Bundle {
   readonly creator: ValidatorIndex;
   /** The first epoch of its creator's term; see `ValidatorSet.termOf`. */
   readonly term: Epoch;
-  /** Clients' payloads, or commands about the validator set: never mixed, so that no client can say one. */
+  /** Clients' payloads, commands about the validator set, or reports: never mixed, so that no client can say one. */
   readonly purpose: BundlePurpose;
   readonly firstNonce: Nonce;
   readonly timestampMs: number;
@@ -88,11 +95,29 @@ const HEADER_FIELDS = {
 /** Reads the header and leaves the rest, for who need not walk the payloads. */
 export const bundleHeaderCodec: Codec<BundleHeader> = struct<BundleHeader>(HEADER_FIELDS);
 
-export const bundleCodec: Codec<Bundle> = struct<Bundle>({
-  ...HEADER_FIELDS,
-  parents: vec(hash, PARENTS_MAX),
-  payloads: vec(bytes(PAYLOAD_BYTES_MAX), BUNDLE_VERTICES_MAX),
-});
+const parentsCodec = vec(hash, PARENTS_MAX);
+
+const payloadsCodec: Codec<Bundle["payloads"]> = vec(bytes(PAYLOAD_BYTES_MAX), BUNDLE_VERTICES_MAX);
+
+const reportsCodec: Codec<Bundle["payloads"]> = vec(bytes(RESOLUTION_PAYLOAD_BYTES_MAX), BUNDLE_VERTICES_MAX);
+
+function payloadsCodecOf({ purpose }: Pick<Bundle, "purpose">): Codec<Bundle["payloads"]> {
+  return purpose === "resolution" ? reportsCodec : payloadsCodec;
+}
+
+export const bundleCodec: Codec<Bundle> = {
+  sizeMin: bundleHeaderCodec.sizeMin + parentsCodec.sizeMin + payloadsCodec.sizeMin,
+  encode: (writer, bundle) => {
+    bundleHeaderCodec.encode(writer, bundle);
+    parentsCodec.encode(writer, bundle.parents);
+    payloadsCodecOf(bundle).encode(writer, bundle.payloads);
+  },
+  decode: (reader) => {
+    const header = bundleHeaderCodec.decode(reader);
+    const parents = parentsCodec.decode(reader);
+    return { ...header, parents, payloads: payloadsCodecOf(header).decode(reader) };
+  },
+};
 
 /** Why a decoded bundle is not acceptable from anybody; null where it is well formed. */
 export function bundleFault(network: NetworkContext, bundle: Bundle): string | null {

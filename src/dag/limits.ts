@@ -10,6 +10,13 @@ export const BUNDLE_VERTICES_MAX = 1024;
 /** The most payload bytes in one bundle: a bundle is fetched whole, so it stays well below a frame. */
 export const BUNDLE_PAYLOAD_BYTES_MAX: number = 1024 * 1024;
 
+/**
+ * The largest report about an open conflict, in bytes: a bundle's worth. Two unit proofs with the largest payloads leave
+ * 768 kB for the certificate, whose votes take about 5 kB each, and 15 kB at worst: enough for a quorum of 150, and so for
+ * n = 225; at worst for a quorum of 51, and so for n = 76. Above, who holds a certificate that does not fit cannot report.
+ */
+export const RESOLUTION_PAYLOAD_BYTES_MAX: number = BUNDLE_PAYLOAD_BYTES_MAX;
+
 /** Room for a second parent (document 2, FR-003), which leaderless ordering needs; a lane names one. */
 export const PARENTS_MAX = 2;
 
