@@ -28,7 +28,9 @@ export type HashDomain =
   | "query"
   | "answer"
   | "votes"
-  | "resolution";
+  | "resolution"
+  | "ledger-key"
+  | "ledger-state";
 
 const PREFIXES = new Map<HashDomain, Uint8Array>();
 
