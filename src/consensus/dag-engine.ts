@@ -32,6 +32,8 @@ export interface DagOpen {
   /** Vertices that are final, ascending each. */
   readonly accepted: readonly number[];
   readonly rejected: readonly number[];
+  /** What this node knew to be certified when an epoch ended: 0 for its place, vertex + 1 for a vertex. Nothing from the ledger. */
+  readonly certified: readonly number[];
 }
 
 /** What a leaderless engine begins with. */

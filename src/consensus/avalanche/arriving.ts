@@ -1,0 +1,124 @@
+import type { Hash } from "../../lib/hash.ts";
+import type { DagArrival, DagOpen } from "../dag-engine.ts";
+import type { BundleNode } from "./bundle-node.ts";
+import { maybeFinal, rejectPlace, rejectVertex } from "./deciding.ts";
+import { type OwnVotes, restoreOwnVotes } from "./durable.ts";
+import type { Participant } from "./participant.ts";
+import { joinSets } from "./preferring.ts";
+import { applyLoss, applyResolution } from "./resolving.ts";
+import { hold, onVotes } from "./voting.ts";
+
+/** Bundles that are held, and those that waited for them. */
+export function onBundles(p: Participant, arrivals: readonly DagArrival[]): void {
+  const waiting = [...arrivals];
+  for (let arrival = waiting.shift(); arrival !== undefined; arrival = waiting.shift()) {
+    const { ref } = arrival.held;
+    p.missing.onArrived(ref.digest);
+    const insertion = p.graph.insert(arrival, p.nowMs);
+    if (insertion.kind === "node") {
+      for (const vertex of arrival.lost) insertion.node.rejected.add(vertex);
+      take(p, insertion.node, arrival.lost);
+    } else if (insertion.kind === "dead") bury(p, arrival);
+    const isHere = p.graph.nodes.has(ref.digest) || p.graph.past.get(ref.digest) !== undefined;
+    if (isHere) waiting.push(...p.graph.orphans.take(ref.tip));
+  }
+}
+
+/** A new bundle: what is known of it already falls into place. */
+function take(p: Participant, node: BundleNode, lost: readonly number[]): void {
+  if (lost.length > 0) p.outcomeOf(node).rejected.push(...lost);
+  joinSets(p, node);
+  loseToWinners(p, node);
+  for (const unit of p.lostLater.get(node.digest) ?? []) applyLoss(p, node, unit);
+  p.lostLater.delete(node.digest);
+  const resolution = p.resolvedLater.get(node.digest);
+  p.resolvedLater.delete(node.digest);
+  if (resolution !== undefined) applyResolution(p, node, resolution);
+  for (const signed of p.early.take(node.digest)) onVotes(p, signed);
+  maybeFinal(p, node);
+}
+
+/** It came too late: other members of its sets are final. */
+function loseToWinners(p: Participant, node: BundleNode): void {
+  const isLost = (vertex: number | null, own: Hash | undefined): boolean =>
+    node.setsOf(vertex).some((id) => {
+      const winner = p.graph.sets.get(id)?.winner ?? p.graph.winners.get(id) ?? null;
+      return winner !== null && winner !== own;
+    });
+  if (isLost(null, node.digest)) rejectPlace(p, node);
+  for (const vertex of node.sets.keys()) {
+    if (node.isOpen(vertex) && isLost(vertex, node.held.vertexIds[vertex])) rejectVertex(p, node, vertex);
+  }
+}
+
+/** It can never be accepted: a parent lost its place, or another bundle of its creator has its own. */
+function bury(p: Participant, { held }: DagArrival): void {
+  const { digest, tip, count } = held.ref;
+  p.graph.past.add(digest, "rejected");
+  p.graph.past.add(tip, "rejected");
+  p.buried.push({
+    bundle: digest,
+    place: "rejected",
+    accepted: [],
+    rejected: Array.from({ length: count }, (_, vertex) => vertex),
+    isSettled: true,
+    confidencePpm: 0,
+    polls: 0,
+  });
+}
+
+/** What was open when the process or the epoch ended, with what this node said of it in this epoch. */
+export function restore(
+  p: Participant,
+  open: readonly DagOpen[],
+  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+): void {
+  const said = restoreOwnVotes(rows);
+  const nodes = open.map((bundle) => ({ node: p.graph.restore(bundle, p.nowMs), bundle }));
+  for (const { node } of nodes) joinSets(p, node);
+  for (const { node, bundle } of nodes) {
+    for (const unit of bundle.certified) hold(p, { node, vertex: vertexOf(unit) });
+    const votes = said.get(node.digest);
+    if (votes !== undefined) remember(p, node, votes);
+  }
+}
+
+function remember(p: Participant, node: BundleNode, { accept, commit, held, reported }: OwnVotes): void {
+  const { nowMs } = p;
+  if (accept !== null) {
+    node.ownAccept = { except: new Set(accept), saidAtMs: nowMs, isUnsaid: true };
+    lockAll(p, node, node.ownAccept.except);
+    p.toSay.add(node);
+  }
+  // What it committed to, or carried over an epoch's end, it knew to be certified.
+  for (const unit of held) hold(p, { node, vertex: vertexOf(unit) });
+  if (commit !== null) {
+    node.ownCommit = { except: new Set(commit), saidAtMs: nowMs, isUnsaid: true };
+    hold(p, { node, vertex: null });
+    for (const vertex of node.sets.keys()) if (!node.ownCommit.except.has(vertex)) hold(p, { node, vertex });
+    p.toSay.add(node);
+  }
+  for (const unit of reported) {
+    node.reported.add(unit);
+    for (const set of p.graph.setsOf({ node, vertex: vertexOf(unit) })) if (set.winner === null) set.isFrozen = true;
+  }
+}
+
+function lockAll(p: Participant, node: BundleNode, except: ReadonlySet<number>): void {
+  const units: readonly (number | null)[] = [null, ...[...node.sets.keys()].filter((vertex) => !except.has(vertex))];
+  for (const vertex of units) {
+    for (const set of p.graph.setsOf({ node, vertex })) if (set.winner === null) set.lock = { node, vertex };
+  }
+}
+
+/** Units in rows and lists: 0 is the place, vertex + 1 a vertex. */
+function vertexOf(unit: number): number | null {
+  return unit === 0 ? null : unit - 1;
+}
+
+/** After an epoch's end: what was certified in the one before must outlive a crash, for its votes are forgotten. */
+export function certifiedOf(node: BundleNode, isHeld: (vertex: number | null) => boolean): readonly number[] {
+  const units: number[] = isHeld(null) ? [0] : [];
+  for (const vertex of node.open()) if (isHeld(vertex)) units.push(vertex + 1);
+  return units;
+}

@@ -1,0 +1,95 @@
+import { type Hash, compareHashes } from "../../lib/hash.ts";
+import type { BundleNode } from "./bundle-node.ts";
+
+/** One thing that is decided, in memory. */
+export interface Member {
+  readonly node: BundleNode;
+  /** Null: the bundle's place in its lane. */
+  readonly vertex: number | null;
+}
+
+/** What two copies of one set are compared by: the vertex's own id, or the bundle's digest. */
+export function idOf({ node, vertex }: Member): Hash {
+  return vertex === null ? node.digest : (node.held.vertexIds[vertex] ?? node.digest);
+}
+
+export function sameMember(left: Member | null, right: Member | null): boolean {
+  return left !== null && right !== null && left.node === right.node && left.vertex === right.vertex;
+}
+
+/**
+ * All that claim one key, of which at most one is ever accepted. The first preference is the lowest id among those seen
+ * (correction 5), until polls speak.
+ *
+ * Invariant: `lock` never changes within an epoch but to the winner.
+ */
+export class ConflictSet {
+  readonly id: Hash;
+  readonly members: Member[] = [];
+  preferred: Member | null = null;
+  /** What this node accepted in this epoch. */
+  lock: Member | null = null;
+  /** What a quorum accepted in this epoch, or, as far as this node was told, in the one before. */
+  certified: Member | null = null;
+  /** This node reported the conflict to the log: no binding vote on any member until the log decides. */
+  isFrozen = false;
+  /** Two members were said to be certified in the epoch before: one of those who said so lies. */
+  isDisputed = false;
+  winner: Hash | null = null;
+
+  constructor(id: Hash) {
+    this.id = id;
+  }
+
+  get isContested(): boolean {
+    return this.members.length > 1;
+  }
+
+  add(member: Member): void {
+    this.members.push(member);
+    this.members.sort((left, right) => compareHashes(idOf(left), idOf(right)));
+    if (this.preferred === null) this.preferred = member;
+    else if (this.#isUndecided()) this.preferred = this.members[0] ?? member;
+  }
+
+  remove(member: Member): void {
+    const at = this.members.findIndex((other) => sameMember(other, member));
+    if (at >= 0) this.members.splice(at, 1);
+    if (sameMember(this.lock, member)) this.lock = null;
+    if (sameMember(this.certified, member)) this.certified = null;
+    if (sameMember(this.preferred, member)) this.preferred = this.pinned ?? this.#best();
+  }
+
+  /** What the preference may not leave any more: a certificate counts for more than this node's own vote. */
+  get pinned(): Member | null {
+    return this.certified ?? this.lock;
+  }
+
+  /** Whether this member may get this node's vote as far as other members are concerned. */
+  isFreeFor(member: Member): boolean {
+    const isFree = (held: Member | null): boolean => held === null || sameMember(held, member);
+    return this.winner === null && !this.isFrozen && !this.isDisputed && isFree(this.lock) && isFree(this.certified);
+  }
+
+  prefers(member: Member): boolean {
+    return sameMember(this.preferred, member);
+  }
+
+  /** Whether no poll about any member has reached a threshold yet. */
+  #isUndecided(): boolean {
+    if (this.pinned !== null || this.winner !== null) return false;
+    return this.members.every(({ node, vertex }) => node.snowOf(vertex).successes === 0);
+  }
+
+  #best(): Member | null {
+    let best: Member | null = null;
+    for (const member of this.members) {
+      if (best === null || successesOf(member) > successesOf(best)) best = member;
+    }
+    return best;
+  }
+}
+
+function successesOf({ node, vertex }: Member): number {
+  return node.snowOf(vertex).successes;
+}

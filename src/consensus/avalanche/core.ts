@@ -1,0 +1,237 @@
+import { unreachable } from "../../lib/assert.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
+import type { Signed } from "../../membership/seal.ts";
+import type { DagClaim, DagEvent, DagRestored, DagStatus, DagView } from "../dag-engine.ts";
+import type { Effect, TimerName, Verdict } from "../engine.ts";
+import { certifiedOf, onBundles, restore } from "./arriving.ts";
+import type { BundleNode } from "./bundle-node.ts";
+import { ownRow } from "./deciding.ts";
+import { encodeOwnVotes } from "./durable.ts";
+import type { AvalancheMessage } from "./messages.ts";
+import { secondParent } from "./parents.ts";
+import { Participant, type ParticipantOptions } from "./participant.ts";
+import { maybePoll, onAnswer, onPollTimer, onQuery } from "./polling.ts";
+import { onResolutions } from "./resolving.ts";
+import { onClaims, onSyncFailed } from "./syncing.ts";
+import { maybeTick, onTick } from "./ticking.ts";
+import { onVotes, sayVotes } from "./voting.ts";
+import { votesFault } from "../../dag/votes.ts";
+import { sample } from "./sampler.ts";
+
+export interface CoreOptions extends ParticipantOptions {
+  /** This engine's own rows. */
+  readonly rows: readonly { readonly key: string; readonly value: Uint8Array }[];
+}
+
+/**
+ * Avalanche without the log beside it: bundles, polls, votes and what others know (docs/decisions/0006). A pure state
+ * machine like every engine.
+ */
+export class AvalancheCore implements DagView {
+  readonly #p: Participant;
+  readonly #options: CoreOptions;
+
+  constructor(options: CoreOptions) {
+    this.#options = options;
+    this.#p = new Participant(options);
+  }
+
+  start(nowMs: number): readonly Effect<AvalancheMessage>[] {
+    const p = this.#p;
+    p.nowMs = nowMs;
+    restore(p, this.#options.restored.open, this.#options.rows);
+    this.#carry();
+    p.wantsSync = new Set(sample(p.others(), p.set.honestMinority, p.random));
+    return this.#finish();
+  }
+
+  onMessage(signed: Signed<AvalancheMessage>, nowMs: number): readonly Effect<AvalancheMessage>[] {
+    const p = this.#p;
+    p.nowMs = nowMs;
+    const { message, proof } = signed;
+    const from = proof.seal.signer;
+    p.health.onHeard(from);
+    switch (message.kind) {
+      case "query":
+        onQuery(p, from, message);
+        break;
+      case "answer":
+        onAnswer(p, from, message);
+        break;
+      case "votes":
+        this.#onVotes({ message, proof });
+        break;
+      default:
+        return unreachable(message);
+    }
+    return this.#finish();
+  }
+
+  onEvent(event: DagEvent): readonly Effect<AvalancheMessage>[] {
+    const p = this.#p;
+    p.nowMs = event.nowMs;
+    switch (event.kind) {
+      case "dag-bundles":
+        onBundles(p, event.bundles);
+        break;
+      case "dag-claims":
+        onClaims(p, event);
+        break;
+      case "dag-sync-failed":
+        onSyncFailed(p, event.from);
+        break;
+      case "resolutions":
+        onResolutions(p, event);
+        break;
+      default:
+        return unreachable(event);
+    }
+    return this.#finish();
+  }
+
+  onTimer(name: TimerName, nowMs: number): readonly Effect<AvalancheMessage>[] {
+    const p = this.#p;
+    p.nowMs = nowMs;
+    if (!p.takeTimer(name, nowMs)) return [];
+    if (name === "poll") onPollTimer(p);
+    else onTick(p);
+    return this.#finish();
+  }
+
+  onPeerConnected(peer: ValidatorIndex, nowMs: number): readonly Effect<AvalancheMessage>[] {
+    this.#p.nowMs = nowMs;
+    this.#p.health.onHeard(peer);
+    if (this.#p.set.has(peer)) this.#p.wantsSync.add(peer);
+    return this.#finish();
+  }
+
+  screen(message: AvalancheMessage): Verdict {
+    const p = this.#p;
+    switch (message.kind) {
+      case "query":
+        if (p.self === null) return { kind: "ignore", reason: "not-answering" };
+        return message.lanes.every((lane) => lane.length > 0)
+          ? { kind: "accept" }
+          : { kind: "reject", reason: "malformed-query" };
+      case "answer": {
+        if (message.to !== p.self) return { kind: "ignore", reason: "answer-to-another" };
+        const poll = p.polls.get(message.poll);
+        if (poll === undefined) return { kind: "ignore", reason: "late-answer" };
+        return message.heads.length === poll.chains.length
+          ? { kind: "accept" }
+          : { kind: "reject", reason: "malformed-answer" };
+      }
+      case "votes": {
+        const fault = votesFault(message);
+        return fault === null ? { kind: "accept" } : { kind: "reject", reason: `malformed-votes: ${fault}` };
+      }
+      default:
+        return unreachable(message);
+    }
+  }
+
+  status(): DagStatus {
+    const p = this.#p;
+    let undecidedBundles = 0;
+    let undecidedVertices = 0;
+    for (const node of p.graph.open()) {
+      undecidedBundles += 1;
+      undecidedVertices += node.openVertices;
+    }
+    let conflicts = 0;
+    for (const set of p.graph.sets.values()) if (set.isContested && set.winner === null) conflicts += 1;
+    return {
+      undecidedBundles,
+      undecidedVertices,
+      conflicts,
+      pollsUnderWay: p.polls.size,
+      polls: p.pollsDone,
+      timeoutShare: p.health.timeoutPpm / 1_000_000,
+      isPartitioned: p.health.isPartitioned,
+      mayVote: p.self !== null && p.mayVote,
+    };
+  }
+
+  secondParent(nowMs: number): Hash {
+    return secondParent(this.#p, nowMs);
+  }
+
+  claimOf(bundle: Hash): DagClaim | null {
+    const node = this.#p.nodeOf(bundle);
+    if (node === undefined) return null;
+    const rejected = [...node.rejected].sort((left, right) => left - right);
+    if (node.place !== "open") return { bundle, state: node.place, undecided: [...node.open()], rejected };
+    const isCertified = this.#isHeld(node, null);
+    const undecided = isCertified ? [...node.open()].filter((vertex) => !this.#isHeld(node, vertex)) : [...node.open()];
+    return { bundle, state: isCertified ? "certified" : "open", undecided, rejected };
+  }
+
+  frontier(): readonly Nonce[] {
+    const { graph } = this.#p;
+    return graph.decided.map((_, creator) => graph.settledNonce(creator as ValidatorIndex));
+  }
+
+  handOver(): DagRestored {
+    const { graph } = this.#p;
+    const open = [...graph.open()].sort((left, right) => left.order - right.order);
+    return {
+      lanes: [...graph.decided],
+      open: open.map((node) => ({
+        held: node.held,
+        place: node.place === "accepted" ? "accepted" : "open",
+        accepted: [...node.accepted],
+        rejected: [...node.rejected],
+        certified: certifiedOf(node, (vertex) => this.#isHeld(node, vertex)),
+      })),
+    };
+  }
+
+  confidencePpm(bundle: Hash, vertex: number): number | null {
+    return this.#p.nodeOf(bundle)?.snowOf(vertex).confidencePpm ?? null;
+  }
+
+  /** Whether a quorum accepted it in this epoch, or this node was told so about the one before. */
+  #isHeld(node: BundleNode, vertex: number | null): boolean {
+    if (vertex === null ? node.isCertified : node.certified.has(vertex)) return true;
+    return node.carried.includes(vertex === null ? 0 : vertex + 1);
+  }
+
+  #onVotes(signed: Parameters<typeof onVotes>[1]): void {
+    const p = this.#p;
+    const { signer } = signed.proof.seal;
+    for (const { bundle } of signed.message.entries) {
+      if (p.nodeOf(bundle) !== undefined || p.graph.past.get(bundle) !== undefined) continue;
+      p.early.add(bundle, signed);
+      if (signer !== p.self && !p.graph.orphans.has(bundle)) p.missing.onNamed(bundle, signer, p.nowMs);
+    }
+    for (const node of onVotes(p, signed)) {
+      if (!node.isSettled) continue;
+      const owed = p.owed.get(signer) ?? new Set<BundleNode>();
+      owed.add(node);
+      p.owed.set(signer, owed);
+    }
+  }
+
+  /** What was certified when the epoch before ended is written down before this one begins. */
+  #carry(): void {
+    const p = this.#p;
+    const writes = this.#options.restored.open.flatMap(({ held, certified }) => {
+      const node = p.nodeOf(held.ref.digest);
+      if (node === undefined || certified.length === 0) return [];
+      node.carried = certified;
+      return [{ key: ownRow(node.digest), value: encodeOwnVotes(node) }];
+    });
+    if (writes.length > 0) p.emit({ kind: "persist", writes });
+  }
+
+  #finish(): readonly Effect<AvalancheMessage>[] {
+    const p = this.#p;
+    maybePoll(p);
+    sayVotes(p);
+    maybeTick(p);
+    const decisions = p.takeDecisions();
+    if (decisions.length > 0) p.emit({ kind: "decide", decisions });
+    return p.takeEffects();
+  }
+}

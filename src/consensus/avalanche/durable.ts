@@ -1,0 +1,56 @@
+import { decode, encode } from "../../codec/codec.ts";
+import type { Codec } from "../../codec/codec.ts";
+import { option, struct, vec } from "../../codec/composites.ts";
+import { u16 } from "../../codec/primitives.ts";
+import { BUNDLE_VERTICES_MAX } from "../../dag/limits.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { BundleNode, OwnVote } from "./bundle-node.ts";
+
+/** What must be on the disk before a vote leaves, so that a restarted node never contradicts one (`traps.md`). */
+export interface OwnVotes {
+  readonly accept: readonly number[] | null;
+  readonly commit: readonly number[] | null;
+  /** Units that were certified in the epoch before, as far as this node knew when it ended. */
+  readonly held: readonly number[];
+  /** Units of this bundle that this node reported to the log; vertex + 1, 0 for the place. */
+  readonly reported: readonly number[];
+}
+
+const exceptCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX);
+
+const unitsCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX + 1);
+
+const ownVotesCodec: Codec<OwnVotes> = struct<OwnVotes>({
+  accept: option(exceptCodec),
+  commit: option(exceptCodec),
+  held: unitsCodec,
+  reported: unitsCodec,
+});
+
+const PREFIX = "dag/vote/";
+
+export function encodeOwnVotes(node: BundleNode): Uint8Array {
+  const list = (vote: OwnVote | null): readonly number[] | null => (vote === null ? null : [...vote.except]);
+  return encode(ownVotesCodec, {
+    accept: list(node.ownAccept),
+    commit: list(node.ownCommit),
+    held: node.carried,
+    reported: [...node.reported],
+  });
+}
+
+/** What this node said of bundles that are open, by bundle. @throws DecodeError where a row is damaged */
+export function restoreOwnVotes(
+  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+): ReadonlyMap<Hash, OwnVotes> {
+  const votes = new Map<Hash, OwnVotes>();
+  for (const { key, value } of rows) {
+    if (key.startsWith(PREFIX)) votes.set(key.slice(PREFIX.length) as Hash, decode(ownVotesCodec, value));
+  }
+  return votes;
+}
+
+/** Whether a row is this engine's own; the ordered engine beside it has the others. */
+export function isDagRow(key: string): boolean {
+  return key.startsWith("dag/");
+}

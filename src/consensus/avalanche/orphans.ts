@@ -1,0 +1,67 @@
+import type { Hash } from "../../lib/hash.ts";
+import type { ValidatorIndex } from "../../membership/ids.ts";
+import type { DagArrival } from "../dag-engine.ts";
+import { MISSING_PATIENCE_MAX_MS, MISSING_PATIENCE_MS, ORPHANS_MAX, ORPHANS_OF_CREATOR_MAX } from "./limits.ts";
+
+interface Waiting {
+  readonly arrivals: DagArrival[];
+  askAtMs: number;
+  patienceMs: number;
+}
+
+/** Bundles whose parents are not here, by the missing parent's last vertex. Bounded in all and for each creator. */
+export class Orphans {
+  readonly #waiting = new Map<Hash, Waiting>();
+  readonly #held = new Set<Hash>();
+  readonly #counts = new Map<ValidatorIndex, number>();
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  has(digest: Hash): boolean {
+    return this.#held.has(digest);
+  }
+
+  /** Answers false where there is no room: it is fetched again when a child or a poll names it. */
+  add(missing: Hash, arrival: DagArrival, nowMs: number): boolean {
+    const { digest, creator } = arrival.held.ref;
+    if (this.#held.has(digest)) return true;
+    const count = this.#counts.get(creator) ?? 0;
+    if (this.#held.size >= ORPHANS_MAX || count >= ORPHANS_OF_CREATOR_MAX) return false;
+    const waiting = this.#waiting.get(missing) ?? {
+      arrivals: [],
+      askAtMs: nowMs + MISSING_PATIENCE_MS,
+      patienceMs: MISSING_PATIENCE_MS,
+    };
+    waiting.arrivals.push(arrival);
+    this.#waiting.set(missing, waiting);
+    this.#held.add(digest);
+    this.#counts.set(creator, count + 1);
+    return true;
+  }
+
+  /** Those that waited for this vertex. */
+  take(tip: Hash): readonly DagArrival[] {
+    const waiting = this.#waiting.get(tip);
+    if (waiting === undefined) return [];
+    this.#waiting.delete(tip);
+    for (const { held } of waiting.arrivals) {
+      this.#held.delete(held.ref.digest);
+      this.#counts.set(held.ref.creator, (this.#counts.get(held.ref.creator) ?? 1) - 1);
+    }
+    return waiting.arrivals;
+  }
+
+  /** Missing parents whose time to be asked for has come, with the creators of those who wait for them. */
+  due(nowMs: number): readonly { readonly tip: Hash; readonly creators: readonly ValidatorIndex[] }[] {
+    const due: { tip: Hash; creators: ValidatorIndex[] }[] = [];
+    for (const [tip, waiting] of this.#waiting) {
+      if (waiting.askAtMs > nowMs) continue;
+      waiting.patienceMs = Math.min(waiting.patienceMs * 2, MISSING_PATIENCE_MAX_MS);
+      waiting.askAtMs = nowMs + waiting.patienceMs;
+      due.push({ tip, creators: [...new Set(waiting.arrivals.map(({ held }) => held.ref.creator))] });
+    }
+    return due;
+  }
+}

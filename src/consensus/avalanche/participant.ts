@@ -1,0 +1,184 @@
+import type { Hash } from "../../lib/hash.ts";
+import type { ValidatorIndex } from "../../membership/ids.ts";
+import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
+import type { DagDecision, DagRestored, Resolution, Unit } from "../dag-engine.ts";
+import type { Effect, TimerName, Trace } from "../engine.ts";
+import type { View } from "../../membership/ids.ts";
+import type { Sequence } from "../../membership/ids.ts";
+import type { BundleNode } from "./bundle-node.ts";
+import { EarlyVotes } from "./early-votes.ts";
+import { DagGraph } from "./graph.ts";
+import { Health } from "./health.ts";
+import type { AvalancheMessage } from "./messages.ts";
+import { Missing } from "./missing.ts";
+import type { AvalancheParams } from "./params.ts";
+import type { Poll } from "./poll.ts";
+import type { RandomSource } from "./sampler.ts";
+import type { PreviousSet } from "./syncing.ts";
+
+export interface ParticipantOptions {
+  readonly network: NetworkContext;
+  /** This node's place in the set; null for an observer, or while it may not speak. */
+  readonly self: ValidatorIndex | null;
+  readonly params: AvalancheParams;
+  readonly random: RandomSource;
+  readonly restored: DagRestored;
+  /** The validators of the epoch before; null in the first epoch. */
+  readonly previous: ValidatorSet | null;
+  /** Whether this node took part in it and the process has not begun anew since: what it knew is in `restored`. */
+  readonly remembersPrevious: boolean;
+}
+
+interface Outcome {
+  place: DagDecision["place"];
+  readonly accepted: number[];
+  readonly rejected: number[];
+}
+
+/** One validator's state, shared by the modules of this folder, and the list of effects of the step under way. */
+export class Participant {
+  readonly network: NetworkContext;
+  readonly self: ValidatorIndex | null;
+  readonly params: AvalancheParams;
+  readonly random: RandomSource;
+  readonly graph: DagGraph;
+  readonly health: Health = new Health();
+  /** Polls whose time is not over, in the order of their begin. */
+  readonly polls: Map<number, Poll> = new Map();
+  /** Bundles that peers named and that are not here. */
+  readonly missing: Missing = new Missing();
+  readonly early: EarlyVotes = new EarlyVotes();
+  /** Bundles with new binding votes of this node that are to be said at the end of the step. */
+  readonly toSay: Set<BundleNode> = new Set();
+  /** False until this node knows what the epoch before certified. */
+  mayVote: boolean;
+  /** The set of the epoch before; null in the first epoch. */
+  readonly previous: PreviousSet;
+  /** Whether this node itself was in that set and remembers what it knew. */
+  readonly isOwnWitness: boolean;
+  /** Validators of the epoch before that told what they know, after it. */
+  readonly heardOut: Set<ValidatorIndex> = new Set();
+  readonly claimedCertified: Map<Hash, Set<ValidatorIndex>> = new Map();
+  /** Subjects that others reported to the log, before this node has them or is ready to report them. */
+  readonly reportedElsewhere: Map<Hash, { readonly vertex: number | null; readonly reports: number }> = new Map();
+  /** What the log decided about bundles that are not here. */
+  readonly resolvedLater: Map<Hash, Resolution> = new Map();
+  readonly lostLater: Map<Hash, Unit[]> = new Map();
+  /** Decisions about bundles that never became nodes. */
+  readonly buried: DagDecision[] = [];
+  /** Validators that asked again for votes about settled bundles. */
+  readonly owed: Map<ValidatorIndex, Set<BundleNode>> = new Map();
+  readonly syncing: Set<ValidatorIndex> = new Set();
+  nextSyncMs = 0;
+  /** Validators to be asked what they know that this node does not. */
+  wantsSync: Set<ValidatorIndex> = new Set();
+  nowMs = 0;
+  nextPoll = 1;
+  lastPollMs: number = Number.NEGATIVE_INFINITY;
+  pollsDone = 0;
+  readonly #outcomes = new Map<BundleNode, Outcome>();
+  readonly #timers = new Map<TimerName, number>();
+  #out: Effect<AvalancheMessage>[] = [];
+
+  constructor(options: ParticipantOptions) {
+    const { network, self, params, random, restored, previous } = options;
+    this.network = network;
+    this.self = self;
+    this.params = params;
+    this.random = random;
+    this.previous = previous;
+    this.isOwnWitness = options.remembersPrevious && self !== null && previous?.has(self) === true;
+    this.mayVote = previous === null;
+    this.graph = new DagGraph(network.genesis, restored);
+  }
+
+  get set(): ValidatorSet {
+    return this.network.set;
+  }
+
+  get quorum(): number {
+    return this.network.set.quorum;
+  }
+
+  emit(effect: Effect<AvalancheMessage>): void {
+    this.#out.push(effect);
+  }
+
+  trace(phase: Trace["phase"], detail: string): void {
+    this.emit({ kind: "trace", trace: { phase, view: 0 as View, sequence: 0 as Sequence, detail } });
+  }
+
+  /** More than half of the queries time out, or no longer do. */
+  onPartition(): void {
+    const { isPartitioned } = this.health;
+    this.emit({ kind: "partition", isPartitioned });
+    this.trace("partition", isPartitioned ? "begins" : "is over");
+    if (isPartitioned) return;
+    // What waited for the others begins to wait anew: sampling goes first when they are back.
+    for (const node of this.graph.open()) node.sinceMs = this.nowMs;
+    this.wantsSync = new Set(this.others());
+  }
+
+  /** What became final is told once a step and bundle, in the order in which it did. */
+  outcomeOf(node: BundleNode): Outcome {
+    let outcome = this.#outcomes.get(node);
+    if (outcome === undefined) {
+      outcome = { place: null, accepted: [], rejected: [] };
+      this.#outcomes.set(node, outcome);
+    }
+    return outcome;
+  }
+
+  takeDecisions(): readonly DagDecision[] {
+    if (this.#outcomes.size === 0 && this.buried.length === 0) return [];
+    const decisions: DagDecision[] = [...this.#outcomes].map(([node, { place, accepted, rejected }]) => ({
+      bundle: node.digest,
+      place,
+      accepted: accepted.sort(ascending),
+      rejected: rejected.sort(ascending),
+      isSettled: node.isSettled,
+      confidencePpm: node.snow.confidencePpm,
+      polls: node.snow.polls,
+    }));
+    this.#outcomes.clear();
+    return [...decisions, ...this.buried.splice(0)];
+  }
+
+  setTimer(name: TimerName, atMs: number): void {
+    const known = this.#timers.get(name);
+    if (known === atMs) return;
+    this.#timers.set(name, atMs);
+    this.emit({ kind: "set-timer", name, atMs });
+  }
+
+  cancelTimer(name: TimerName): void {
+    if (this.#timers.delete(name)) this.emit({ kind: "cancel-timer", name });
+  }
+
+  /** Whether a timer that fired is one that is still set: its time tells. */
+  takeTimer(name: TimerName, nowMs: number): boolean {
+    const due = this.#timers.get(name);
+    if (due === undefined || due > nowMs) return false;
+    this.#timers.delete(name);
+    return true;
+  }
+
+  takeEffects(): readonly Effect<AvalancheMessage>[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  /** The other validators, ascending. */
+  others(): readonly ValidatorIndex[] {
+    return this.set.indices().filter((index) => index !== this.self);
+  }
+
+  nodeOf(digest: Hash): BundleNode | undefined {
+    return this.graph.nodes.get(digest);
+  }
+}
+
+function ascending(left: number, right: number): number {
+  return left - right;
+}

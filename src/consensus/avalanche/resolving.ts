@@ -1,0 +1,169 @@
+import type { Unit } from "../dag-engine.ts";
+import type { DagEvent, Resolution } from "../dag-engine.ts";
+import type { DurableWrite } from "../engine.ts";
+import type { BundleNode } from "./bundle-node.ts";
+import { type ConflictSet, type Member, sameMember } from "./conflict-set.ts";
+import { maybeFinal, ownRow, rejectPlace, rejectVertex } from "./deciding.ts";
+import { encodeOwnVotes } from "./durable.ts";
+import type { Participant } from "./participant.ts";
+import { hold } from "./voting.ts";
+
+/**
+ * What sampling leaves open goes to the ordered log (correction 17b; Frosty's idea, with the log that is there anyway).
+ *
+ * Invariant: who reports a subject votes for no member of its sets any more until the log has decided, and carries the
+ * certificate that it holds for the subject or a member that conflicts with it (docs/decisions/0006, 3 and 4).
+ */
+
+/** Conflicts that one tick reports: each is a command of several kilobytes. */
+const REPORTS_PER_TICK = 16;
+
+/** Reports conflicts that are open for longer than sampling and patience may take. */
+export function reportOpen(p: Participant): void {
+  if (p.self === null || !p.mayVote || p.health.isPartitioned) return;
+  let reports = 0;
+  for (const node of [...p.graph.open()]) {
+    if (p.nowMs - node.sinceMs < p.params.resolveAfterMs) continue;
+    for (const member of openMembers(node)) {
+      if (reports >= REPORTS_PER_TICK) return;
+      const set = p.graph.setsOf(member).find(({ isContested, winner }) => isContested && winner === null);
+      const subject = set?.pinned ?? set?.preferred ?? null;
+      if (subject !== null && report(p, subject)) reports += 1;
+    }
+  }
+}
+
+function* openMembers(node: BundleNode): Generator<Member> {
+  if (node.place === "open") yield { node, vertex: null };
+  for (const vertex of node.sets.keys()) if (node.isOpen(vertex)) yield { node, vertex };
+}
+
+/** Answers whether it was reported now. */
+function report(p: Participant, subject: Member): boolean {
+  const { node, vertex } = subject;
+  if (node.reported.has(codeOf(vertex))) return false;
+  const certified = certificateFor(p, subject);
+  if (certified === "unprovable") return false;
+  node.reported.add(codeOf(vertex));
+  for (const set of p.graph.setsOf(subject)) if (set.winner === null) set.isFrozen = true;
+  const write: DurableWrite = { key: ownRow(node.digest), value: encodeOwnVotes(node) };
+  p.emit({ kind: "persist", writes: [write] });
+  p.emit({
+    kind: "report",
+    subject: unitOf(subject),
+    certified:
+      certified === null
+        ? null
+        : { unit: unitOf(certified), votes: certified.node.accepts.proofs(certified.vertex).slice(0, p.quorum) },
+  });
+  p.trace("resolve", `reported ${node.digest} ${vertex ?? "place"}`);
+  return true;
+}
+
+/**
+ * The member whose certificate belongs into a report about this subject; null for none. Unprovable: this node knows of one
+ * that conflicts and cannot show its votes (it was certified in the epoch before, or final when this node asked): its word
+ * for the subject could give a final unit's sets away.
+ */
+function certificateFor(p: Participant, subject: Member): Member | "unprovable" | null {
+  let own: Member | null = null;
+  for (const set of p.graph.setsOf(subject)) {
+    const rival = rivalOf(p, set, subject);
+    if (rival === "unknown") return "unprovable";
+    if (rival !== null) return isProvable(p, rival) ? rival : "unprovable";
+    if (sameMember(set.certified, subject) && isProvable(p, subject)) own = subject;
+  }
+  return own;
+}
+
+function rivalOf(p: Participant, set: ConflictSet, subject: Member): Member | "unknown" | null {
+  if (set.certified !== null && !sameMember(set.certified, subject)) return set.certified;
+  const winner = set.winner ?? p.graph.winners.get(set.id) ?? null;
+  if (winner === null) return null;
+  const member = set.members.find(({ node, vertex }) => {
+    return (vertex === null ? node.digest : node.held.vertexIds[vertex]) === winner;
+  });
+  if (member === undefined) return "unknown";
+  return sameMember(member, subject) ? null : member;
+}
+
+function isProvable(p: Participant, { node, vertex }: Member): boolean {
+  return (vertex === null ? node.accepts.size : node.accepts.count(vertex)) >= p.quorum;
+}
+
+/** The log ordered reports: this node joins those that are open for it as well, and takes over what was decided. */
+export function onResolutions(p: Participant, event: Extract<DagEvent, { readonly kind: "resolutions" }>): void {
+  for (const resolution of event.decided) takeOver(p, resolution);
+  for (const unit of event.lost ?? []) lose(p, unit);
+  for (const { subject, reports } of event.reported) join(p, subject, reports);
+}
+
+function join(p: Participant, { bundle, vertex }: Unit, reports: number): void {
+  if (p.self === null || !p.mayVote) return;
+  const node = p.nodeOf(bundle);
+  if (node === undefined) {
+    const [peer] = p.others();
+    if (peer !== undefined && !p.graph.knows(bundle)) p.missing.onNamed(bundle, peer, p.nowMs);
+    p.reportedElsewhere.set(bundle, { vertex, reports });
+    return;
+  }
+  if (vertex !== null && vertex >= node.count) return;
+  // One correct validator is among f + 1; of fewer all may be liars who want work done.
+  const isOld = p.nowMs - node.sinceMs >= p.params.patienceMs;
+  if (reports >= p.set.honestMinority || isOld || node.isSettled) report(p, { node, vertex });
+  else p.reportedElsewhere.set(bundle, { vertex, reports });
+}
+
+/** Subjects that others reported before this node was ready to. */
+export function joinLater(p: Participant): void {
+  for (const [bundle, { vertex, reports }] of [...p.reportedElsewhere]) {
+    p.reportedElsewhere.delete(bundle);
+    join(p, { bundle, vertex }, reports);
+  }
+}
+
+/** The log's word: the winner is final as soon as its ancestors are; nobody else of its sets gets a vote meanwhile. */
+function takeOver(p: Participant, { winner, sets }: Resolution): void {
+  for (const id of sets) {
+    const set = p.graph.setOf(id);
+    if (set.winner === null) set.isFrozen = true;
+  }
+  const node = p.nodeOf(winner.bundle);
+  if (node === undefined) {
+    if (p.graph.past.get(winner.bundle) === undefined) p.resolvedLater.set(winner.bundle, { winner, sets });
+    return;
+  }
+  applyResolution(p, node, { winner, sets });
+}
+
+export function applyResolution(p: Participant, node: BundleNode, { winner, sets }: Resolution): void {
+  const { vertex } = winner;
+  if (vertex !== null && vertex >= node.count) return;
+  node.resolved.add(codeOf(vertex));
+  if (sets.includes(node.forkSet)) node.resolved.add(0);
+  hold(p, { node, vertex });
+  p.trace("resolve", `the log decided for ${node.digest} ${vertex ?? "place"}`);
+  maybeFinal(p, node);
+}
+
+/** The log's word against a unit: nobody votes for it any more. */
+function lose(p: Participant, unit: Unit): void {
+  const node = p.nodeOf(unit.bundle);
+  if (node !== undefined) return applyLoss(p, node, unit);
+  if (p.graph.past.get(unit.bundle) === undefined) {
+    p.lostLater.set(unit.bundle, [...(p.lostLater.get(unit.bundle) ?? []), unit]);
+  }
+}
+
+export function applyLoss(p: Participant, node: BundleNode, { vertex }: Unit): void {
+  if (vertex === null && node.place === "open") rejectPlace(p, node);
+  if (vertex !== null && vertex < node.count && node.isOpen(vertex)) rejectVertex(p, node, vertex);
+}
+
+function unitOf({ node, vertex }: Member): Unit {
+  return { bundle: node.digest, vertex };
+}
+
+function codeOf(vertex: number | null): number {
+  return vertex === null ? 0 : vertex + 1;
+}

@@ -1,0 +1,194 @@
+import { type VoteEntry, type VoteLevel, VOTE_ENTRIES_MAX, type Votes } from "../../dag/votes.ts";
+import type { ValidatorIndex } from "../../membership/ids.ts";
+import type { Signed } from "../../membership/seal.ts";
+import type { DurableWrite } from "../engine.ts";
+import type { BundleNode, OwnVote, Parent } from "./bundle-node.ts";
+import type { Member } from "./conflict-set.ts";
+import { maybeFinal, ownRow } from "./deciding.ts";
+import { encodeOwnVotes } from "./durable.ts";
+import type { Participant } from "./participant.ts";
+import { isPreferred, setPreference } from "./preferring.ts";
+
+/**
+ * The binding votes: PBFT's prepare and commit (Castro & Liskov 1999, §4.2) for members of conflict sets.
+ *
+ * Invariants: in one epoch a correct validator accepts at most one member of a set; it commits only to what a quorum
+ * accepted; after it reported a conflict to the log it does neither until the log has decided. Each is durable before it leaves.
+ */
+
+/** How sure sampling must be: `sampled` needs Snowball's verdict, `preferred` takes what is preferred at the moment. */
+export type Certainty = "sampled" | "preferred";
+
+/** Accepts what may be accepted of a bundle, and of its descendants that waited for it. */
+export function maybeAccept(p: Participant, first: BundleNode, certainty: Certainty): void {
+  if (p.self === null || !p.mayVote) return;
+  const waiting: BundleNode[] = [first];
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    if (acceptOne(p, node, node === first ? certainty : "sampled")) waiting.push(...node.children);
+  }
+}
+
+/** Answers whether its place is voted for from now on. */
+function acceptOne(p: Participant, node: BundleNode, certainty: Certainty): boolean {
+  if (node.isSettled || node.place === "rejected") return false;
+  const isNew = node.ownAccept === null;
+  if (isNew) {
+    const place: Member = { node, vertex: null };
+    if (node.place === "open" && !isReady(p, place, certainty)) return false;
+    if (!isVotedParent(node.previous) || !isVotedParent(node.second)) return false;
+    lock(p, place);
+    node.ownAccept = { except: new Set(node.open()), saidAtMs: p.nowMs, isUnsaid: true };
+    for (const vertex of node.rejected) node.ownAccept.except.add(vertex);
+    p.toSay.add(node);
+  }
+  const { ownAccept } = node;
+  if (ownAccept === null) return false;
+  for (const vertex of [...ownAccept.except]) {
+    const member: Member = { node, vertex };
+    if (node.rejected.has(vertex) || !isReady(p, member, certainty)) continue;
+    lock(p, member);
+    ownAccept.except.delete(vertex);
+    ownAccept.isUnsaid = true;
+    p.toSay.add(node);
+  }
+  return isNew;
+}
+
+/** Ancestors are voted for before descendants: a vote for a vertex is a vote for its ancestry. */
+function isVotedParent(parent: Parent): boolean {
+  return parent === "past" || parent.place === "accepted" || parent.isCertified || parent.ownAccept !== null;
+}
+
+function isReady(p: Participant, member: Member, certainty: Certainty): boolean {
+  if (!mayAccept(p, member)) return false;
+  return certainty === "preferred" || isSampled(p, member);
+}
+
+/** FR-005: beta successes in a row, and the moving average. */
+function isSampled(p: Participant, { node, vertex }: Member): boolean {
+  const { inRow, confidencePpm } = node.snowOf(vertex);
+  return inRow >= p.params.beta && confidencePpm >= p.params.finalizationPpm;
+}
+
+/** One member of each set and epoch, and none while the log decides. */
+function mayAccept(p: Participant, member: Member): boolean {
+  return p.graph.setsOf(member).every((set) => set.isFreeFor(member)) && isPreferred(p, member);
+}
+
+function lock(p: Participant, member: Member): void {
+  for (const set of p.graph.setsOf(member)) {
+    set.lock = member;
+    setPreference(p, set, member);
+  }
+}
+
+/** A vote of another validator, or of this one, durable by now. */
+export function onVotes(p: Participant, signed: Signed<Votes>): readonly BundleNode[] {
+  const { signer } = signed.proof.seal;
+  const again: BundleNode[] = [];
+  const touched = new Set<BundleNode>();
+  for (const entry of signed.message.entries) {
+    const node = p.nodeOf(entry.bundle);
+    if (node === undefined) continue;
+    if (!countVote(node, entry, signer, signed) && signer !== p.self) again.push(node);
+    touched.add(node);
+  }
+  for (const node of touched) advance(p, node);
+  return again;
+}
+
+function countVote(node: BundleNode, entry: VoteEntry, signer: ValidatorIndex, signed: Signed<Votes>): boolean {
+  const tally = entry.level === "accept" ? node.accepts : node.commits;
+  return tally.add(signer, entry.except, signed);
+}
+
+/** From a quorum's accepts to a commit, from a quorum's commits to finality. */
+export function advance(p: Participant, node: BundleNode): void {
+  if (!node.isSettled && node.accepts.size >= p.quorum) {
+    certify(p, node);
+    maybeCommit(p, node);
+  }
+  maybeFinal(p, node);
+}
+
+/** A quorum accepted: no other member of its sets can be certified in this epoch. */
+function certify(p: Participant, node: BundleNode): void {
+  if (!node.isCertified) {
+    node.isCertified = true;
+    if (node.place === "open") hold(p, { node, vertex: null });
+    for (const child of node.children) maybeAccept(p, child, "sampled");
+  }
+  if (node.certified.size === node.count) return;
+  const isAll = node.accepts.full >= p.quorum;
+  for (const vertex of node.open()) {
+    if (node.certified.has(vertex) || (!isAll && node.accepts.count(vertex) < p.quorum)) continue;
+    node.certified.add(vertex);
+    hold(p, { node, vertex });
+  }
+}
+
+/** What is certified is what this node prefers from now on, and the only one that it still may accept. */
+export function hold(p: Participant, member: Member): void {
+  for (const set of p.graph.setsOf(member)) {
+    if (set.winner !== null) continue;
+    set.certified = member;
+    setPreference(p, set, member);
+  }
+}
+
+function maybeCommit(p: Participant, node: BundleNode): void {
+  if (p.self === null || !p.mayVote || !node.isCertified) return;
+  if (node.ownCommit === null) {
+    if (isFrozen(p, { node, vertex: null })) return;
+    node.ownCommit = { except: new Set(allOf(node)), saidAtMs: p.nowMs, isUnsaid: true };
+    p.toSay.add(node);
+  }
+  for (const vertex of [...node.ownCommit.except]) {
+    if (!node.accepted.has(vertex) && (!node.certified.has(vertex) || isFrozen(p, { node, vertex }))) continue;
+    node.ownCommit.except.delete(vertex);
+    node.ownCommit.isUnsaid = true;
+    p.toSay.add(node);
+  }
+}
+
+function allOf(node: BundleNode): readonly number[] {
+  return Array.from({ length: node.count }, (_, vertex) => vertex);
+}
+
+function isFrozen(p: Participant, member: Member): boolean {
+  return p.graph.setsOf(member).some((set) => set.isFrozen && set.winner === null);
+}
+
+/** Writes what this step voted, then says it. */
+export function sayVotes(p: Participant): void {
+  if (p.toSay.size === 0) return;
+  const nodes = [...p.toSay];
+  p.toSay.clear();
+  const writes: DurableWrite[] = [];
+  const entries: VoteEntry[] = [];
+  for (const node of nodes) {
+    if (!node.isSettled) writes.push({ key: ownRow(node.digest), value: encodeOwnVotes(node) });
+    entries.push(...entriesOf(p, node, "unsaid"));
+  }
+  if (writes.length > 0) p.emit({ kind: "persist", writes });
+  for (const message of messagesOf(entries)) p.emit({ kind: "broadcast", message });
+}
+
+/** What this node voted about a bundle: all of it, or what it has not said yet. */
+export function entriesOf(p: Participant, node: BundleNode, which: "all" | "unsaid"): readonly VoteEntry[] {
+  const entry = (level: VoteLevel, vote: OwnVote | null): readonly VoteEntry[] => {
+    if (vote === null || (which === "unsaid" && !vote.isUnsaid)) return [];
+    vote.saidAtMs = p.nowMs;
+    vote.isUnsaid = false;
+    return [{ level, bundle: node.digest, except: [...vote.except].sort((left, right) => left - right) }];
+  };
+  return [...entry("accept", node.ownAccept), ...entry("commit", node.ownCommit)];
+}
+
+export function messagesOf(entries: readonly VoteEntry[]): readonly Votes[] {
+  const messages: Votes[] = [];
+  for (let at = 0; at < entries.length; at += VOTE_ENTRIES_MAX) {
+    messages.push({ kind: "votes", entries: entries.slice(at, at + VOTE_ENTRIES_MAX) });
+  }
+  return messages;
+}
