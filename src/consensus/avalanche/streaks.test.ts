@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { binomialAtLeast, hypergeometric } from "./hypergeometric.ts";
-import { expectedPolls, unfinishedAfter } from "./polls.ts";
+import { expectedPolls, unfinishedAfter } from "./streaks.ts";
 
 test("with k 30, alpha 24 and beta 20 the figures of correction 17 come out", () => {
   const polls = (silent: number): number => {
