@@ -1,3 +1,4 @@
+import type { ClientPayload } from "../node/service.ts";
 import { BATCH_PAYLOADS_MAX, BODY_BYTES_MAX } from "./limits.ts";
 import { ApiProblem } from "./problem.ts";
 
@@ -29,11 +30,15 @@ export async function readBody(request: Request): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-/** One payload: the body itself, or `{"payload": "<base64>"}`. */
-export async function readPayload(request: Request): Promise<Uint8Array> {
+/** One payload: the body itself, or `{"payload": "<base64>"}`, perhaps with `"conflictKeys": ["<base64>", ...]`. */
+export async function readPayload(request: Request): Promise<ClientPayload> {
   const body = await readBody(request);
-  if (mediaType(request) !== "application/json") return body;
-  return base64Bytes(objectWith(parseJson(body), "payload"), "payload");
+  if (mediaType(request) !== "application/json") return { payload: body, conflictKeys: [] };
+  const value = parseJson(body);
+  const payload = base64Bytes(objectWith(value, "payload"), "payload");
+  const keys: unknown = Reflect.get(value as object, "conflictKeys") ?? [];
+  if (!Array.isArray(keys)) throw new ApiProblem("malformed", "conflictKeys must be a list of texts in base64");
+  return { payload, conflictKeys: keys.map((key, index) => base64Bytes(key, `conflictKeys[${index}]`)) };
 }
 
 /** Many payloads: `{"payloads": ["<base64>", ...]}`, or each behind its u32 little-endian length. */

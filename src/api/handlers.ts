@@ -1,7 +1,10 @@
 import { isHash } from "../lib/hash.ts";
 import type {
+  ClientPayload,
   FinalizedItem,
   FinalizedReceipt,
+  Intake,
+  LedgerService,
   NodeService,
   PeerControl,
   ProposedItem,
@@ -15,6 +18,9 @@ import { ApiProblem } from "./problem.ts";
 /** What every route gets. */
 export interface Call {
   readonly service: NodeService;
+  readonly intake: Intake;
+  /** Null where the network runs none. */
+  readonly ledger: LedgerService | null;
   readonly peerControl: PeerControl | null;
   readonly request: Request;
   readonly query: URLSearchParams;
@@ -32,15 +38,19 @@ export interface ReceiptView {
 
 export async function postVertex(call: Call): Promise<Response> {
   const waitMs = waitOf(call.query);
-  const submission = call.service.submit([await readPayload(call.request)]);
+  const submission = call.intake.submit([await readPayload(call.request)]);
   const [receipt] = await settle(submission, waitMs);
   return json(receipt, waitMs === null ? 202 : 200);
 }
 
 export async function postBatch(call: Call): Promise<Response> {
   const waitMs = waitOf(call.query);
-  const submission = call.service.submit(await readPayloads(call.request));
+  const submission = call.intake.submit((await readPayloads(call.request)).map(withoutKeys));
   return json({ items: await settle(submission, waitMs) }, waitMs === null ? 202 : 200);
+}
+
+export function withoutKeys(payload: Uint8Array): ClientPayload {
+  return { payload, conflictKeys: [] };
 }
 
 export async function getVertex(call: Call): Promise<Response> {
@@ -143,7 +153,7 @@ function numberOf(
   return value;
 }
 
-async function within<T>(work: Promise<T>, timeoutMs: number, hashes: readonly string[]): Promise<T> {
+export async function within<T>(work: Promise<T>, timeoutMs: number, hashes: readonly string[]): Promise<T> {
   const timeout = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     const [hash] = hashes;

@@ -2,6 +2,8 @@ import { PROBLEMS, type ProblemKind } from "./problem.ts";
 import { ROUTES, type Route } from "./routes.ts";
 
 const HASH = { type: "string", pattern: "^[0-9a-f]{64}$" };
+const NAME = { type: "string", pattern: "^[A-Za-z0-9._-]{1,32}$" };
+const AMOUNT = { type: "string", pattern: "^[0-9]{1,20}$", description: "units; a text, because it may be above 2^53" };
 const COUNT = { type: "integer", minimum: 0 };
 const TIME = { type: "integer", description: "milliseconds since 1970" };
 const BASE64 = { type: "string", contentEncoding: "base64" };
@@ -145,6 +147,36 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     batch: COUNT,
     epoch: COUNT,
   }),
+  Ledger: object({
+    total: AMOUNT,
+    accounts: COUNT,
+    digest: { ...HASH, description: "of all balances; equal at nodes that hold the same transfers to be final" },
+    sequence: { ...COUNT, description: "the last final vertex that the state has seen" },
+    isCurrent: flag,
+  }),
+  LedgerAccount: object({
+    name: text,
+    balance: AMOUNT,
+    nextNumber: COUNT,
+    isOwn: { ...flag, description: "whether this node may debit it" },
+    waiting: { type: "array", items: object({ to: text, amount: AMOUNT, number: COUNT }) },
+  }),
+  Transfer: object({
+    from: text,
+    to: text,
+    amount: AMOUNT,
+    number: COUNT,
+    hash: HASH,
+    sequence: nullable("integer"),
+    finalized: flag,
+    finalityMs: nullable("number"),
+    result: {
+      type: ["string", "null"],
+      enum: ["applied", "waiting", "rejected", null],
+      description: "what became of it; null until it is final",
+    },
+    reason: nullable("string"),
+  }),
   Health: object({ status: { type: "string", enum: ["alive"] } }),
   Readiness: object({ ready: flag, reasons: { type: "array", items: text } }),
   Problem: {
@@ -192,9 +224,10 @@ function operation(route: Route): object {
     description,
     schema,
   }));
-  const inPath = /\{(\w+)\}/.exec(route.path)?.[1];
-  const all =
-    inPath === undefined ? parameters : [{ name: inPath, in: "path", required: true, schema: HASH }, ...parameters];
+  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => {
+    return { name, in: "path", required: true, schema: name === "owner" || name === "account" ? NAME : HASH };
+  });
+  const all = [...inPath, ...parameters];
   const responses: Record<string, object> = {};
   for (const [status, schema] of Object.entries(route.answers)) {
     responses[status] = {

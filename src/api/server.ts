@@ -1,6 +1,6 @@
 import type { Server } from "bun";
 import type { Log } from "../node/observer.ts";
-import type { NodeService, PeerControl } from "../node/service.ts";
+import { type Intake, type LedgerService, NodeError, type NodeService, type PeerControl } from "../node/service.ts";
 import { DOCS_FILES, DOCS_PAGE, docsFile } from "./docs-page.ts";
 import { json } from "./handlers.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
@@ -14,6 +14,10 @@ export interface ApiOptions {
   readonly service: NodeService;
   /** Left out where nobody keeps scores: the peer routes then tell of connections only. */
   readonly peerControl?: PeerControl;
+  /** Left out where payloads go to the node as they are. */
+  readonly intake?: Intake;
+  /** Left out where the network runs no ledger. */
+  readonly ledger?: LedgerService;
   readonly host: string;
   /** 0 takes a free one; see `url`. */
   readonly port: number;
@@ -61,6 +65,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
 
 function serve(options: ApiOptions): Server<StreamState> {
   const { service, host, log } = options;
+  const intake = options.intake ?? plainIntake(service);
   const documents = JSON.stringify(openApiDocument());
   return Bun.serve<StreamState>({
     hostname: host,
@@ -72,9 +77,9 @@ function serve(options: ApiOptions): Server<StreamState> {
       const startedMs = performance.now();
       const at = pathOf(request.url);
       const isStream = at.path === "/v1/stream" && isWelcome(options, request);
-      if (isStream && bun.upgrade(request, { data: newStream(service) })) return undefined;
+      if (isStream && bun.upgrade(request, { data: newStream(service, intake) })) return undefined;
       const route = findRoute(at.path);
-      const response = await respond(options, request, { ...at, route, documents });
+      const response = await respond({ ...options, intake }, request, { ...at, route, documents });
       const name = route.match?.path ?? "other";
       options.metrics.onRequest(name, response.status, (performance.now() - startedMs) / 1_000);
       return withCors(options, request, response);
@@ -103,11 +108,11 @@ interface Found {
 }
 
 async function respond(
-  options: ApiOptions,
+  options: ApiOptions & { readonly intake: Intake },
   request: Request,
   at: { readonly path: string; readonly query: string; readonly route: Found; readonly documents: string },
 ): Promise<Response> {
-  const { service, peerControl, log } = options;
+  const { service, intake, ledger, peerControl, log } = options;
   try {
     if (request.method === "OPTIONS") return new Response(null, { status: 204 });
     if (request.method === "POST" && !isWelcome(options, request)) throw foreignOrigin(request);
@@ -115,6 +120,8 @@ async function respond(
     if (route !== undefined) {
       return await route.handle({
         service,
+        intake,
+        ledger: ledger ?? null,
         peerControl: peerControl ?? null,
         request,
         query: new URLSearchParams(at.query),
@@ -133,6 +140,17 @@ async function respond(
     if (problem.status === 500) log("error", "api.failed", { path: at.path, error: String(error) });
     return problemResponse(problem, at.path);
   }
+}
+
+/** Without an application in between: a network that orders everything, whose payloads are opaque. */
+function plainIntake(service: NodeService): Intake {
+  return {
+    submit: (items) => {
+      if (items.some(({ conflictKeys }) => conflictKeys.length > 0))
+        throw new NodeError("conflict-keys-refused", "this network orders everything: leave the conflict keys out");
+      return service.submit(items.map(({ payload }) => payload));
+    },
+  };
 }
 
 function isWelcome({ cors }: ApiOptions, { headers }: Request): boolean {
@@ -163,19 +181,20 @@ function staticPage(path: string, documents: string): Response | null {
 
 const BY_PATH: ReadonlyMap<string, readonly Route[]> = Map.groupBy(ROUTES, ({ path }) => path);
 
-/** Paths with a part that varies, split around it. */
+/** Paths with a part that varies, or several in a row, split around them. */
 const VARYING = [...BY_PATH].flatMap(([path, routes]) => {
-  const [, before, after] = /^([^{]*)\{\w+\}(.*)$/.exec(path) ?? [];
-  return before === undefined || after === undefined ? [] : [{ before, after, routes }];
+  const [, before, varying, after] = /^([^{]*)(\{.+\})([^}]*)$/.exec(path) ?? [];
+  if (before === undefined || varying === undefined || after === undefined) return [];
+  return [{ before, after, slashes: varying.split("/").length - 1, routes }];
 });
 
 function findRoute(path: string): Found {
   const exact = BY_PATH.get(path);
   if (exact !== undefined) return found(exact, "");
-  for (const { before, after, routes } of VARYING) {
+  for (const { before, after, slashes, routes } of VARYING) {
     if (!path.startsWith(before) || !path.endsWith(after) || path.length < before.length + after.length) continue;
     const parameter = path.slice(before.length, path.length - after.length);
-    if (!parameter.includes("/")) return found(routes, parameter);
+    if (parameter.split(/\/|%2f/i).length - 1 === slashes) return found(routes, parameter);
   }
   return found([], "");
 }

@@ -1,7 +1,7 @@
 import type { ServerWebSocket } from "bun";
-import type { NodeEvent, NodeService } from "../node/service.ts";
+import type { Intake, NodeEvent, NodeService } from "../node/service.ts";
 import { base64Bytes, parseJson } from "./bodies.ts";
-import { finalizedBody, proposedBody, settle } from "./handlers.ts";
+import { finalizedBody, proposedBody, settle, withoutKeys } from "./handlers.ts";
 import { BATCH_PAYLOADS_MAX, REPLAY_ITEMS, STREAM_BUFFER_BYTES_MAX, WAIT_MS_MAX } from "./limits.ts";
 import { ApiProblem, problemBody, problemOf } from "./problem.ts";
 
@@ -11,6 +11,7 @@ type Topic = (typeof TOPICS)[number];
 /** What hangs on one WebSocket. */
 export interface StreamState {
   readonly service: NodeService;
+  readonly intake: Intake;
   unsubscribe: () => void;
   topics: ReadonlySet<Topic>;
   /** The next sequence to send; live events before it were replayed. */
@@ -23,8 +24,8 @@ type Socket = ServerWebSocket<StreamState>;
 /** RFC 6455 §7.4 and its registry: try again later. */
 const TRY_AGAIN_LATER = 1013;
 
-export function newStream(service: NodeService): StreamState {
-  return { service, unsubscribe: () => undefined, topics: new Set(), next: 0, replaying: false };
+export function newStream(service: NodeService, intake: Intake): StreamState {
+  return { service, intake, unsubscribe: () => undefined, topics: new Set(), next: 0, replaying: false };
 }
 
 /** One message of a client. */
@@ -112,7 +113,10 @@ async function submit(socket: Socket, command: object, id: unknown): Promise<voi
     throw new ApiProblem("batch-too-large", `${batch.length} payloads, at most ${BATCH_PAYLOADS_MAX} in one batch`);
   }
   const payloads = batch.map((payload, index) => base64Bytes(payload, `payload ${index}`));
-  const items = await settle(socket.data.service.submit(payloads), wait === "finalized" ? WAIT_MS_MAX : null);
+  const items = await settle(
+    socket.data.intake.submit(payloads.map(withoutKeys)),
+    wait === "finalized" ? WAIT_MS_MAX : null,
+  );
   send(socket, { type: "result", id, items });
 }
 

@@ -34,6 +34,73 @@ export interface NodeService {
   subscribe(listener: (event: NodeEvent) => void): () => void;
 }
 
+/** A client's payload, and of which conflict sets its vertex is to be: an accepted one is the only one of each. */
+export interface ClientPayload {
+  readonly payload: Uint8Array;
+  readonly conflictKeys: readonly Uint8Array[];
+}
+
+/** Takes clients' payloads in as the network's engine and application want them. */
+export interface Intake {
+  /**
+   * As `NodeService.submit`. Throws NodeError: `conflict-keys-refused` where everything is ordered, `malformed-keys`,
+   * `payload-empty`, and `transfers-only` where the application is a ledger.
+   */
+  submit(items: readonly ClientPayload[]): Submission;
+}
+
+/** The ledger of this node's network. Amounts are in units, up to 2^64 - 1. */
+export interface LedgerService {
+  /** Null where the name is none that an account can have; an account that nobody named yet is empty. */
+  account(name: string): LedgerAccount | null;
+  summary(): LedgerSummary;
+  /**
+   * Submits a transfer of an account that this validator owns. Throws NodeError: `not-ready` while the state is rebuilt,
+   * `malformed-transfer`, `not-owner`, `number-used`, `insufficient-balance`, `overloaded`.
+   */
+  transfer(wanted: WantedTransfer): TransferSubmission;
+}
+
+export interface LedgerAccount {
+  readonly name: string;
+  readonly balance: bigint;
+  /** The lowest number that no transfer known to this node has. */
+  readonly nextNumber: number;
+  /** Whether this node may debit it. */
+  readonly isOwn: boolean;
+  /** Final transfers that wait for a number before theirs, or for money; ascending by number. */
+  readonly waiting: readonly { readonly to: string; readonly amount: bigint; readonly number: number }[];
+}
+
+export interface LedgerSummary {
+  readonly total: bigint;
+  readonly accounts: number;
+  /** Equal at nodes that hold the same transfers to be final. */
+  readonly digest: Hash;
+  /** The node's last final vertex that the state has seen. */
+  readonly sequence: number;
+  /** False while the state is rebuilt from the final vertices after a start. */
+  readonly isCurrent: boolean;
+}
+
+export interface WantedTransfer {
+  readonly from: string;
+  readonly to: string;
+  readonly amount: bigint;
+  /** Null for the next one. */
+  readonly number: number | null;
+}
+
+export interface TransferSubmission extends Submission {
+  readonly number: number;
+  /** What became of it once it was final. Rejects where `finalized` does. */
+  readonly outcome: Promise<TransferOutcome>;
+}
+
+export type TransferOutcome =
+  | { readonly kind: "applied" }
+  | { readonly kind: "waiting" | "rejected"; readonly reason: string };
+
 /** What an operator may see and decide about peers. A ban is this node's own: it removes no validator from the set. */
 export interface PeerControl {
   /** Every peer of which this node has an opinion, connected or not, and these, in ascending order of node id. */
@@ -236,7 +303,14 @@ export type NodeErrorCode =
   | "malformed-candidate"
   | "unknown-validator"
   | "not-applicable"
-  | "at-minimum";
+  | "at-minimum"
+  | "conflict-keys-refused"
+  | "malformed-keys"
+  | "transfers-only"
+  | "malformed-transfer"
+  | "not-owner"
+  | "number-used"
+  | "insufficient-balance";
 
 /** A refusal at the node's edge: what was wrong, and what to do. */
 export class NodeError extends Error {

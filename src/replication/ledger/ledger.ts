@@ -104,6 +104,11 @@ export class Ledger implements CommutativeApplication {
     return { balance: account.balance, applied: account.applied, waiting };
   }
 
+  /** Whether a final transfer of this number waits for its effect. */
+  isWaiting({ from, number }: Pick<Transfer, "from" | "number">): boolean {
+    return this.#accounts.get(from)?.waiting.has(number) ?? false;
+  }
+
   /** Accounts that ever held a unit. */
   count(): number {
     let count = 0;

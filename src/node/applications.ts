@@ -1,0 +1,63 @@
+import { CONFLICT_KEY_BYTES_MAX, CONFLICT_KEYS_MAX, openEnvelope, sealEnvelope } from "../dag/conflict-keys.ts";
+import type { CommutativeApplication } from "../replication/application.ts";
+import { Ledger } from "../replication/ledger/ledger.ts";
+import { Owners } from "../replication/ledger/owners.ts";
+import type { Genesis } from "./genesis.ts";
+import type { EngineName } from "./genesis-application.ts";
+import { type ClientPayload, type Intake, NodeError, type NodeService } from "./service.ts";
+
+/** The ledger that a network begins with; null where its application is another one. */
+export function createLedger(genesis: Genesis): Ledger | null {
+  if (genesis.application !== "ledger") return null;
+  return new Ledger({
+    accounts: genesis.accounts ?? new Map(),
+    owners: ownersOf(genesis),
+    order: genesis.engine === "pbft" ? "total" : "partial",
+  });
+}
+
+/** The application that judges vertices (`envelopeFault`); null for the log, whose payloads are opaque. */
+export function createApplication(genesis: Genesis): CommutativeApplication | null {
+  return createLedger(genesis);
+}
+
+export function ownersOf(genesis: Genesis): Owners {
+  return new Owners(genesis.validators);
+}
+
+/** How clients' payloads come into this network: as they are, or in envelopes where no engine orders all of them. */
+export function createIntake(genesis: Genesis, node: Pick<NodeService, "submit">): Intake {
+  return {
+    submit: (items) => {
+      if (genesis.application === "ledger")
+        throw new NodeError("transfers-only", "this network runs a ledger: POST /v1/ledger/transfers instead");
+      return node.submit(items.map((item) => vertexPayloadOf(genesis.engine, item)));
+    },
+  };
+}
+
+/**
+ * What a vertex carries for a client's payload: in a leaderless network an envelope with its conflict keys.
+ * @throws NodeError `payload-empty`, `conflict-keys-refused`, `malformed-keys`
+ */
+export function vertexPayloadOf(engine: EngineName, { payload, conflictKeys }: ClientPayload): Uint8Array {
+  if (payload.length === 0) throw new NodeError("payload-empty", "a vertex needs a payload of at least one byte");
+  if (engine === "pbft") {
+    if (conflictKeys.length === 0) return payload;
+    const why = "pbft orders everything, so the application finds conflicts by the order; leave the keys out";
+    throw new NodeError("conflict-keys-refused", why);
+  }
+  if (conflictKeys.length > CONFLICT_KEYS_MAX)
+    throw new NodeError("malformed-keys", `${conflictKeys.length} conflict keys, at most ${CONFLICT_KEYS_MAX}`);
+  const wrong = conflictKeys.find(({ length }) => length === 0 || length > CONFLICT_KEY_BYTES_MAX);
+  if (wrong !== undefined) {
+    const range = `1 to ${CONFLICT_KEY_BYTES_MAX} bytes: declare the hash of a longer one`;
+    throw new NodeError("malformed-keys", `a conflict key of ${wrong.length} bytes, but must be ${range}`);
+  }
+  return sealEnvelope({ conflictKeys, payload });
+}
+
+/** The client's payload in a vertex of this network; null where it is none, as only a liar's can be. */
+export function clientPayloadOf(engine: EngineName, vertexPayload: Uint8Array): Uint8Array | null {
+  return engine === "pbft" ? vertexPayload : (openEnvelope(vertexPayload)?.payload ?? null);
+}
