@@ -4,6 +4,7 @@ import { membershipOf, networkOf } from "../../test/cluster/signing.ts";
 import { Solo } from "../../test/cluster/solo.ts";
 import { decode, encode } from "../codec/codec.ts";
 import type { BundleRef, HeldBundle } from "../dag/bundle.ts";
+import { NO_RESOLUTIONS } from "../dag/resolution-state.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Position, Sequence } from "../membership/ids.ts";
@@ -25,6 +26,7 @@ function executeAll(
     membership,
     changed: null,
     notes: [],
+    judgement: { state: NO_RESOLUTIONS, decided: [], lost: [], reported: [] },
   };
   const order: Hash[] = [];
   batches.forEach((bundles, at) => {

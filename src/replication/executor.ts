@@ -6,6 +6,9 @@ import type { Batch } from "../dag/batch.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { BundleRef } from "../dag/bundle.ts";
 import type { LaneTip } from "../dag/lanes.ts";
+import type { Report } from "../dag/report.ts";
+import { applyReports, type Judgement } from "../dag/resolution.ts";
+import { NO_RESOLUTIONS, resolutionDigest, type ResolutionState, withoutReports } from "../dag/resolution-state.ts";
 import { assert, present } from "../lib/assert.ts";
 import { type Hash, hashBytes } from "../lib/hash.ts";
 import { epochCodec } from "../membership/evidence.ts";
@@ -41,6 +44,8 @@ export interface ExecutionState {
   /** Chains the digests of every executed batch. */
   readonly history: Hash;
   readonly lanes: readonly ExecutedLane[];
+  /** The digest of the open conflicts and their ends; null where none was ever reported. */
+  readonly resolution: Hash | null;
 }
 
 /** A bundle that took its place in the total order. */
@@ -58,6 +63,8 @@ export interface Execution {
   /** The validator set that the next sequence's epoch begins with; null where the epoch goes on. */
   readonly changed: ValidatorSetChanged | null;
   readonly notes: MembershipOutcome["notes"];
+  /** What the batch's reports of open conflicts led to, with the state that the next sequence begins with. */
+  readonly judgement: Judgement;
 }
 
 /** What execution reads beside the state: it is content that the state's digests stand for. */
@@ -66,9 +73,15 @@ export interface ExecutionInput {
   bundleOf(digest: Hash): BundleRef;
   /** What a membership bundle's creator says, in order; nothing for a bundle of clients' payloads. */
   commandsOf(ref: BundleRef): readonly MembershipCommand[];
+  /** What is remembered of open conflicts; absent where nobody reports any. */
+  readonly resolution?: ResolutionState;
+  /** The reports of a bundle of purpose `resolution`, in order; nothing for any other. */
+  reportsOf?(ref: BundleRef): readonly Report[];
 }
 
-export const executionStateCodec: Codec<ExecutionState> = struct<ExecutionState>({
+type OrderedState = Omit<ExecutionState, "resolution">;
+
+const orderedStateCodec: Codec<OrderedState> = struct<OrderedState>({
   epoch: epochCodec,
   epochBase: mapped(
     u64,
@@ -102,6 +115,22 @@ export const executionStateCodec: Codec<ExecutionState> = struct<ExecutionState>
   ),
 });
 
+/**
+ * The digest of the open conflicts stands at the end, and only where there is one: the state of a network that orders
+ * everything has the bytes that it always had. The state is therefore the last thing in whatever carries it.
+ */
+export const executionStateCodec: Codec<ExecutionState> = {
+  sizeMin: orderedStateCodec.sizeMin,
+  encode: (writer, state) => {
+    orderedStateCodec.encode(writer, state);
+    if (state.resolution !== null) hash.encode(writer, state.resolution);
+  },
+  decode: (reader) => {
+    const ordered = orderedStateCodec.decode(reader);
+    return { ...ordered, resolution: reader.remaining === 0 ? null : hash.decode(reader) };
+  },
+};
+
 export function genesisState(network: NetworkContext, membership: MembershipState): ExecutionState {
   return {
     epoch: network.set.epoch,
@@ -112,6 +141,7 @@ export function genesisState(network: NetworkContext, membership: MembershipStat
     timestampMs: 0,
     history: network.genesis,
     lanes: network.set.roster.map(() => emptyLane(network.genesis)),
+    resolution: null,
   };
 }
 
@@ -131,7 +161,8 @@ export function executionStateDigest(state: ExecutionState): Hash {
  * validator of this epoch).
  *
  * What the batch says about the validator set takes effect after it, all at once: the epoch ends with this sequence, and
- * whatever the old epoch ordered behind it is void and never executed.
+ * whatever the old epoch ordered behind it is void and never executed. Reports of open conflicts are heard in the same way,
+ * by the validators of the epoch that orders them.
  *
  * Invariant: every vertex is executed at most once, and a creator's vertices in the order of their nonces. Execution is a
  * function of the state and the batch alone.
@@ -146,6 +177,7 @@ export function execute(
   const lanes = [...state.lanes];
   const executed: ExecutedBundle[] = [];
   const commands: { readonly creator: ValidatorIndex; readonly command: MembershipCommand }[] = [];
+  const reports: { readonly creator: ValidatorIndex; readonly report: Report }[] = [];
   let position: number = state.position;
   for (const digest of batch.bundles) {
     const ref = input.bundleOf(digest);
@@ -157,6 +189,7 @@ export function execute(
     lanes[ref.creator] = { nonce: (lane.nonce + ref.count) as Nonce, tip: ref.tip, height };
     position += ref.count;
     for (const command of input.commandsOf(ref)) commands.push({ creator: ref.creator, command });
+    for (const report of input.reportsOf?.(ref) ?? []) reports.push({ creator: ref.creator, report });
   }
   assert(Number.isSafeInteger(position), "positions below 2^53");
   const timestampMs = Math.max(state.timestampMs, batch.timestampMs);
@@ -164,6 +197,8 @@ export function execute(
   const outcome = applyMembership(input.membership, commands, { sequence, timestampMs });
   const { changed } = outcome;
   while (changed !== null && lanes.length < outcome.state.rosterSize) lanes.push(emptyLane(network.genesis));
+  const heard = applyReports(network, input.resolution ?? NO_RESOLUTIONS, reports);
+  const resolution = changed === null ? heard.state : withoutReports(heard.state);
   const next: ExecutionState = {
     epoch: outcome.state.epoch,
     epochBase: changed === null ? state.epochBase : sequence,
@@ -173,6 +208,9 @@ export function execute(
     timestampMs,
     history: hashOf("history", hashBytes(state.history), hashBytes(batchDigest(batch))),
     lanes,
+    resolution: resolutionDigest(resolution),
   };
-  return { state: next, executed, timestampMs, membership: outcome.state, changed, notes: outcome.notes };
+  const { state: membership, notes } = outcome;
+  const judgement = { ...heard, state: resolution };
+  return { state: next, executed, timestampMs, membership, changed, notes, judgement };
 }
