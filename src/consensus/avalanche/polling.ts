@@ -68,6 +68,8 @@ function begin(p: Participant, chains: readonly Chain[]): void {
   if (asked.length > 0) p.emit({ kind: "multicast", to: asked, message: query });
   p.trace("poll", `${poll.id} about ${chains.length} lanes asks ${asked.length}`);
   maybeClose(p, poll);
+  // Alone, or with nobody to be asked now, there is no answer to wait for.
+  if (asked.length === 0) end(p, poll, 0);
 }
 
 /** Answers with what this node prefers at the moment. */
