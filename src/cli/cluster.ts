@@ -13,6 +13,10 @@ export interface ClusterOptions {
   /** Undefined: 4, or those of the cluster that is resumed. */
   readonly validators?: number;
   readonly data: string;
+  /** Undefined: pbft, or that of the cluster that is resumed. */
+  readonly engine?: string;
+  /** Undefined: log, or that of the cluster that is resumed. */
+  readonly application?: string;
   /** Undefined: 9000, or those of the cluster that is resumed. */
   readonly basePort?: number;
   /** A file; undefined for the sample, false for none. */
@@ -32,7 +36,8 @@ const READY_MS_MAX = 60_000;
 /** Runs a whole cluster on this machine, feeds it, and shows what it finalizes until Ctrl-C. */
 export async function cluster(options: ClusterOptions): Promise<void> {
   const folder = resolve(options.data);
-  const input = inputFile(options);
+  const isLedger = applicationIn(folder, options) === "ledger";
+  const input = inputFile(options, isLedger);
   const resumed = await ensureTestnet(folder, options);
   const configs = configsIn(folder);
   await refuseTakenPorts(configs);
@@ -45,7 +50,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     for (const node of nodes) node.start();
     const ready = Promise.all(nodes.map((node) => node.whenReady(READY_MS_MAX)));
     const outcome = await Promise.race([ready.then(() => "ready" as const), stopped.then(() => "stopped" as const)]);
-    if (outcome === "ready") await run({ nodes, feed, input, stopped }, options);
+    if (outcome === "ready") await run({ nodes, feed, input, isLedger, stopped }, options);
   } finally {
     console.log("\nStopping the nodes ...");
     const last = await Promise.all(nodes.map((node) => node.lastSequence()));
@@ -60,16 +65,22 @@ interface Running {
   readonly nodes: readonly NodeProcess[];
   readonly feed: ClusterFeed;
   readonly input: string | null;
+  /** Takes transfers, so no lines of a file or of standard input. */
+  readonly isLedger: boolean;
   readonly stopped: Promise<void>;
 }
 
-async function run({ nodes, feed, input, stopped }: Running, options: ClusterOptions): Promise<void> {
+async function run({ nodes, feed, input, isLedger, stopped }: Running, options: ClusterOptions): Promise<void> {
   const [first] = nodes;
   if (first === undefined) throw new CommandFailed("no node to run");
   console.log(`API       ${nodes.map((node) => node.apiUrl).join("  ")}`);
   console.log(`API docs  ${first.apiUrl}/docs`);
   console.log(`Metrics   ${nodes.map((node) => node.metricsUrl).join("  ")}`);
-  console.log(`Try       curl -d 'hello' '${first.apiUrl}/v1/vertices?wait=finalized'`);
+  console.log(
+    isLedger
+      ? `Try       npx cretoai-node ledger transfer node-1/main node-2/main 5 --url ${first.apiUrl}`
+      : `Try       curl -d 'hello' '${first.apiUrl}/v1/vertices?wait=finalized'`,
+  );
   const view = new ClusterView(nodes);
   const allEnded = Promise.withResolvers<never>();
   for (const node of nodes) {
@@ -79,7 +90,7 @@ async function run({ nodes, feed, input, stopped }: Running, options: ClusterOpt
     });
   }
   view.start();
-  const feeding = submitInput({ nodes, feed, input, stopped }, view).then(
+  const feeding = submitInput({ feed, input, isLedger }, view).then(
     () => null,
     (error: unknown) => error,
   );
@@ -104,12 +115,15 @@ async function run({ nodes, feed, input, stopped }: Running, options: ClusterOpt
 }
 
 /** The sample or `--input`, then whatever is piped in. */
-async function submitInput({ feed, input }: Running, view: ClusterView): Promise<void> {
+async function submitInput(
+  { feed, input, isLedger }: Pick<Running, "feed" | "input" | "isLedger">,
+  view: ClusterView,
+): Promise<void> {
   if (input !== null) {
     view.note(`Submitting the transactions of ${input}`);
     await submitStream("of that file", Bun.file(input).stream(), feed, view);
   }
-  if (!process.stdin.isTTY) await submitStream("of standard input", Bun.stdin.stream(), feed, view);
+  if (!process.stdin.isTTY && !isLedger) await submitStream("of standard input", Bun.stdin.stream(), feed, view);
 }
 
 async function submitStream(
@@ -139,11 +153,18 @@ function stopSignal(nodes: readonly NodeProcess[]): Promise<void> {
   return stopped.promise;
 }
 
-function inputFile({ input, sample }: ClusterOptions): string | null {
+/** The lines of a file are opaque payloads: a ledger takes none of them. */
+function inputFile({ input, sample }: ClusterOptions, isLedger: boolean): string | null {
   if (input === false) return null;
+  if (isLedger && input === undefined) return null;
+  if (isLedger) throw new CommandFailed("--input feeds opaque payloads, and this cluster is a ledger", EXIT.usage);
   if (input === undefined) return sample ? SAMPLE_FILE : null;
   if (!existsSync(input)) throw new CommandFailed(`--input ${input}: there is no such file`, EXIT.usage);
   return input;
+}
+
+function applicationIn(folder: string, { application }: ClusterOptions): string | undefined {
+  return existsSync(join(folder, "genesis.json")) ? genesisIn(folder).application : application;
 }
 
 async function ensureTestnet(folder: string, options: ClusterOptions): Promise<boolean> {
@@ -153,7 +174,8 @@ async function ensureTestnet(folder: string, options: ClusterOptions): Promise<b
   }
   await createTestnet({
     validators: options.validators ?? VALIDATORS_DEFAULT,
-    engine: "pbft",
+    engine: options.engine ?? "pbft",
+    ...(options.application === undefined ? {} : { application: options.application }),
     output: folder,
     basePort: options.basePort ?? BASE_PORT_DEFAULT,
     host: "127.0.0.1",
@@ -163,8 +185,17 @@ async function ensureTestnet(folder: string, options: ClusterOptions): Promise<b
 }
 
 /** A cluster is what its genesis says: an option that asks for another one is a mistake to be told, not ignored. */
-function refuseOtherShape(folder: string, { validators, basePort }: ClusterOptions): void {
-  const there = genesisIn(folder).validators;
+function refuseOtherShape(folder: string, { validators, basePort, engine, application }: ClusterOptions): void {
+  const genesis = genesisIn(folder);
+  const there = genesis.validators;
+  for (const [what, wanted, is] of [
+    ["engine", engine, genesis.engine],
+    ["application", application, genesis.application ?? "log"],
+  ] as const) {
+    if (wanted === undefined || wanted === is) continue;
+    const why = `${folder} holds a cluster with ${what} ${is}, not ${wanted}`;
+    throw new CommandFailed(`${why}: name another folder with --data for a new one`, EXIT.usage);
+  }
   if (validators !== undefined && validators !== there.length) {
     const what = `${folder} holds a cluster of ${there.length} validators, not ${validators}`;
     throw new CommandFailed(`${what}: name another folder with --data for a new one`, EXIT.usage);

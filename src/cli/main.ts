@@ -33,8 +33,11 @@ command("cluster", "run a whole cluster on this machine, feed it and show what i
   "cluster",
   "seq 1 10000 | cretoai-node cluster --no-input",
   "cluster --validators 7 --data ./seven --base-port 9100",
+  "cluster --engine avalanche --application ledger --data ./money",
 ])
   .option("-n, --validators <count>", "validators of a new cluster (default: 4)", wholeNumber)
+  .option("-e, --engine <name>", "pbft or avalanche, of a new cluster (default: pbft)")
+  .option("-a, --application <name>", "log or ledger, of a new cluster (default: log)")
   .option("-d, --data <folder>", "where keys, configuration and ledgers are; resumed where it exists", "./cretoai-data")
   .option("-p, --base-port <port>", "first port of a new cluster; 0 takes free ones (default: 9000)", wholeNumber)
   .option("-i, --input <file>", "transactions to submit first, one a line, instead of the sample")
@@ -45,11 +48,12 @@ command("cluster", "run a whole cluster on this machine, feed it and show what i
 
 command("testnet", "make keys, configuration files and a genesis for a new network of n validators", [
   "testnet --validators 4 --output ./net",
-  "testnet --validators 7 --engine pbft --output ./net --base-port 9100 --json",
+  "testnet --validators 7 --engine avalanche --application ledger --output ./net --base-port 9100 --json",
 ])
   .requiredOption("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", wholeNumber)
   .requiredOption("-o, --output <folder>", "a new or empty folder")
-  .option("-e, --engine <name>", "the consensus engine", "pbft")
+  .option("-e, --engine <name>", "pbft orders everything; avalanche orders only what conflicts", "pbft")
+  .option("-a, --application <name>", "log: opaque payloads; ledger: transfers between accounts", "log")
   .option(
     "-p, --base-port <port>",
     "node i gets this + 10 (i - 1) for QUIC, then API and metrics; 0 takes free ones",
@@ -78,10 +82,16 @@ withTarget("submit", "submit transactions to a node and wait until they are fina
   "submit --file examples/transactions.txt --config ./net/node-1/node.toml",
   "seq 1 100000 | cretoai-node submit --batch 1000 --no-wait",
   "submit --raw --file document.pdf --json",
+  "submit 'seat 14A is mine' --conflict-key flight-77/14A",
 ])
   .argument("[text]", "one transaction; without it, --file or standard input")
   .option("-f, --file <file>", "a file with one transaction a line")
   .option("--raw", "the whole file or input is one transaction")
+  .option(
+    "-k, --conflict-key <text>",
+    "on avalanche: of all transactions with this key at most one is accepted; may be given again",
+    (key: string, before: readonly string[] = []) => [...before, key],
+  )
   .option("--wait", "return when they are final", true)
   .option("--no-wait", "return when they are durable at the node, before they are final")
   .option("-b, --batch <count>", "transactions of one request", wholeNumber, 500)
@@ -176,6 +186,57 @@ validators
   .command("key")
   .description("print the public half of a node's key (--config), for those who are to admit it")
   .action(async (_options, self) => (await import("./validators.ts")).printValidatorKey(self.optsWithGlobals()));
+
+command("params", "what Avalanche's parameters are for a network, and what sampling with them promises", [
+  "params --nodes 100 --byzantine 20",
+  "params --nodes 50 --byzantine 5 --k 20 --alpha 15 --beta 20 --plot params.svg",
+  "params --nodes 1000 --json",
+])
+  .requiredOption("-n, --nodes <count>", "validators")
+  .option("-b, --byzantine <count>", "of them Byzantine (default: as many as are tolerated)")
+  .option("--k <count>", "how many a poll asks (default: by the size, as are the next two)")
+  .option("--alpha <count>", "answers that make a poll a success")
+  .option("--alpha-preference <count>", "answers that move a preference")
+  .option("--beta <count>", "successes in a row that decide (default: 20)")
+  .option("--max-rounds <count>", "polls after which sampling gives up (default: 1000)")
+  .option("--plot <file>", "draw the figures by the Byzantine share: .svg")
+  .option("--json", "print JSON")
+  .action(async (options) => (await import("./params.ts")).params(options));
+
+const ledger = withTarget("ledger", "accounts and transfers, where the network's application is the ledger", [
+  "ledger --config ./net/node-1/node.toml",
+  "ledger balance node-1/main --config ./net/node-1/node.toml",
+  "ledger transfer node-1/main node-2/main 250 --config ./net/node-1/node.toml",
+]).configureHelp({ showGlobalOptions: true });
+
+ledger
+  .command("summary", { isDefault: true })
+  .description("all units, how many accounts, and the digest that nodes are compared by")
+  .allowExcessArguments()
+  .action(async (_options, self) => {
+    refuseWords(self);
+    await (await import("./ledger.ts")).printLedger(self.optsWithGlobals());
+  });
+
+ledger
+  .command("balance")
+  .description("an account's balance, its next number, and what waits")
+  .argument("<account>", "<owner>/<account>, such as node-1/main")
+  .action(async (account, _options, self) =>
+    (await import("./ledger.ts")).printAccount(account, self.optsWithGlobals()),
+  );
+
+ledger
+  .command("transfer")
+  .description("move units from an account of the validator that is asked")
+  .argument("<from>", "an account of that validator")
+  .argument("<to>", "any account")
+  .argument("<amount>", "units, 1 to 2^64 - 1")
+  .option("--number <number>", "the transfer's number at its account (default: the next one)", wholeNumber)
+  .option("--no-wait", "return when it is durable at the node, before it is final")
+  .action(async (from, to, amount, _options, self) =>
+    (await import("./ledger.ts")).transfer({ from, to, amount }, self.optsWithGlobals()),
+  );
 
 const simulator = command("sim", "run the protocol in a simulated world with faults and liars, one seed a run", [
   "sim --runs 1000",

@@ -12,6 +12,7 @@ export interface SubmitOptions extends TargetOptions {
   readonly raw?: boolean;
   readonly wait: boolean;
   readonly batch: number;
+  readonly conflictKey?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -35,6 +36,7 @@ export async function submit(text: string | undefined, options: SubmitOptions): 
   const url = targetUrl(options);
   if (!Number.isInteger(options.batch) || options.batch < 1 || options.batch > BATCH_COUNT_MAX)
     throw new CommandFailed(`--batch must be a whole number from 1 to ${BATCH_COUNT_MAX}`, EXIT.usage);
+  const keys = conflictKeysOf(text, options);
   const input = await inputOf(text, options);
   const progress = new Progress(input.bytes);
   const latencies = new Latencies();
@@ -45,7 +47,7 @@ export async function submit(text: string | undefined, options: SubmitOptions): 
     await submitAll(batchesOf(input.groups, options.batch), {
       atOnce: BATCHES_AT_ONCE,
       submit: async (batch) => {
-        const receipts = await submitBatch(url, batch, options);
+        const receipts = await submitBatch(url, batch, { wait: options.wait, keys });
         count += receipts.length;
         for (const { finalityMs } of receipts) if (finalityMs !== null) latencies.add(finalityMs);
         // The order of the output is that of the answers.
@@ -88,6 +90,13 @@ function withCount(error: unknown, count: number, wait: boolean): unknown {
   if (count === 0 || !(error instanceof CommandFailed)) return error;
   const done = `${count} transactions were ${wait ? "finalized" : "accepted"} before; others that were on their way may be too`;
   return new CommandFailed(`${error.message}\n${done}`, error.exitCode);
+}
+
+/** Of one transaction only: two lines with the same key would be rivals. */
+function conflictKeysOf(text: string | undefined, { conflictKey = [], raw }: SubmitOptions): readonly Uint8Array[] {
+  if (conflictKey.length > 0 && text === undefined && raw !== true)
+    throw new CommandFailed("--conflict-key belongs to one transaction: give a text, or --raw", EXIT.usage);
+  return conflictKey.map((key) => new TextEncoder().encode(key));
 }
 
 async function inputOf(text: string | undefined, { file, raw }: SubmitOptions): Promise<Input> {

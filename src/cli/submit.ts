@@ -66,21 +66,50 @@ export async function submitAll(
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
+/** With conflict keys a batch is of one payload. */
+interface SubmitWith {
+  readonly wait: boolean;
+  readonly keys?: readonly Uint8Array[];
+}
+
 /** Submits one batch, all or none; asks again while the node says that it is overloaded, after as long as it says. */
 export async function submitBatch(
   url: string,
   payloads: Batch,
-  { wait }: { readonly wait: boolean },
+  { wait, keys = [] }: SubmitWith,
 ): Promise<readonly Receipt[]> {
+  const [payload] = payloads;
+  if (keys.length === 0 || payload === undefined)
+    return receiptsOf(
+      await post(url, {
+        path: "/v1/vertices/batch",
+        wait,
+        type: "application/octet-stream",
+        body: packPayloads(payloads),
+      }),
+    );
+  const body = JSON.stringify({ payload: payload.toBase64(), conflictKeys: keys.map((key) => key.toBase64()) });
+  return receiptsOf({ items: [await post(url, { path: "/v1/vertices", wait, type: "application/json", body })] });
+}
+
+interface Post {
+  readonly path: string;
+  readonly wait: boolean;
+  readonly type: string;
+  readonly body: string | Uint8Array<ArrayBuffer>;
+}
+
+/** Asks again while the node says that it is overloaded, after as long as it says; answers the body of success. */
+export async function post(url: string, { path, wait, type, body: sent }: Post): Promise<unknown> {
   const deadlineMs = performance.now() + RETRY_MS_MAX;
   for (;;) {
-    const { status, body, retryAfterMs } = await call(url, `/v1/vertices/batch${wait ? "?wait=finalized" : ""}`, {
+    const { status, body, retryAfterMs } = await call(url, `${path}${wait ? "?wait=finalized" : ""}`, {
       method: "POST",
-      headers: { "content-type": "application/octet-stream" },
-      body: packPayloads(payloads),
+      headers: { "content-type": type },
+      body: sent,
       timeoutMs: ANSWER_MS_MAX,
     });
-    if (status === 200 || status === 202) return receiptsOf(body);
+    if (status === 200 || status === 202) return body;
     const mayRetry = status === 429 || (status === 503 && retryAfterMs !== null);
     if (!mayRetry || performance.now() >= deadlineMs)
       throw new CommandFailed(`the node answered ${status}: ${detailOf(body)}`, exitCodeOf(status));

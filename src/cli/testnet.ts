@@ -5,6 +5,13 @@ import { generateKeyPair, type NodeKeyPair } from "../crypto/key-pair.ts";
 import { writeKeyFile } from "../crypto/key-file.ts";
 import { faultTolerance, quorumSize } from "../membership/quorum.ts";
 import { defaultPolicy, formatGenesis, type Genesis } from "../node/genesis.ts";
+import {
+  applicationFault,
+  APPLICATIONS,
+  ENGINES,
+  type ApplicationName,
+  type EngineName,
+} from "../node/genesis-application.ts";
 import { KEY_FILE_NAME } from "../node/key-location.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { freePorts } from "./ports.ts";
@@ -12,6 +19,8 @@ import { freePorts } from "./ports.ts";
 export interface TestnetOptions {
   readonly validators: number;
   readonly engine: string;
+  /** Undefined: `log`. */
+  readonly application?: string;
   readonly output: string;
   readonly basePort: number;
   readonly host: string;
@@ -41,6 +50,9 @@ const VALIDATORS_MAX = 64;
 /** Node i has the base port + 10 (i - 1), and the two above it. */
 const PORTS_PER_NODE = 10;
 
+/** What the account "main" of each validator of a testnet's ledger begins with. */
+const OPENING_BALANCE = 1_000_000n;
+
 /** A genesis, keys and a `node.toml` for each of n validators, ready to be started. */
 export async function testnet(options: TestnetOptions): Promise<void> {
   const nodes = await createTestnet(options);
@@ -55,6 +67,8 @@ export async function testnet(options: TestnetOptions): Promise<void> {
   console.log(
     `${validators} validators in ${resolve(output)}: quorum ${quorumSize(validators)}, up to ${f} of them may lie`,
   );
+  if (options.application === "ledger")
+    console.log(`A ledger: account node-i/main of each validator holds ${OPENING_BALANCE} units`);
   if (f === 0) console.log("With fewer than 4 validators no lie is tolerated (n >= 3f + 1).");
   for (const { name, config, quicPort, httpPort, metricsPort } of nodes) {
     console.log(`  ${name}  QUIC ${quicPort}  API ${httpPort}  metrics ${metricsPort}  ${config}`);
@@ -64,15 +78,16 @@ export async function testnet(options: TestnetOptions): Promise<void> {
 
 export async function createTestnet(options: TestnetOptions): Promise<readonly TestnetNode[]> {
   const { validators: count, output, host, hybrid } = options;
-  check(options);
+  const choice = check(options);
   const keys = Array.from({ length: count }, () => generateKeyPair({ hybrid }));
   const ports = await portsFor(count, options);
   const genesis: Genesis = {
     network: `testnet-${keys[0]?.nodeId.slice(0, 8)}`,
     createdAt: new Date().toISOString(),
-    engine: "pbft",
+    engine: choice.engine,
     hybrid,
     policy: defaultPolicy(count),
+    ...applicationOf(choice.application, count),
     validators: keys.map(({ nodeId, publicKeys }, index) => ({
       name: `node-${index + 1}`,
       nodeId,
@@ -152,12 +167,37 @@ function multiaddr(address: string): string {
   return `/${version === 0 ? "dns" : `ip${version}`}/${host}/udp/${address.slice(colon + 1)}/quic`;
 }
 
-function check({ validators, engine, output, basePort, host }: TestnetOptions): void {
+interface Choice {
+  readonly engine: EngineName;
+  readonly application: ApplicationName;
+}
+
+/** A log is left unsaid: so does every genesis of before. */
+function applicationOf(application: ApplicationName, count: number): Pick<Genesis, "application" | "accounts"> {
+  if (application === "log") return {};
+  if (application !== "ledger") return { application };
+  const names = Array.from({ length: count }, (_, index) => `node-${index + 1}/main`);
+  return { application, accounts: new Map(names.map((name) => [name, OPENING_BALANCE])) };
+}
+
+function choiceOf({ engine: wanted, application: named = "log" }: TestnetOptions): Choice {
+  const engine = ENGINES.find((name) => name === wanted);
+  if (engine === undefined)
+    throw new CommandFailed(`--engine ${wanted} is not in this release; there is ${ENGINES.join(", ")}`, EXIT.usage);
+  const application = APPLICATIONS.find((name) => name === named);
+  if (application === undefined)
+    throw new CommandFailed(`--application ${named} is none; there is ${APPLICATIONS.join(", ")}`, EXIT.usage);
+  const fault = applicationFault(engine, application);
+  if (fault !== null) throw new CommandFailed(fault, EXIT.usage);
+  return { engine, application };
+}
+
+function check(options: TestnetOptions): Choice {
+  const { validators, output, basePort, host } = options;
   if (!Number.isInteger(validators) || validators < 1 || validators > VALIDATORS_MAX) {
     throw new CommandFailed(`--validators must be a whole number from 1 to ${VALIDATORS_MAX}`, EXIT.usage);
   }
-  if (engine !== "pbft")
-    throw new CommandFailed(`--engine ${engine} is not in this release; there is pbft`, EXIT.usage);
+  const choice = choiceOf(options);
   const highest = 65_535 - PORTS_PER_NODE * validators;
   if (!Number.isInteger(basePort) || basePort < 0 || basePort > highest)
     throw new CommandFailed(
@@ -175,6 +215,7 @@ function check({ validators, engine, output, basePort, host }: TestnetOptions): 
       `${resolve(output)} is not empty: name a new folder, so that no key or ledger is overwritten`,
     );
   }
+  return choice;
 }
 
 async function portsFor(count: number, { basePort, host }: TestnetOptions): Promise<readonly Ports[]> {

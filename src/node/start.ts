@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createApiServer } from "../api/server.ts";
+import { type ApiOptions, createApiServer } from "../api/server.ts";
 import { readKeyFile } from "../crypto/key-file.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { NodeKeyPair } from "../crypto/key-pair.ts";
@@ -17,11 +17,13 @@ import { createMetricsServer } from "../observability/metrics-server.ts";
 import { createNodeMetrics, type NodeMetrics } from "../observability/node-metrics.ts";
 import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import { Admission } from "./admission.ts";
+import { createIntake } from "./applications.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
 import { choiceFault } from "./engine-choice.ts";
 import { firstMembership, type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
 import { keyFileAt } from "./key-location.ts";
+import { createLedgerNode } from "./ledger-node.ts";
 import type { Log } from "./observer.ts";
 import { peerAddresses } from "./peer-addresses.ts";
 import { PeerBook } from "./peer-book.ts";
@@ -110,7 +112,8 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
     stack.defer(() => node.stop());
     collect(metrics, { node, book, database });
     const metricsUrl = startMetrics(config, metrics, stack);
-    const apiUrl = await startApi({ config, service: node, peerControl: book, log, metrics }, stack);
+    const served = await startApplication(genesis, { node, self: keys.nodeId, log }, stack);
+    const apiUrl = await startApi({ config, service: node, ...served, peerControl: book, log, metrics }, stack);
     const { address } = quic;
     const quicAddress = address === null ? "" : `${address.host}:${address.port}`;
     announce(network, node, { log, quicAddress, apiUrl });
@@ -262,14 +265,33 @@ function startMetrics(config: NodeConfig, metrics: NodeMetrics, stack: AsyncDisp
   return server.url;
 }
 
+/** The application follows what becomes final, from before it reads what is. */
+async function startApplication(
+  genesis: Genesis,
+  { node, self, log }: { readonly node: NodeService; readonly self: NodeId; readonly log: Log },
+  stack: AsyncDisposableStack,
+): Promise<Served> {
+  const intake = createIntake(genesis, node);
+  const ledger = createLedgerNode(genesis, { self, node, log });
+  if (ledger === null) return { intake };
+  stack.defer(() => ledger.stop());
+  stack.defer(node.subscribe((event) => event.kind === "finalized" && ledger.onFinalized(event.items)));
+  await ledger.start();
+  return { intake, ledger };
+}
+
+type Served = Pick<ApiOptions, "intake" | "ledger">;
+
 async function startApi(
   {
     config,
     service,
+    intake,
+    ledger,
     peerControl,
     log,
     metrics,
-  }: {
+  }: Served & {
     readonly config: NodeConfig;
     readonly service: NodeService;
     readonly peerControl: PeerControl;
@@ -282,6 +304,8 @@ async function startApi(
   if (!http_enabled) return null;
   const server = await createApiServer({
     service,
+    ...(intake === undefined ? {} : { intake }),
+    ...(ledger === undefined ? {} : { ledger }),
     peerControl,
     host,
     port,
