@@ -1,5 +1,6 @@
 import { statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { faultTolerance } from "../membership/quorum.ts";
 import { chartSvg, chartText } from "../sim/sampling/chart.ts";
 import { networkFigures, type ParamOverrides, paramsOf } from "../sim/sampling/figures.ts";
 import { figuresChart, figuresReport } from "../sim/sampling/figures-report.ts";
