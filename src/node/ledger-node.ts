@@ -6,6 +6,7 @@ import {
   decodeTransfer,
   encodeTransfer,
   type Transfer,
+  type TransferPlace,
   transferFault,
   transferKey,
 } from "../replication/ledger/transfer.ts";
@@ -162,7 +163,7 @@ export class LedgerNode implements LedgerService {
     return number;
   }
 
-  #isTaken({ from, number }: Pick<Transfer, "from" | "number">): boolean {
+  #isTaken({ from, number }: TransferPlace): boolean {
     if (this.#underWay.has({ from, number })) return true;
     return this.#parts.ledger.isWaiting({ from, number });
   }

@@ -1,4 +1,4 @@
-import type { Transfer } from "../replication/ledger/transfer.ts";
+import type { Transfer, TransferPlace } from "../replication/ledger/transfer.ts";
 import type { TransferOutcome } from "./service.ts";
 
 interface UnderWay {
@@ -6,8 +6,6 @@ interface UnderWay {
   readonly resolve: (outcome: TransferOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
-
-type Place = Pick<Transfer, "from" | "number">;
 
 /**
  * This node's own transfers that are not final yet: their numbers are taken and their amounts spoken for. The bound is
@@ -17,7 +15,7 @@ type Place = Pick<Transfer, "from" | "number">;
 export class TransfersUnderWay {
   readonly #accounts = new Map<string, Map<number, UnderWay>>();
 
-  has({ from, number }: Place): boolean {
+  has({ from, number }: TransferPlace): boolean {
     return this.#accounts.get(from)?.has(number) ?? false;
   }
 
@@ -56,7 +54,7 @@ export class TransfersUnderWay {
     this.#accounts.clear();
   }
 
-  #take({ from, number }: Place): UnderWay | null {
+  #take({ from, number }: TransferPlace): UnderWay | null {
     const numbers = this.#accounts.get(from);
     const entry = numbers?.get(number) ?? null;
     numbers?.delete(number);

@@ -3,7 +3,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Applied, Claim, CommutativeApplication } from "../application.ts";
 import { type AccountLine, balanceSheetDigest } from "./balance-sheet.ts";
 import type { Owners } from "./owners.ts";
-import { decodeTransfer, type Transfer, transferFault, transferKey } from "./transfer.ts";
+import { decodeTransfer, type Transfer, type TransferPlace, transferFault, transferKey } from "./transfer.ts";
 
 /**
  * Transfers of one account that are held while they wait. A node takes no more of its clients; only an owner that lies
@@ -105,7 +105,7 @@ export class Ledger implements CommutativeApplication {
   }
 
   /** Whether a final transfer of this number waits for its effect. */
-  isWaiting({ from, number }: Pick<Transfer, "from" | "number">): boolean {
+  isWaiting({ from, number }: TransferPlace): boolean {
     return this.#accounts.get(from)?.waiting.has(number) ?? false;
   }
 

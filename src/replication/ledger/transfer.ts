@@ -6,17 +6,20 @@ import type { NodeId } from "../../crypto/identity.ts";
 import { amountCodec } from "./amount.ts";
 import { ACCOUNT_NAME_CHARS_MAX, isAccountName, type Owners, ownerOf } from "./owners.ts";
 
+/** The transfer's place among those of its account, from 1. At most one transfer has it: its conflict key. */
+export interface TransferPlace {
+  readonly from: string;
+  readonly number: number;
+}
+
 /**
  * Moves units between two accounts. The authority is the vertex's signature: only a vertex of the validator that owns
  * `from` debits it. So clients trust their own organisation's node; keys of clients' own would be another command.
  */
-export interface Transfer {
-  readonly from: string;
+export interface Transfer extends TransferPlace {
   readonly to: string;
   /** 1 to 2^64 - 1. */
   readonly amount: bigint;
-  /** The transfer's place among those of `from`, from 1. At most one transfer has it: its conflict key. */
-  readonly number: number;
 }
 
 /** Another command gets another number, and old payloads stay readable. */
@@ -32,7 +35,7 @@ const commandCodec: Codec<Transfer & { readonly command: number }> = struct<Tran
   number: u64,
 });
 
-const keyCodec = struct<Pick<Transfer, "from" | "number">>({ from: accountCodec, number: u64 });
+const keyCodec = struct<TransferPlace>({ from: accountCodec, number: u64 });
 
 /** The payload of a transfer without `transferFault`. */
 export function encodeTransfer(transfer: Transfer): Uint8Array {
@@ -50,7 +53,7 @@ export function decodeTransfer(payload: Uint8Array): Transfer | null {
 }
 
 /** What at most one accepted vertex may declare: this account's transfer of this number. */
-export function transferKey({ from, number }: Pick<Transfer, "from" | "number">): Uint8Array {
+export function transferKey({ from, number }: TransferPlace): Uint8Array {
   return digestOf("ledger-key", encode(keyCodec, { from, number }));
 }
 
