@@ -39,7 +39,7 @@ const OPTIONS = {
  */
 export function params(words: ParamsWords): void {
   const nodes = numberOf("--nodes", words.nodes, 1, NODES_MAX);
-  const tolerated = Math.floor((nodes - 1) / 3);
+  const tolerated = faultTolerance(nodes);
   const byzantine =
     words.byzantine === undefined
       ? tolerated

@@ -9,6 +9,11 @@ export interface SamplingRun {
   readonly red: number;
   /** All poll what was preferred at the end of the round before; or one after the other, each drawn at random. */
   readonly schedule: "rounds" | "one by one";
+  /**
+   * What moves a preference: the last poll that reached the threshold (`snowflake`, what the computed figures are about), or the
+   * larger number of such polls so far (`snowball`).
+   */
+  readonly rule?: "snowflake" | "snowball";
   /** Polls of each correct validator, after which the run ends. */
   readonly roundsMax: number;
 }
@@ -22,7 +27,7 @@ export interface SamplingOutcome {
   readonly decidedBlue: number;
 }
 
-/** Snowflake with two thresholds at every correct validator, until all have decided. One seed, one outcome. */
+/** Snowflake or Snowball with two thresholds at every correct validator, until all have decided. One seed, one outcome. */
 export function runSampling(run: SamplingRun, random: Random): SamplingOutcome {
   return new SamplingNetwork(run, random).run();
 }
@@ -33,6 +38,8 @@ class SamplingNetwork {
   readonly #correct: number;
   readonly #preference: Uint8Array;
   readonly #streak: Uint16Array;
+  /** Polls that red has won more than blue, by the preference threshold. */
+  readonly #lead: Int32Array;
   /** Those who poll: the undecided, in no order. */
   readonly #open: Uint16Array;
   #openCount: number;
@@ -49,6 +56,7 @@ class SamplingNetwork {
     this.#preference = new Uint8Array(this.#correct).fill(BLUE);
     this.#preference.fill(RED, 0, run.red);
     this.#streak = new Uint16Array(this.#correct);
+    this.#lead = new Int32Array(this.#correct);
     this.#open = Uint16Array.from({ length: this.#correct }, (_, index) => index);
     this.#openCount = this.#correct;
     this.#now = { red: run.red, blue: this.#correct - run.red, decidedRed: 0, decidedBlue: 0 };
@@ -84,12 +92,21 @@ class SamplingNetwork {
     this.#sample(red, blue, answerOf(this.#run.adversary, this.#now, before));
     const winner = this.#redHits >= this.#blueHits ? RED : BLUE;
     const hits = Math.max(this.#redHits, this.#blueHits);
-    const after = hits >= preferenceThreshold ? winner : before;
+    const after = hits >= preferenceThreshold ? this.#preferred(node, before, winner) : before;
     if (after !== before) this.#flip(node, after);
     const kept = after === before ? (this.#streak[node] ?? 0) : 0;
-    const streak = hits >= confidenceThreshold ? kept + 1 : 0;
+    const streak = hits >= confidenceThreshold && winner === after ? kept + 1 : 0;
     this.#streak[node] = streak;
     if (streak >= beta) this.#decide(place, after);
+  }
+
+  /** What a node prefers after a poll that a colour has won. */
+  #preferred(node: number, before: number, winner: number): number {
+    if (this.#run.rule !== "snowball") return winner;
+    const lead = (this.#lead[node] ?? 0) + (winner === RED ? 1 : -1);
+    this.#lead[node] = lead;
+    if (lead === 0) return before;
+    return lead > 0 ? RED : BLUE;
   }
 
   #flip(node: number, colour: number): void {
