@@ -4,6 +4,7 @@
  *
  *   npm run bench                                all scenarios
  *   npm run bench -- --seconds 5 --only batch    shorter, and only scenarios whose name contains "batch"
+ *   npm run bench -- --engine avalanche --validators 3
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,14 +43,19 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "10" },
     only: { type: "string", default: "" },
     validators: { type: "string", default: "4" },
+    engine: { type: "string", default: "pbft" },
     out: { type: "string", default: join(import.meta.dirname, "out", "latest.json") },
   },
 });
 
+if (values.engine !== "pbft" && values.engine !== "avalanche") {
+  console.error(`--engine is "${values.engine}": pbft or avalanche`);
+  process.exit(2);
+}
 const folder = mkdtempSync(join(tmpdir(), "cretoai-bench-"));
 const testnet = await createTestnet({
   validators: Number(values.validators),
-  engine: "pbft",
+  engine: values.engine,
   output: join(folder, "net"),
   basePort: 0,
   host: "127.0.0.1",
@@ -60,7 +66,9 @@ const results: Readonly<Record<string, unknown>>[] = [];
 try {
   for (const node of nodes) node.start();
   await Promise.all(nodes.map((node) => node.whenReady(30_000)));
-  console.log(`${nodes.length} nodes as processes, fsync and hybrid signatures on, ${values.seconds} s each\n`);
+  console.log(
+    `${nodes.length} nodes as processes, ${values.engine}, fsync and hybrid signatures on, ${values.seconds} s each\n`,
+  );
   console.log("scenario                  finalized/s     p50     p95     p99     max ms    CPU/node   RSS/node");
   for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only)))
     results.push(await measure(scenario));
