@@ -8,6 +8,7 @@ import type {
   NodeService,
   PeerControl,
   ProposedItem,
+  RejectedItem,
   Submission,
   VertexView,
 } from "../node/service.ts";
@@ -117,7 +118,7 @@ export function proposedBody({ hash, creator, payload, timestampMs }: ProposedIt
 }
 
 function vertexBody(vertex: VertexView): Readonly<Record<string, unknown>> {
-  const { hash, creator, nonce, timestampMs, parents, payload, finalized, sequence, height } = vertex;
+  const { hash, creator, nonce, timestampMs, parents, payload, ...fate } = vertex;
   return {
     hash,
     creator,
@@ -125,10 +126,12 @@ function vertexBody(vertex: VertexView): Readonly<Record<string, unknown>> {
     timestamp: timestampMs,
     parents,
     payload: payload.toBase64(),
-    finalized,
-    sequence,
-    height,
+    ...fate,
   };
+}
+
+export function rejectedBody({ hash, creator, winner }: RejectedItem): Readonly<Record<string, unknown>> {
+  return { hash, creator, winner };
 }
 
 /** How long the caller wants to wait for finality; null where it does not. */

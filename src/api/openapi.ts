@@ -49,12 +49,25 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     parents: { type: "array", items: HASH },
     payload: BASE64,
     finalized: flag,
-    sequence: nullable("integer"),
+    state: {
+      type: "string",
+      enum: ["pending", "finalized", "rejected"],
+      description: "`rejected`: another vertex won a conflict set of it, for good",
+    },
+    confidence: {
+      ...nullable("number"),
+      description: "In a leaderless network, how sure the polls about it are or were, 0 to 1",
+    },
+    sequence: {
+      ...nullable("integer"),
+      description:
+        "Its place in `/v1/finalized`: where a leader orders, in the order that all nodes share; in a leaderless network in this node's own order of acceptance",
+    },
     height: nullable("integer"),
   }),
   FinalizedItem: object({
     sequence: COUNT,
-    purpose: { type: "string", enum: ["application", "membership"] },
+    purpose: { type: "string", enum: ["application", "membership", "dag"] },
     hash: HASH,
     creator: HASH,
     payload: BASE64,
@@ -83,6 +96,22 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     pending: COUNT,
     peers: COUNT,
     uptimeMs: COUNT,
+    dag: {
+      description: "How a leaderless engine stands; null where a leader orders",
+      anyOf: [
+        { type: "null" },
+        object({
+          undecidedBundles: COUNT,
+          undecidedVertices: COUNT,
+          conflicts: COUNT,
+          pollsUnderWay: COUNT,
+          polls: COUNT,
+          timeoutShare: { type: "number", minimum: 0, maximum: 1 },
+          isPartitioned: flag,
+          mayVote: flag,
+        }),
+      ],
+    },
   }),
   Peer: object({
     nodeId: HASH,
@@ -211,9 +240,9 @@ export function openApiDocument(): object {
 const STREAM: object = {
   summary: "WebSocket: subscriptions and submissions",
   description:
-    'Send `{"subscribe":["finalized","proposed","validators"],"from":1}` (`from` replays the total order first, without gap or repetition), ' +
+    'Send `{"subscribe":["finalized","proposed","rejected","validators"],"from":1}` (`from` replays the total order first, without gap or repetition), ' +
     '`{"submit":"<base64>","id":1,"wait":"finalized"}` or `{"submitBatch":["<base64>"],"id":2,"wait":"accepted"}`. ' +
-    "Messages have a `type`: `finalized`, `proposed`, `validators` (another epoch begins), `result`, `error`. A client that falls too far behind is closed with 1013.",
+    "Messages have a `type`: `finalized`, `proposed`, `rejected` (vertices of a leaderless network that lost their conflict sets), `validators` (another epoch begins), `result`, `error`. A client that falls too far behind is closed with 1013.",
   responses: { 101: { description: "Switching to WebSocket" } },
 };
 

@@ -16,6 +16,8 @@ import { type ApiServer, createApiServer } from "./server.ts";
 const CREATOR = "ab".repeat(32) as NodeId;
 const hashOf = (sequence: number): Hash => sequence.toString(16).padStart(64, "0") as Hash;
 
+const FINAL = { finalized: true, state: "finalized", confidence: null } as const;
+
 /** A node whose order is a list: what is submitted is final at once, unless it is told otherwise. */
 class FakeNode implements NodeService {
   readonly items: FinalizedItem[] = [];
@@ -61,7 +63,7 @@ class FakeNode implements NodeService {
   vertex(hash: Hash): Promise<Awaited<ReturnType<NodeService["vertex"]>>> {
     const item = this.items.find((candidate) => candidate.hash === hash);
     if (item === undefined) return Promise.resolve(null);
-    return Promise.resolve({ ...item, nonce: item.sequence, parents: [hashOf(0)], finalized: true, height: 1 });
+    return Promise.resolve({ ...item, nonce: item.sequence, parents: [hashOf(0)], height: 1, ...FINAL });
   }
 
   async finalized({ from, limit }: { from: number; limit: number }): Promise<readonly FinalizedItem[]> {
@@ -90,6 +92,7 @@ class FakeNode implements NodeService {
       pending: 0,
       peers: 3,
       uptimeMs: 1,
+      dag: null,
     };
   }
 

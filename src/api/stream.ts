@@ -1,11 +1,11 @@
 import type { ServerWebSocket } from "bun";
 import type { Intake, NodeEvent, NodeService } from "../node/service.ts";
 import { base64Bytes, parseJson } from "./bodies.ts";
-import { finalizedBody, proposedBody, settle, withoutKeys } from "./handlers.ts";
+import { finalizedBody, proposedBody, rejectedBody, settle, withoutKeys } from "./handlers.ts";
 import { BATCH_PAYLOADS_MAX, REPLAY_ITEMS, STREAM_BUFFER_BYTES_MAX, WAIT_MS_MAX } from "./limits.ts";
 import { ApiProblem, problemBody, problemOf } from "./problem.ts";
 
-const TOPICS = ["finalized", "proposed", "validators"] as const;
+const TOPICS = ["finalized", "proposed", "rejected", "validators"] as const;
 type Topic = (typeof TOPICS)[number];
 
 /** What hangs on one WebSocket. */
@@ -85,6 +85,10 @@ function onEvent(socket: Socket, event: NodeEvent): void {
   const { data } = socket;
   if (event.kind === "proposed") {
     if (data.topics.has("proposed")) send(socket, { type: "proposed", items: event.items.map(proposedBody) });
+    return;
+  }
+  if (event.kind === "rejected") {
+    if (data.topics.has("rejected")) send(socket, { type: "rejected", items: event.items.map(rejectedBody) });
     return;
   }
   if (event.kind === "validators") {

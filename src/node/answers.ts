@@ -1,34 +1,63 @@
 import { decode, encode } from "../codec/codec.ts";
+import type { DagClaim } from "../consensus/dag-engine.ts";
 import type { CheckpointCertificate } from "../consensus/engine.ts";
 import { checkpointCertificateCodec } from "../consensus/pbft/codec.ts";
 import type { Batch } from "../dag/batch.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
+import type { NetworkContext } from "../membership/validator-set.ts";
 import type { BundlePool } from "./bundle-pool.ts";
-import type { Ledger } from "./ledger.ts";
+import type { DagLedger } from "./dag-ledger.ts";
+import type { DagPool } from "./dag-pool.ts";
+import type { Ledger, StoredBundle } from "./ledger.ts";
 import {
   ANSWER_BODIES_MAX,
   ANSWER_BYTES_SOFT_MAX,
   batchesAnswerCodec,
   bundlesAnswerCodec,
   committedAnswerCodec,
+  DAG_ITEMS_MAX,
+  type DagAnswer,
+  dagAnswerCodec,
+  type DagItem,
   type ProvenBody,
+  type Question,
   questionCodec,
   type WitnessAnswer,
   witnessAnswerCodec,
 } from "./wire.ts";
+
+/** Bundles read at a time. */
+const DAG_PAGE_ROWS = 32;
+
+/** About what a bundle's proof takes: a hybrid signature and its path. */
+const PROOF_BYTES = 5_500;
 
 interface AnswerSources {
   readonly ledger: Ledger;
   readonly pool: BundlePool;
   readonly checkpoint: CheckpointCertificate | null;
   /** Of the present engine: the content of proposals that are open. */
-  readonly epochs: { readonly engine: { batchOf(digest: Hash): Batch | undefined } };
+  readonly epochs: {
+    readonly engine: { batchOf(digest: Hash): Batch | undefined };
+    readonly network: NetworkContext;
+  };
+  /** Null in a network that orders everything. */
+  readonly dag: DagSources | null;
   /** What this node heard a validator say. */
   heardOf(validator: ValidatorIndex): WitnessAnswer["statements"];
   /** A validator's newest bundle that is held. */
   newestOf(validator: ValidatorIndex): Promise<ProvenBody | null>;
+}
+
+/** What of the DAG is in memory and on the disk. */
+export interface DagSources {
+  readonly pool: DagPool;
+  readonly ledger: DagLedger;
+  claimOf(bundle: Hash): DagClaim | null;
+  /** Resolves when all that this node has taken in so far is on the disk. */
+  whenDurable(): Promise<void>;
 }
 
 /**
@@ -57,6 +86,10 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
         bundle: await sources.newestOf(question.validator),
         checkpoint: encodedCheckpoint(sources),
       });
+    case "vertices":
+      return encode(bundlesAnswerCodec, { bundles: await tipsOf(question.tips, sources) });
+    case "dag":
+      return encode(dagAnswerCodec, await dagOf(question, sources), ANSWER_BYTES_SOFT_MAX / 8);
     default:
       return unreachable(question);
   }
@@ -66,17 +99,60 @@ function encodedCheckpoint({ checkpoint }: AnswerSources): Uint8Array | null {
   return checkpoint === null ? null : encode(checkpointCertificateCodec, checkpoint);
 }
 
-async function bundlesOf(digests: readonly Hash[], { pool }: AnswerSources): Promise<readonly ProvenBody[]> {
+async function bundlesOf(digests: readonly Hash[], { pool, dag }: AnswerSources): Promise<readonly ProvenBody[]> {
+  return await bodiesOf(digests, async (digest) => {
+    return (await pool.find(digest)) ?? dag?.pool.get(digest)?.stored ?? (await dag?.ledger.bundle(digest)) ?? null;
+  });
+}
+
+async function tipsOf(tips: readonly Hash[], { dag }: AnswerSources): Promise<readonly ProvenBody[]> {
+  return await bodiesOf(tips, async (tip) => dag?.pool.byTip(tip)?.stored ?? (await dag?.ledger.byTip(tip)) ?? null);
+}
+
+async function bodiesOf(
+  hashes: readonly Hash[],
+  find: (hash: Hash) => Promise<StoredBundle | null>,
+): Promise<readonly ProvenBody[]> {
   const bodies: ProvenBody[] = [];
   let bytes = 0;
-  for (const digest of digests.slice(0, ANSWER_BODIES_MAX)) {
-    const stored = await pool.find(digest);
+  for (const hash of hashes.slice(0, ANSWER_BODIES_MAX)) {
+    const stored = await find(hash);
     if (stored === null) continue;
     bodies.push({ body: stored.body, proof: stored.proof });
     bytes += stored.body.length;
     if (bytes > ANSWER_BYTES_SOFT_MAX) break;
   }
   return bodies;
+}
+
+/** What lies above the asker's frontier, from one creator on, as far as it fits; long settled bundles as well. */
+async function dagOf(
+  { above, start }: Extract<Question, { readonly kind: "dag" }>,
+  { dag, epochs }: AnswerSources,
+): Promise<DagAnswer> {
+  // Read first: what is said here is at least as new as the epoch that it names, and nothing that was voted on is left out.
+  const { epoch, roster } = epochs.network.set;
+  await dag?.whenDurable();
+  const items: DagItem[] = [];
+  let bytes = 0;
+  for (let creator = start; dag !== null && creator < roster.length; creator++) {
+    let from: number = above[creator] ?? 0;
+    for (;;) {
+      const page = await dag.ledger.lane(creator, from, DAG_PAGE_ROWS);
+      for (const { stored, standing } of page) {
+        const { body, proof } = stored;
+        const claim = dag.claimOf(stored.held.ref.digest);
+        const { undecided, rejected } = claim ?? standing;
+        items.push({ bundle: { body, proof }, state: claim?.state ?? standing.place, undecided, rejected });
+        bytes += body.length + PROOF_BYTES;
+        if (bytes > ANSWER_BYTES_SOFT_MAX || items.length >= DAG_ITEMS_MAX) return { epoch, items, isLast: false };
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < DAG_PAGE_ROWS) break;
+      from = last.stored.held.ref.firstNonce;
+    }
+  }
+  return { epoch, items, isLast: true };
 }
 
 /** The longest head whose sizes stay within the limit; at least one item. */

@@ -10,7 +10,7 @@ import {
 import { checkpointCertificateCodec, committedSlotCodec } from "../consensus/pbft/codec.ts";
 import { batchDigest } from "../dag/batch.ts";
 import { hasDistinctSigners, type Obligation, obligationsOf } from "../membership/certificate.ts";
-import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Lanes } from "../dag/lanes.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -23,7 +23,7 @@ import type { LoopObserver } from "./observer.ts";
 import type { Clock, Transport } from "./ports.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { SealVerification } from "./verification.ts";
-import type { CommittedAnswer, ProvenBody } from "./wire.ts";
+import type { CommittedAnswer, DagAnswer, ProvenBody } from "./wire.ts";
 
 export interface OpenedCommitted {
   readonly slots: Verified<readonly CommittedSlot[]>;
@@ -77,6 +77,10 @@ export interface CatchUpPorts<M> {
   readonly pool: BundlePool;
   readonly observer: LoopObserver;
   readonly verification: SealVerification;
+  /** Whether a bundle of a leaderless network is in memory, by digest or last vertex. */
+  isInDag(name: Hash): boolean;
+  /** Such a bundle on this node's own disk. */
+  findInDag(name: Hash, by: "digest" | "tip"): Promise<StoredBundle | null>;
   /** Checks a peer's bundle in full; null where it is not acceptable. */
   open(body: ProvenBody): Promise<StoredBundle | null>;
   onBundles(bundles: readonly StoredBundle[], source: "disk" | "peer"): void;
@@ -96,12 +100,13 @@ export class CatchUp<M> {
     this.#fetcher = new Fetcher({
       reachable: () => ports.courier.reachable(),
       ask: (peer, question, timeoutMs) => ports.transport.request(peer, question, { timeoutMs }),
-      isHeld: (digest) => ports.lanes.has(digest),
+      isHeld: (name) => ports.lanes.has(name) || ports.isInDag(name),
       delay: (ms) =>
         new Promise((resolve) => {
           clock.setTimer(clock.monotonicMs() + ms, resolve);
         }),
-      findLocally: (digest) => ports.pool.find(digest),
+      findLocally: async (digest) => (await ports.pool.find(digest)) ?? (await ports.findInDag(digest, "digest")),
+      findByTip: (tip) => ports.findInDag(tip, "tip"),
       open: (body) => ports.open(body),
       onBundles: (bundles, source) => ports.onBundles(bundles, source),
       onBatches: (batches) => ports.feed({ kind: "batches", ...ports.now(), batches }),
@@ -111,6 +116,28 @@ export class CatchUp<M> {
 
   async fetchBundles(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
     await this.#fetcher.fetchBundles(digests, this.#named(from));
+  }
+
+  /** Bundles of a leaderless network by their last vertices. */
+  async fetchVertices(tips: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
+    await this.#fetcher.fetchVertices(tips, this.#named(from));
+  }
+
+  /** One page of what a validator has of the DAG; null where it did not answer properly. */
+  async askDag(from: ValidatorIndex, above: readonly Nonce[], start: ValidatorIndex): Promise<DagAnswer | null> {
+    return await this.#fetcher.fetchDag(this.#ports.courier.nodeId(from), above, start);
+  }
+
+  /** Null where one of them is not acceptable. */
+  async openAll(bodies: readonly ProvenBody[]): Promise<readonly StoredBundle[] | null> {
+    const opened = await Promise.all(bodies.map((body) => this.#ports.open(body)));
+    const bundles = opened.filter((stored) => stored !== null);
+    return bundles.length === bodies.length ? bundles : null;
+  }
+
+  /** No correct peer answers so. */
+  reject(peer: ValidatorIndex, reason: string): void {
+    this.#ports.observer.onRejected(this.#ports.courier.nodeId(peer), reason);
   }
 
   async fetchBatches(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {

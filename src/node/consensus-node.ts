@@ -1,24 +1,25 @@
-import type { CommittedSlot, Engine } from "../consensus/engine.ts";
-import { restore } from "../consensus/pbft/durable.ts";
-import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
-import type { PbftMessage } from "../consensus/pbft/messages.ts";
-import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
+import type { CommittedSlot } from "../consensus/engine.ts";
 import { Lanes } from "../dag/lanes.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
+import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import { type CommutativeApplication, envelopeFault } from "../replication/application.ts";
 import type { Execution } from "../replication/executor.ts";
 import { BundlePool } from "./bundle-pool.ts";
 import { agreedChange, changeRefusal } from "./change-refusal.ts";
+import { DagDesk, dagReasons } from "./dag-desk.ts";
+import type { DagParts } from "./dag-loop.ts";
+import { type OpenedDag, openDag } from "./dag-restore.ts";
+import { type EngineParts, engineMaker, type NodeMessage } from "./engines.ts";
 import { Epochs } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
 import { type LocalKnowledge, membershipView, type OrderedMembership, validatorViews } from "./membership-view.ts";
 import type { LoopObserver } from "./observer.ts";
-import type { Clock, Database, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
+import type { Clock, Database, Entropy, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
 import type { SealedFrame } from "./wire.ts";
 import { Proposals } from "./proposals.ts";
 import { Reader } from "./reader.ts";
@@ -41,7 +42,7 @@ import {
 } from "./service.ts";
 import { type NodeLimits, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
 
-export interface NodeParts {
+export interface NodeParts extends EngineParts {
   /** The network with the validators of its genesis; how it goes on is on the disk. */
   readonly network: NetworkContext;
   /** The membership at genesis. */
@@ -53,7 +54,6 @@ export interface NodeParts {
   readonly verifier: Verifier;
   readonly clock: Clock;
   readonly observer: LoopObserver;
-  readonly timeouts: TimeoutLimits;
   readonly limits: NodeLimits;
   readonly alpn: string;
   /** Where the genesis file says that its validators are, `host:port`; for people. */
@@ -67,12 +67,18 @@ export interface NodeParts {
   readonly inspect?: (peer: NodeId, lane: Lane, frame: SealedFrame) => void;
   /** How often to look whether something is to be reported, in milliseconds. Default 60,000. */
   readonly reportIntervalMs?: number;
-  /** The engine of an epoch. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
-  readonly makeEngine?: (options: PbftOptions) => Engine<PbftMessage>;
+  /** What judges the vertices of a leaderless network; null, and by default, payloads are opaque. */
+  readonly application?: Pick<CommutativeApplication, "claimOf"> | null;
 }
 
 /** How long a client should wait for a node that cannot reach a quorum. */
 const NOT_READY_RETRY_MS = 1_000;
+
+const NO_ENTROPY: Entropy = {
+  bytes: () => {
+    throw new Error("a network with a leader draws nothing at random");
+  },
+};
 
 /** Judging takes minutes; a report costs every node a bundle. */
 const REPORT_INTERVAL_MS = 60_000;
@@ -80,11 +86,13 @@ const REPORT_INTERVAL_MS = 60_000;
 /** One node: the loop with its state restored, behind the service interface. */
 export class ConsensusNode implements NodeService {
   readonly #parts: NodeParts;
-  readonly #loop: NodeLoop<PbftMessage>;
-  readonly #epochs: Epochs<PbftMessage>;
+  readonly #loop: NodeLoop<NodeMessage>;
+  readonly #epochs: Epochs<NodeMessage>;
   readonly #pool: BundlePool;
   readonly #reader: Reader;
   readonly #feed: EventFeed;
+  /** Null in a network that orders everything. */
+  readonly #desk: DagDesk | null;
   readonly #proposals: Proposals;
   readonly #local: LocalKnowledge;
   readonly #waiting: readonly StoredBundle[];
@@ -98,10 +106,11 @@ export class ConsensusNode implements NodeService {
   private constructor(
     parts: NodeParts,
     state: {
-      readonly epochs: Epochs<PbftMessage>;
+      readonly epochs: Epochs<NodeMessage>;
       readonly lanes: Lanes;
       readonly ledger: Ledger;
       readonly restored: Restored;
+      readonly dag: OpenedDag | null;
     },
   ) {
     this.#parts = parts;
@@ -113,21 +122,25 @@ export class ConsensusNode implements NodeService {
     for (const stored of restored.waiting) this.#pool.add(stored);
     this.#reader = new Reader(network, ledger, this.#pool);
     this.#feed = new EventFeed(network, observer.log);
+    this.#desk = state.dag === null ? null : this.#newDesk(state.dag);
     this.#waiting = restored.waiting;
     this.#lastPosition = restored.execution.position;
     this.#ordered = { state: restored.membership, epochBase: restored.execution.epochBase };
     this.#local = { self: parts.nodeId, first: parts.network.set, addresses: parts.addresses ?? new Map() };
     this.#startedAtMs = parts.clock.monotonicMs();
-    this.#loop = new NodeLoop<PbftMessage>({
+    this.#loop = new NodeLoop<NodeMessage>({
       ...parts,
       epochs,
       lanes,
       ledger,
       pool: this.#pool,
+      entropy: parts.entropy ?? NO_ENTROPY,
+      dag: state.dag === null ? null : this.#dagParts(state.dag),
       observations: () => parts.observations?.() ?? null,
       inspect: (peer, lane, frame) => parts.inspect?.(peer, lane, frame),
       reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
       execution: restored.execution,
+      resolution: restored.resolution,
       checkpoint: restored.checkpoint,
       remembered: { vote: restored.lastVote, view: restored.engine.view.view, silence: restored.silence },
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
@@ -141,25 +154,36 @@ export class ConsensusNode implements NodeService {
 
   /** Reads the disk back. @throws NodeError `storage-failed` */
   static async open(parts: NodeParts): Promise<ConsensusNode> {
-    const { nodeId, timeouts } = parts;
+    const { nodeId } = parts;
     const { genesis } = parts.network;
-    const ledger = new Ledger(parts.database, parts.network);
+    const isLeaderless = parts.engine === "avalanche";
+    const ledger = new Ledger(parts.database, parts.network, isLeaderless);
     const restored = await restoreNode(ledger, { genesis, first: parts.membership, nodeId });
     const { network, membership, execution, ownTip } = restored;
     const lanes = new Lanes(network, execution.lanes);
-    const make = parts.makeEngine ?? ((options: PbftOptions): Engine<PbftMessage> => new PbftEngine(options));
-    const epochs = new Epochs<PbftMessage>({
+    const dag = isLeaderless ? await openDag(parts, network) : null;
+    const previous = await ledger.loadPreviousMembership();
+    const self = network.set.indexOf(nodeId);
+    const epochs = new Epochs<NodeMessage>({
       network,
       nodeId,
       membership,
       lanes,
       ownTip,
-      begin: { base: execution.epochBase, executed: execution.sequence, rows: restored.engineRows },
-      makeEngine: ({ rows, ...begin }) => make({ ...begin, lanes, timeouts, restored: restore(rows ?? []) }),
+      ownDag: dag === null || self === null ? null : { placed: dag.order.laneOf(self), tip: dag.restored.ownTip },
+      begin: {
+        base: execution.epochBase,
+        executed: execution.sequence,
+        rows: restored.engineRows,
+        dag: dag?.restored.engine ?? null,
+        previous: previous === null ? null : validatorSetOf(previous),
+      },
+      makeEngine: engineMaker(parts, lanes),
     });
     ledger.follow(epochs.network);
+    dag?.ledger.follow(epochs.network);
     parts.onMembership?.(membership, null);
-    return new ConsensusNode(parts, { epochs, lanes, ledger, restored });
+    return new ConsensusNode(parts, { epochs, lanes, ledger, restored, dag });
   }
 
   /** Binds the socket and begins to take part. */
@@ -174,15 +198,16 @@ export class ConsensusNode implements NodeService {
     this.#stopping = true;
     await this.#loop.stop();
     const stopping = new NodeError("stopping", "this node is stopping; ask another node, or this one later");
-    this.#epochs.ownLane?.failAll(stopping);
+    this.#failLanes(stopping);
     this.#proposals.failAll(stopping);
     await this.#parts.transport.close();
   }
 
   submit(payloads: readonly Uint8Array[]): Submission {
     const refusal = this.#refusal(payloads);
-    if (refusal !== null || this.#epochs.ownLane === null) return refusedSubmission(refusal ?? observerError());
-    const submission = this.#epochs.ownLane.submit(payloads, this.#parts.clock.monotonicMs());
+    const lane = this.#epochs.dagLane ?? this.#epochs.ownLane;
+    if (refusal !== null || lane === null) return refusedSubmission(refusal ?? observerError());
+    const submission = lane.submit(payloads, this.#parts.clock.monotonicMs());
     this.#loop.wake();
     return submission;
   }
@@ -190,8 +215,9 @@ export class ConsensusNode implements NodeService {
   async whenFinalized(hash: Hash, { timeoutMs }: { readonly timeoutMs: number }): Promise<FinalizedReceipt | null> {
     const waiting = this.#feed.waitFor(hash);
     try {
-      const vertex = await this.#reader.vertex(hash);
+      const vertex = await this.vertex(hash);
       if (vertex === null) return null;
+      if (vertex.state === "rejected") throw (await this.#desk?.conflictOf(hash)) ?? observerError();
       if (vertex.sequence !== null) return { hash, sequence: vertex.sequence, finalityMs: null };
       return await this.#withTimeout(waiting.receipt, timeoutMs);
     } finally {
@@ -200,11 +226,11 @@ export class ConsensusNode implements NodeService {
   }
 
   async vertex(hash: Hash): Promise<VertexView | null> {
-    return await this.#reader.vertex(hash);
+    return (await this.#desk?.vertex(hash)) ?? (await this.#reader.vertex(hash));
   }
 
   async finalized(range: { readonly from: number; readonly limit: number }): Promise<readonly FinalizedItem[]> {
-    return await this.#reader.finalized(range, this.#lastPosition);
+    return (await this.#desk?.finalized(range)) ?? (await this.#reader.finalized(range, this.#lastPosition));
   }
 
   status(): NodeStatus {
@@ -224,12 +250,13 @@ export class ConsensusNode implements NodeService {
       validators: network.set.size,
       faultTolerance: network.set.faultTolerance,
       quorum: network.set.quorum,
-      lastSequence: this.#lastPosition,
+      lastSequence: this.#desk?.lastPosition ?? this.#lastPosition,
       lastBatch: engine.executed,
       stableCheckpoint: engine.stable,
-      pending: this.#pool.pending() + (this.#epochs.ownLane?.queued ?? 0),
+      pending: this.#pool.pending() + (this.#epochs.ownLane?.queued ?? 0) + (this.#desk?.pending() ?? 0),
       peers: transport.peers().length,
       uptimeMs: Math.round(clock.monotonicMs() - this.#startedAtMs),
+      dag: this.#epochs.engine.dag?.status() ?? null,
     };
   }
 
@@ -252,6 +279,7 @@ export class ConsensusNode implements NodeService {
     if (this.#loop.silence !== null) reasons.push(this.#loop.silence);
     if (!this.#epochs.engine.status().active)
       reasons.push(`a view change to view ${this.#epochs.engine.status().view} is under way`);
+    reasons.push(...dagReasons(this.#epochs.engine.dag?.status() ?? null));
     return { ready: reasons.length === 0, reasons };
   }
 
@@ -290,13 +318,14 @@ export class ConsensusNode implements NodeService {
     const unfit = this.#unfit();
     if (unfit !== null || this.#epochs.ownLane === null) return unfit ?? observerError();
     const self = present(this.#epochs.network.set.indexOf(this.#parts.nodeId), "this validator's index");
-    const waiting = {
+    const waiting = this.#desk?.waitingOf(self) ?? {
       vertices: this.#pool.pendingOf(self) + this.#epochs.ownLane.pending,
       bytes: this.#pool.pendingBytesOf(self) + this.#epochs.ownLane.queuedBytes,
     };
     const refusal = submissionRefusal(payloads, limits, waiting);
     if (refusal !== null) return refusal;
-    return this.#mute();
+    // Both halves of a partition go on accepting vertices, and finalize none (document 2, 4.6).
+    return this.#desk === null ? this.#mute() : this.#silent();
   }
 
   /** Why this node takes no word of its operator or its clients at all; null where it does. */
@@ -314,6 +343,48 @@ export class ConsensusNode implements NodeService {
     });
   }
 
+  /** Why this node takes nothing in that it could not say itself; null where it does. */
+  #silent(): NodeError | null {
+    const { silence } = this.#loop;
+    if (silence === null) return null;
+    const why = `this node cannot say anything now: ${silence}`;
+    return new NodeError("not-ready", why, { retryAfterMs: NOT_READY_RETRY_MS });
+  }
+
+  #newDesk({ ledger, pool, order }: OpenedDag): DagDesk {
+    const { observer, clock } = this.#parts;
+    const epochs = this.#epochs;
+    return new DagDesk({
+      ...{ ledger, pool, order, observer },
+      network: epochs.network,
+      feed: this.#feed,
+      dagLane: () => epochs.dagLane,
+      view: () => epochs.engine.dag,
+      monotonicMs: () => clock.monotonicMs(),
+    });
+  }
+
+  #dagParts({ ledger, pool, order }: OpenedDag): DagParts {
+    const { application = null, observer } = this.#parts;
+    return {
+      ...{ ledger, pool, order },
+      isInvalid: (payload, creator) => {
+        const { nodeId } = this.#epochs.network.set.at(creator);
+        return envelopeFault(application, payload, nodeId) !== null;
+      },
+      onDecided: (outcomes) => this.#desk?.onDecided(outcomes),
+      onPartition: (isPartitioned) => {
+        const event = isPartitioned ? "consensus.partitioned" : "consensus.healed";
+        observer.log("warn", event, { timeoutShare: this.#epochs.engine.dag?.status().timeoutShare ?? 0 });
+      },
+    };
+  }
+
+  #failLanes(error: NodeError): void {
+    this.#epochs.ownLane?.failAll(error);
+    this.#epochs.dagLane?.failAll(error);
+  }
+
   #connectedValidators(): number {
     const { transport, nodeId } = this.#parts;
     const { network } = this.#epochs;
@@ -329,7 +400,8 @@ export class ConsensusNode implements NodeService {
   }
 
   #onProposed(stored: StoredBundle): void {
-    this.#epochs.ownLane?.onDurable(stored.held);
+    if (stored.held.ref.purpose === "dag") this.#epochs.dagLane?.onDurable(stored.held);
+    else this.#epochs.ownLane?.onDurable(stored.held);
     this.#parts.observer.onProposed(stored.held.ref.count);
     this.#feed.onProposed(stored);
   }
@@ -346,6 +418,8 @@ export class ConsensusNode implements NodeService {
       const finality = this.#epochs.ownLane?.onFinalized(held, firstPosition, nowMs) ?? [];
       for (const { vertices: count, finalityMs } of finality) this.#parts.observer.onFinality(count, finalityMs);
     });
+    // Beside a DAG the log has control words alone, which are not of the clients' feed.
+    if (this.#desk !== null) return;
     this.#parts.observer.onFinalized(vertices, execution.executed.length);
     this.#feed.onFinalized(execution, bundles);
   }
@@ -367,7 +441,7 @@ export class ConsensusNode implements NodeService {
     this.#failed = true;
     const cause = error instanceof Error ? error : new Error(String(error));
     const failed = new NodeError("storage-failed", "the node failed and stops", { cause });
-    this.#epochs.ownLane?.failAll(failed);
+    this.#failLanes(failed);
     this.#proposals.failAll(failed);
     this.#parts.onFatal(error);
   }

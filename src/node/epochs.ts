@@ -1,12 +1,14 @@
+import type { DagRestored } from "../consensus/dag-engine.ts";
 import type { Engine } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { LaneTip, Lanes } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";
-import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import { type MembershipState, validatorSetOf } from "../membership/membership-state.ts";
-import type { NetworkContext } from "../membership/validator-set.ts";
+import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { Execution } from "../replication/executor.ts";
 import { CurrentNetwork } from "./current-network.ts";
+import { DagLane } from "./dag-lane.ts";
 import { OwnLane } from "./own-lane.ts";
 import { NodeError } from "./service.ts";
 
@@ -20,6 +22,12 @@ export interface EpochBegin {
   readonly executed: Sequence;
   /** What an engine of this epoch left on the disk; null for none. */
   readonly rows: readonly { readonly key: string; readonly value: Uint8Array }[] | null;
+  /** What a leaderless engine begins with; null where everything is ordered. */
+  readonly dag: DagRestored | null;
+  /** The validators of the epoch before; null in the first. */
+  readonly previous: ValidatorSet | null;
+  /** Whether this process took part in that epoch: what it knew of it is in `dag`. */
+  readonly remembersPrevious: boolean;
 }
 
 export interface EpochsOptions<M> {
@@ -30,7 +38,9 @@ export interface EpochsOptions<M> {
   /** Where this node's own lane goes on. */
   readonly ownTip: LaneTip;
   /** What the engine that was under way left; it only listens until the gate is free. */
-  readonly begin: Pick<EpochBegin, "base" | "executed" | "rows">;
+  readonly begin: Pick<EpochBegin, "base" | "executed" | "rows" | "dag" | "previous">;
+  /** Where this node's own lane of a leaderless network goes on; null where everything is ordered. */
+  readonly ownDag: { readonly placed: LaneTip; readonly tip: LaneTip } | null;
   readonly makeEngine: (begin: EpochBegin) => Engine<M>;
 }
 
@@ -51,15 +61,23 @@ export class Epochs<M> {
   #membership: MembershipState;
   #engine: Engine<M>;
   #ownLane: OwnLane | null;
+  #dagLane: DagLane | null;
   #base: Sequence;
+  #previous: ValidatorSet | null;
+  #remembersPrevious = false;
 
   constructor(options: EpochsOptions<M>) {
     this.#options = options;
     this.network = new CurrentNetwork(options.network);
     this.#membership = options.membership;
-    this.#engine = options.makeEngine({ network: this.network.frozen(), self: null, ...options.begin });
-    this.#base = options.begin.base;
-    this.#ownLane = this.self === null ? null : new OwnLane(this.network, this.self, options.ownTip);
+    const { base, previous } = options.begin;
+    this.#base = base;
+    this.#previous = previous;
+    const frozen = this.network.frozen();
+    this.#engine = options.makeEngine({ network: frozen, self: null, remembersPrevious: false, ...options.begin });
+    const { self } = this;
+    this.#ownLane = self === null ? null : new OwnLane(this.network, self, options.ownTip);
+    this.#dagLane = self === null || options.ownDag === null ? null : new DagLane(this.network, self, options.ownDag);
   }
 
   /** This node's index where it is an active validator; null for an observer. */
@@ -76,6 +94,11 @@ export class Epochs<M> {
     return this.#ownLane;
   }
 
+  /** Null for an observer, and in a network that orders everything. */
+  get dagLane(): DagLane | null {
+    return this.#dagLane;
+  }
+
   get membership(): MembershipState {
     return this.#membership;
   }
@@ -83,7 +106,8 @@ export class Epochs<M> {
   /** From now on this epoch's engine speaks: one that remembers what its rows say takes the listening one's place. */
   speak(executed: Sequence, rows: EpochBegin["rows"]): void {
     const { self } = this;
-    this.#engine = this.#options.makeEngine({ network: this.network.frozen(), self, base: this.#base, executed, rows });
+    const begin = { network: this.network.frozen(), self, base: this.#base, executed, rows };
+    this.#engine = this.#options.makeEngine({ ...begin, ...this.#handOver() });
   }
 
   /**
@@ -93,6 +117,9 @@ export class Epochs<M> {
   onExecuted({ state, membership, changed }: Execution, { nowMs, speaks }: EpochStep): boolean {
     this.#membership = membership;
     if (changed === null) return false;
+    this.#previous = this.network.set;
+    // Whoever only listened knows of no certificate but by what it was told.
+    this.#remembersPrevious = speaks && this.self !== null;
     this.network.advance(validatorSetOf(membership));
     const { lanes } = this.#options;
     lanes.onEpoch(this.network);
@@ -104,13 +131,38 @@ export class Epochs<M> {
     if (self === null) {
       const reason = "this node is no validator any more: submit to one that is";
       this.#ownLane?.failAll(new NodeError("observer", reason));
+      this.#dagLane?.failAll(new NodeError("observer", reason));
       this.#ownLane = null;
+      this.#dagLane = null;
     } else {
       this.#ownLane ??= new OwnLane(this.network, self, present(state.lanes[self], "this validator's lane"));
+      this.#dagLane ??= this.#newDagLane(self);
     }
     this.#base = state.epochBase;
-    const begin = { base: state.epochBase, executed: state.epochBase, rows: null };
+    const begin = { base: state.epochBase, executed: state.epochBase, rows: null, ...this.#handOver() };
     this.#engine = this.#options.makeEngine({ network: this.network.frozen(), self: speaks ? self : null, ...begin });
     return true;
+  }
+
+  /** What one engine leaves to the next one beside its rows. */
+  #handOver(): Pick<EpochBegin, "dag" | "previous" | "remembersPrevious"> {
+    const dag = this.#engine.dag?.handOver() ?? null;
+    const previous = this.#previous;
+    const remembersPrevious = this.#remembersPrevious;
+    if (dag === null) return { dag, previous, remembersPrevious };
+    const lanes = this.network.set.roster.map((_, place) => dag.lanes[place] ?? this.#genesisTip());
+    return { dag: { ...dag, lanes }, previous, remembersPrevious };
+  }
+
+  /** This node becomes a validator, perhaps again: its lane goes on behind what of it holds. */
+  #newDagLane(self: ValidatorIndex): DagLane | null {
+    const handed = this.#engine.dag?.handOver() ?? null;
+    if (handed === null) return null;
+    const placed = handed.lanes[self] ?? this.#genesisTip();
+    return new DagLane(this.network, self, { placed, tip: placed });
+  }
+
+  #genesisTip(): LaneTip {
+    return { nonce: 0 as Nonce, tip: this.network.genesis };
   }
 }

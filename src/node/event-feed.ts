@@ -6,10 +6,11 @@ import type { Execution } from "../replication/executor.ts";
 import type { StoredBundle } from "./ledger.ts";
 import type { Log } from "./observer.ts";
 import { finalizedItems } from "./reader.ts";
-import type { FinalizedReceipt, NodeEvent, ProposedItem } from "./service.ts";
+import type { FinalizedItem, FinalizedReceipt, NodeEvent, ProposedItem, RejectedItem } from "./service.ts";
 
 interface Waiter {
   readonly resolve: (receipt: FinalizedReceipt) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** Tells listeners and those who wait for one vertex. Items are built only while somebody listens. */
@@ -24,6 +25,11 @@ export class EventFeed {
     this.#log = log;
   }
 
+  /** Whether anybody listens or waits. */
+  get isHeard(): boolean {
+    return this.#listeners.size > 0 || this.#waiters.size > 0;
+  }
+
   subscribe(listener: (event: NodeEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -31,8 +37,10 @@ export class EventFeed {
 
   /** A promise of the vertex's finality, from now on. */
   waitFor(hash: Hash): { readonly receipt: Promise<FinalizedReceipt>; cancel(): void } {
-    const { promise, resolve } = Promise.withResolvers<FinalizedReceipt>();
-    const waiter = { resolve };
+    const { promise, resolve, reject } = Promise.withResolvers<FinalizedReceipt>();
+    // Who gave up waiting must not crash the process.
+    promise.catch(() => undefined);
+    const waiter = { resolve, reject };
     const waiters = this.#waiters.get(hash) ?? new Set<Waiter>();
     waiters.add(waiter);
     this.#waiters.set(hash, waiters);
@@ -63,6 +71,22 @@ export class EventFeed {
       return finalizedItems(this.#network, stored, firstPosition, execution.timestampMs);
     });
     this.#emit({ kind: "finalized", items });
+  }
+
+  /** Vertices of a leaderless network that took their local places, ascending. */
+  onAccepted(items: readonly FinalizedItem[]): void {
+    for (const { hash, sequence } of items) {
+      for (const waiter of this.#waiters.get(hash) ?? []) waiter.resolve({ hash, sequence, finalityMs: null });
+    }
+    this.#emit({ kind: "finalized", items });
+  }
+
+  /** Vertices of a leaderless network that lost. */
+  onRejected(items: readonly RejectedItem[], errorOf: (item: RejectedItem) => Error): void {
+    for (const item of items) {
+      for (const waiter of this.#waiters.get(item.hash) ?? []) waiter.reject(errorOf(item));
+    }
+    this.#emit({ kind: "rejected", items });
   }
 
   onValidators(changed: ValidatorSetChanged, afterBatch: number): void {

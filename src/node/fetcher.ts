@@ -11,10 +11,12 @@ import {
   bundlesAnswerCodec,
   committedAnswerCodec,
   type CommittedAnswer,
+  type DagAnswer,
+  dagAnswerCodec,
   type Question,
   questionCodec,
 } from "./wire.ts";
-import type { Sequence } from "../membership/ids.ts";
+import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
 
 /** How long one peer may take for one answer of up to 4 MiB. */
 const ANSWER_TIMEOUT_MS = 4_000;
@@ -28,14 +30,19 @@ const GRACE_MS = 60;
 /** Digests that are looked for at the same time; the engine asks again for what did not fit. */
 const WANTED_MAX = 8_192;
 
+/** By what a bundle is asked for: its digest, or its last vertex. */
+type Wanted = "bundles" | "vertices";
+
 export interface FetcherPorts {
   /** Who can be asked now, without this node; validators first. */
   reachable(): readonly NodeId[];
   ask(peer: NodeId, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
-  isHeld(digest: Hash): boolean;
+  /** Whether the bundle of this digest or last vertex is in memory. */
+  isHeld(name: Hash): boolean;
   delay(ms: number): Promise<void>;
   /** What is on this node's own disk. */
   findLocally(digest: Hash): Promise<StoredBundle | null>;
+  findByTip(tip: Hash): Promise<StoredBundle | null>;
   /** Checks a peer's bundle in full; null where it is not what was asked for. */
   open(body: ProvenBody): Promise<StoredBundle | null>;
   onBundles(bundles: readonly StoredBundle[], source: "disk" | "peer"): void;
@@ -54,20 +61,32 @@ export class Fetcher {
 
   /** One name in `from` is a proposer, whose bundles may be on their way; several are holders of what is committed. */
   async fetchBundles(digests: readonly Hash[], from: readonly NodeId[]): Promise<void> {
-    let missing = this.#claim(digests);
+    await this.#fetch("bundles", digests, from);
+  }
+
+  /** Bundles of a leaderless network by their last vertices. */
+  async fetchVertices(tips: readonly Hash[], from: readonly NodeId[]): Promise<void> {
+    await this.#fetch("vertices", tips, from);
+  }
+
+  async #fetch(kind: Wanted, hashes: readonly Hash[], from: readonly NodeId[]): Promise<void> {
+    let missing = this.#claim(hashes);
     const claimed = missing;
     try {
       if (from.length === 1) await this.#ports.delay(GRACE_MS);
-      missing = await this.#takeLocal(missing.filter((digest) => !this.#ports.isHeld(digest)));
+      missing = await this.#takeLocal(
+        kind,
+        missing.filter((one) => !this.#ports.isHeld(one)),
+      );
       for (const peer of this.#candidates(from)) {
         while (missing.length > 0) {
-          const left = await this.#takeFrom(peer, missing);
+          const left = await this.#takeFrom(peer, kind, missing);
           if (left.length === missing.length) break;
           missing = left;
         }
       }
     } finally {
-      for (const digest of claimed) this.#wanted.delete(digest);
+      for (const one of claimed) this.#wanted.delete(one);
     }
   }
 
@@ -95,29 +114,39 @@ export class Fetcher {
     return answer === null ? null : this.#decode(peer, () => decode(committedAnswerCodec, answer));
   }
 
-  async #takeLocal(digests: readonly Hash[]): Promise<readonly Hash[]> {
+  /** What a node of a leaderless network has of the DAG above these nonces; null where it did not answer properly. */
+  async fetchDag(peer: NodeId, above: readonly Nonce[], start: ValidatorIndex): Promise<DagAnswer | null> {
+    const answer = await this.#ask(peer, { kind: "dag", above, start });
+    return answer === null ? null : this.#decode(peer, () => decode(dagAnswerCodec, answer));
+  }
+
+  async #takeLocal(kind: Wanted, hashes: readonly Hash[]): Promise<readonly Hash[]> {
     const found: StoredBundle[] = [];
     const missing: Hash[] = [];
-    for (const digest of digests) {
-      const stored = await this.#ports.findLocally(digest);
-      if (stored === null) missing.push(digest);
+    for (const one of hashes) {
+      const stored = await (kind === "bundles" ? this.#ports.findLocally(one) : this.#ports.findByTip(one));
+      if (stored === null) missing.push(one);
       else found.push(stored);
     }
     if (found.length > 0) this.#ports.onBundles(found, "disk");
     return missing;
   }
 
-  async #takeFrom(peer: NodeId, digests: readonly Hash[]): Promise<readonly Hash[]> {
-    const asked = digests.slice(0, ANSWER_BODIES_MAX);
-    const answer = await this.#ask(peer, { kind: "bundles", digests: asked });
-    if (answer === null) return digests;
+  async #takeFrom(peer: NodeId, kind: Wanted, hashes: readonly Hash[]): Promise<readonly Hash[]> {
+    const asked = hashes.slice(0, ANSWER_BODIES_MAX);
+    const answer = await this.#ask(
+      peer,
+      kind === "bundles" ? { kind, digests: asked } : { kind: "vertices", tips: asked },
+    );
+    if (answer === null) return hashes;
     const bodies = this.#decode(peer, () => decode(bundlesAnswerCodec, answer).bundles) ?? [];
     const opened = await Promise.all(bodies.map((body) => this.#ports.open(body)));
     const wanted = new Set(asked);
-    const found = opened.filter((stored) => stored !== null).filter(({ held }) => wanted.has(held.ref.digest));
+    const nameOf = ({ held: { ref } }: StoredBundle): Hash => (kind === "bundles" ? ref.digest : ref.tip);
+    const found = opened.filter((stored) => stored !== null).filter((stored) => wanted.has(nameOf(stored)));
     if (found.length > 0) this.#ports.onBundles(found, "peer");
-    const got = new Set(found.map(({ held }) => held.ref.digest));
-    return digests.filter((digest) => !got.has(digest));
+    const got = new Set(found.map(nameOf));
+    return hashes.filter((one) => !got.has(one));
   }
 
   async #ask(peer: NodeId, question: Question): Promise<Uint8Array | null> {

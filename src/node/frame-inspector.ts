@@ -69,15 +69,18 @@ export class FrameInspector {
 /** At most one of each type for a frame. */
 function bundleFindings(frame: SealedFrame, wallMs: number): readonly Finding[] {
   const findings = new Map<ViolationType, Finding>();
-  let last = 0;
+  const lasts = new Map<"dag" | "log", number>();
   for (const item of frame.items) {
     if (item.kind !== "body") continue;
-    const { firstNonce, timestampMs } = bundleHeaderCodec.decode(new Reader(item.body));
+    const { firstNonce, timestampMs, purpose } = bundleHeaderCodec.decode(new Reader(item.body));
+    // The lane that the log orders and the leaderless one count their nonces apart.
+    const lane = purpose === "dag" ? purpose : "log";
+    const last = lasts.get(lane) ?? 0;
     if (firstNonce <= last) {
       const detail = `a bundle from nonce ${firstNonce} behind one from nonce ${last} in one frame`;
       findings.set("out-of-order", { type: "out-of-order", detail });
     }
-    last = Math.max(last, firstNonce);
+    lasts.set(lane, Math.max(last, firstNonce));
     const aheadMs = timestampMs - wallMs;
     if (aheadMs > AHEAD_MS_MAX || -aheadMs > BEHIND_MS_MAX) {
       const detail = `a bundle ${aheadMs} ms away from this node's clock`;

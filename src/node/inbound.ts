@@ -1,6 +1,7 @@
 import { decode } from "../codec/codec.ts";
 import type { Engine, Verified } from "../consensus/engine.ts";
 import { type Bundle, bundleCodec, bundleFault, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import { openEnvelope } from "../dag/conflict-keys.ts";
 import type { Obligation } from "../membership/certificate.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { unreachable } from "../lib/assert.ts";
@@ -28,10 +29,13 @@ export interface InboundPorts<M> {
   /** The engine of the present epoch. */
   engine(): Engine<M>;
   readonly verification: SealVerification;
+  /** Whether no leader orders clients' payloads here: they come in bundles of purpose `dag` then, else in `application`. */
+  readonly isLeaderless: boolean;
   /** Whether a bundle of this creator from this nonce on is of use: neither executed, nor too far ahead, nor held. */
-  isBundleWanted(bundle: Bundle): boolean;
+  isBundleWanted(bundle: Bundle, digest: () => Hash): boolean;
   onMessage(signed: Verified<Signed<M>>): void;
-  onBundles(bundles: readonly StoredBundle[]): void;
+  /** Resolves when they have had their effect. */
+  onBundles(bundles: readonly StoredBundle[], sender: ValidatorIndex | null): Promise<void>;
   onStatus(from: ValidatorIndex, frame: StatusFrame): void;
   /** A peer is in a later epoch: this node lags. */
   onLaterEpoch(peer: NodeId): void;
@@ -193,7 +197,7 @@ export class Inbound<M> {
       const verdict = commandVerdict(network, bundle);
       if (verdict.kind === "reject") return this.#ports.onRejected(peer, verdict.reason);
       if (verdict.kind === "ignore") this.#ports.onIgnored(peer, verdict.reason);
-      else if (this.#ports.isBundleWanted(bundle)) {
+      else if (this.#ports.isBundleWanted(bundle, () => held.ref.digest)) {
         stored.push({ bundle: { held, body: item.body }, index });
         obligations.push(...verdict.obligations);
       } else this.#ports.onIgnored(peer, "bundle-not-wanted");
@@ -201,8 +205,9 @@ export class Inbound<M> {
     if (stored.length === 0) return;
     if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");
     if (!(await verification.allHold(obligations))) return this.#ports.onRejected(peer, "invalid-evidence");
-    this.#ports.onBundles(
+    await this.#ports.onBundles(
       stored.map(({ bundle, index }) => ({ ...bundle, proof: proofOf(frame.seal, leaves, index) })),
+      frame.seal.signer,
     );
   }
 
@@ -219,13 +224,13 @@ export class Inbound<M> {
       if (lane === "dissemination") {
         const bundle = this.#decodeBundle(proven.body);
         if (bundle === null) return this.#ports.onRejected(peer, "malformed-bundle");
-        if (!this.#ports.isBundleWanted(bundle)) continue;
+        if (!this.#ports.isBundleWanted(bundle, () => holdBundle(network, bundle).ref.digest)) continue;
         const stored = await this.openBundle(proven);
         if (stored === null) {
           if (commandVerdict(network, bundle).kind === "ignore") continue;
           return this.#ports.onRejected(peer, "invalid-bundle");
         }
-        this.#ports.onBundles([stored]);
+        await this.#ports.onBundles([stored], network.set.indexOf(peer));
         continue;
       }
       const opened = this.#openMessage(peer, signer, proven.body);
@@ -279,7 +284,10 @@ export class Inbound<M> {
   #decodeBundle(body: Uint8Array): Bundle | null {
     try {
       const bundle = decode(bundleCodec, body);
-      return bundleFault(this.#ports.network, bundle) === null ? bundle : null;
+      if (bundleFault(this.#ports.network, bundle) !== null) return null;
+      if (bundle.purpose === (this.#ports.isLeaderless ? "application" : "dag")) return null;
+      const isOpen = bundle.purpose !== "dag" || bundle.payloads.every((payload) => openEnvelope(payload) !== null);
+      return isOpen ? bundle : null;
     } catch {
       return null;
     }

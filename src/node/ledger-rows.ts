@@ -1,6 +1,6 @@
 import type { Codec } from "../codec/codec.ts";
 import { mapped, struct, union, variant } from "../codec/composites.ts";
-import { hash, u32, u64 } from "../codec/primitives.ts";
+import { bool, hash, u32, u64 } from "../codec/primitives.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import { epochCodec } from "../membership/evidence.ts";
@@ -25,7 +25,38 @@ export interface VertexMetadata {
   readonly height: number;
 }
 
-export type MetadataRow = BundleLocation | VertexMetadata;
+/** Where a bundle of a leaderless network lies in `dag`. */
+export interface DagBundleLocation {
+  readonly kind: "dag-bundle";
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+}
+
+/** Of which bundle of a leaderless network a vertex is the last one; others name it as their parent by that. */
+export interface DagTip {
+  readonly kind: "dag-tip";
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+  readonly bundle: Hash;
+}
+
+/** A vertex of a leaderless network that is final: accepted, or lost to another. */
+export interface DagVertexMetadata {
+  readonly kind: "dag-vertex";
+  readonly creator: ValidatorIndex;
+  readonly firstNonce: Nonce;
+  readonly bundle: Hash;
+  readonly index: number;
+  readonly isAccepted: boolean;
+  /** Its place in this node's own order of acceptance; 0 for one that lost. */
+  readonly position: Position;
+  readonly height: number;
+  /** FR-004: what the polls came to, 0 to 1,000,000, and how many there were. */
+  readonly confidencePpm: number;
+  readonly polls: number;
+}
+
+export type MetadataRow = BundleLocation | VertexMetadata | DagBundleLocation | DagTip | DagVertexMetadata;
 
 /** One bundle's place in the total order: `finalized`, under its first vertex's position. */
 export interface FinalizedRun {
@@ -53,6 +84,13 @@ const nonce: Codec<Nonce> = mapped(
   (value) => value,
 );
 
+const position: Codec<Position> = mapped(
+  u64,
+  (value) => value as Position,
+  (value) => value,
+);
+
+/** Append only: the order gives each kind its tag. */
 export const metadataCodec: Codec<MetadataRow> = union<MetadataRow>({
   bundle: variant<BundleLocation>("bundle", { creator: validatorIndexCodec, firstNonce: nonce }),
   vertex: variant<VertexMetadata>("vertex", {
@@ -60,12 +98,21 @@ export const metadataCodec: Codec<MetadataRow> = union<MetadataRow>({
     firstNonce: nonce,
     bundle: hash,
     index: u32,
-    position: mapped(
-      u64,
-      (value) => value as Position,
-      (value) => value,
-    ),
+    position,
     height: u64,
+  }),
+  "dag-bundle": variant<DagBundleLocation>("dag-bundle", { creator: validatorIndexCodec, firstNonce: nonce }),
+  "dag-tip": variant<DagTip>("dag-tip", { creator: validatorIndexCodec, firstNonce: nonce, bundle: hash }),
+  "dag-vertex": variant<DagVertexMetadata>("dag-vertex", {
+    creator: validatorIndexCodec,
+    firstNonce: nonce,
+    bundle: hash,
+    index: u32,
+    isAccepted: bool,
+    position,
+    height: u64,
+    confidencePpm: u32,
+    polls: u32,
   }),
 });
 

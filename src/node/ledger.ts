@@ -3,6 +3,7 @@ import { hash } from "../codec/primitives.ts";
 import { committedSlotCodec } from "../consensus/pbft/codec.ts";
 import type { CommittedSlot, DurableWrite } from "../consensus/engine.ts";
 import { bundleCodec, type HeldBundle, holdBundle } from "../dag/bundle.ts";
+import { type ResolutionState, resolutionStateCodec } from "../dag/resolution-state.ts";
 import { asciiBytes } from "../lib/ascii.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -42,6 +43,8 @@ export interface StoredBundle {
 const ENGINE_PREFIX = "engine/";
 const EXECUTION_KEY = asciiBytes("execution");
 const MEMBERSHIP_KEY = asciiBytes("membership");
+const PREVIOUS_KEY = asciiBytes("membership-before");
+const RESOLUTION_KEY = asciiBytes("resolution");
 const SILENCE_KEY = asciiBytes("silence");
 
 /** Rows of a lane that are looked through for the newest one of a term. */
@@ -58,9 +61,12 @@ export class Ledger {
   readonly #database: Database;
   #network: NetworkContext;
 
-  constructor(database: Database, network: NetworkContext) {
+  readonly #isLeaderless: boolean;
+
+  constructor(database: Database, network: NetworkContext, isLeaderless = false) {
     this.#database = database;
     this.#network = network;
+    this.#isLeaderless = isLeaderless;
   }
 
   /** Bundles are opened with the roster of this network from now on; it may grow. */
@@ -90,6 +96,8 @@ export class Ledger {
     batch.put("consensus", EXECUTION_KEY, encode(executionStateCodec, execution.state));
     if (execution.membership === membershipBefore) return;
     batch.put("consensus", MEMBERSHIP_KEY, encode(membershipStateCodec, execution.membership, 4_096));
+    if (execution.changed === null) return;
+    batch.put("consensus", PREVIOUS_KEY, encode(membershipStateCodec, membershipBefore, 4_096));
   }
 
   recordEngine(batch: WriteBatch, epoch: Epoch, writes: readonly DurableWrite[]): void {
@@ -115,8 +123,23 @@ export class Ledger {
     return row === undefined ? null : decode(silenceCodec, row);
   }
 
+  recordResolution(batch: WriteBatch, state: ResolutionState): void {
+    batch.put("consensus", RESOLUTION_KEY, encode(resolutionStateCodec, state, 4_096));
+  }
+
+  async loadResolution(): Promise<ResolutionState | null> {
+    const row = await this.#database.get("consensus", RESOLUTION_KEY);
+    return row === undefined ? null : decode(resolutionStateCodec, row);
+  }
+
   async loadMembership(): Promise<MembershipState | null> {
     const row = await this.#database.get("consensus", MEMBERSHIP_KEY);
+    return row === undefined ? null : decode(membershipStateCodec, row);
+  }
+
+  /** The membership with which the epoch before ended; null in the first epoch. */
+  async loadPreviousMembership(): Promise<MembershipState | null> {
+    const row = await this.#database.get("consensus", PREVIOUS_KEY);
     return row === undefined ? null : decode(membershipStateCodec, row);
   }
 
@@ -216,8 +239,11 @@ export class Ledger {
     const { digest, creator, firstNonce, count } = ref;
     const run: FinalizedRun = { bundle: digest, creator, firstNonce, count, height, batch: sequence, timestampMs };
     batch.put("finalized", numberKey(firstPosition), encode(finalizedCodec, run));
-    batch.put("index_height", indexKey(height, firstPosition), encode(hash, digest));
-    batch.put("index_timestamp", indexKey(timestampMs, firstPosition), encode(hash, digest));
+    if (!this.#isLeaderless) {
+      // In a leaderless network these are the DAG's, and positions are its own.
+      batch.put("index_height", indexKey(height, firstPosition), encode(hash, digest));
+      batch.put("index_timestamp", indexKey(timestampMs, firstPosition), encode(hash, digest));
+    }
     const firstId = present(held.vertexIds[0], "a bundle's first vertex");
     batch.put("edges", edgeKey(ref.previous, firstId), encode(edgeCodec, { timestampMs, weight: count }));
     held.vertexIds.forEach((id, index) => {

@@ -1,5 +1,6 @@
 import type { CheckpointCertificate, CommittedSlot } from "../consensus/engine.ts";
 import type { Lanes } from "../dag/lanes.ts";
+import type { ResolutionState } from "../dag/resolution-state.ts";
 import type { ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { Execution, ExecutionState } from "../replication/executor.ts";
 import type { BundlePool } from "./bundle-pool.ts";
@@ -10,7 +11,8 @@ import type { Remembered } from "./start-gate.ts";
 import type { SeenValidator } from "./reporter.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { SealedFrame } from "./wire.ts";
-import type { Clock, Database, Lane, Signer, Transport, Verifier } from "./ports.ts";
+import type { DagParts } from "./dag-loop.ts";
+import type { Clock, Database, Entropy, Lane, Signer, Transport, Verifier } from "./ports.ts";
 
 /** What the loop is made of, and whom it tells. */
 export interface LoopOptions<M> {
@@ -21,6 +23,8 @@ export interface LoopOptions<M> {
   readonly ledger: Ledger;
   readonly pool: BundlePool;
   readonly execution: ExecutionState;
+  /** The open conflicts that `execution` stands for. */
+  readonly resolution: ResolutionState;
   readonly checkpoint: CheckpointCertificate | null;
   /** What this node's disk shows that it said in this epoch. */
   readonly remembered: Remembered;
@@ -29,6 +33,10 @@ export interface LoopOptions<M> {
   readonly signer: Signer;
   readonly verifier: Verifier;
   readonly clock: Clock;
+  /** Unpredictable bytes in production. */
+  readonly entropy: Entropy;
+  /** Null in a network that orders everything. */
+  readonly dag: DagParts | null;
   readonly observer: LoopObserver;
   /** What the guard at the transport saw of the other validators; null where nobody watches. */
   readonly observations: () => readonly SeenValidator[] | null;

@@ -1,6 +1,7 @@
 import type { CheckpointCertificate, CommittedSlot, Effect, EngineEvent } from "../consensus/engine.ts";
 import { assert, present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
+import type { HeldBundle } from "../dag/bundle.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
 import type { Nonce, ValidatorIndex, View } from "../membership/ids.ts";
@@ -18,7 +19,10 @@ import { EngineTimers } from "./engine-timers.ts";
 import { Inbound } from "./inbound.ts";
 import type { StoredBundle } from "./ledger.ts";
 import { Courier } from "./courier.ts";
-import { commandsOf } from "./membership-bundles.ts";
+import { DagLoop, type DagParts, type DagReport } from "./dag-loop.ts";
+import { commandsOf, reportsOf } from "./membership-bundles.ts";
+import { encodeReport, type Heard, Resolutions } from "./resolutions.ts";
+import type { Receivers } from "./frames.ts";
 import type { LoopOptions } from "./loop-options.ts";
 import { Outbox } from "./outbox.ts";
 import type { Lane, PeerInfo, TransportHandler } from "./ports.ts";
@@ -42,7 +46,10 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #courier: Courier<M>;
   readonly #reporter: Reporter<M>;
   readonly #timers: EngineTimers;
+  /** Null in a network that orders everything. */
+  readonly #dag: DagLoop<M> | null;
   readonly #queue: EngineQueue<M>;
+  readonly #resolutions: Resolutions;
   #execution: ExecutionState;
   #checkpoint: CheckpointCertificate | null;
   #stopped = false;
@@ -50,6 +57,7 @@ export class NodeLoop<M> implements TransportHandler {
   constructor(options: LoopOptions<M>) {
     this.#options = options;
     this.#execution = options.execution;
+    this.#resolutions = new Resolutions(options.resolution);
     this.#checkpoint = options.checkpoint;
     this.#timers = new EngineTimers(options.clock);
     const { epochs } = options;
@@ -67,7 +75,10 @@ export class NodeLoop<M> implements TransportHandler {
       network,
       self,
       send: (addressed) => this.#courier.send(addressed),
-      beforeClose: () => this.#exchange.formOwn(),
+      beforeClose: () => {
+        this.#exchange.formOwn();
+        this.#dag?.formOwn();
+      },
       onTurn: (turn) => options.observer.onTurn(turn),
       onFailure: (error) => this.#fail(error),
     });
@@ -95,7 +106,10 @@ export class NodeLoop<M> implements TransportHandler {
       courier: this.#courier,
       verification: this.#verification,
       open: (body) => this.#inbound.openBundle(body),
-      onBundles: (bundles, source) => this.#exchange.takeFetched(bundles, source),
+      isInDag: (name) => options.dag?.pool.get(name) !== undefined || options.dag?.pool.byTip(name) !== undefined,
+      findInDag: async (name, by) =>
+        (await (by === "tip" ? options.dag?.ledger.byTip(name) : options.dag?.ledger.bundle(name))) ?? null,
+      onBundles: (bundles, source) => this.#takeFetched(bundles, source),
       feed: (event) => this.#feed(event),
       now: () => this.#now(),
     });
@@ -107,11 +121,13 @@ export class NodeLoop<M> implements TransportHandler {
       isStopped: () => this.#stopped,
     });
     this.#speech = this.#newSpeech();
+    this.#dag = options.dag === null ? null : this.#newDagLoop(options.dag);
   }
 
   /** Begins to listen, and to vote when enough peers have proved where this node's key stands. */
   start(restored: readonly StoredBundle[]): void {
     this.#feed({ kind: "start", ...this.#now() });
+    this.#feedResolutions(this.#resolutions.remembered);
     this.#feed({ kind: "bundles", ...this.#now(), refs: restored.map(({ held }) => held.ref) });
     this.#speech.hearOut(this.#options.remembered);
     this.#reporter.start();
@@ -158,7 +174,57 @@ export class NodeLoop<M> implements TransportHandler {
       checkpoint: this.#checkpoint,
       heardOf: (validator) => this.#speech.heardOf(validator),
       newestOf: (validator) => this.#exchange.newestOf(validator),
+      dag: this.#dag?.sources() ?? null,
     });
+  }
+
+  #newDagLoop(parts: DagParts): DagLoop<M> {
+    const { epochs } = this.#options;
+    return new DagLoop<M>({
+      ...this.#options,
+      parts,
+      outbox: this.#outbox,
+      catchUp: this.#catchUp,
+      connected: () =>
+        this.#courier.reachable().flatMap((peer) => {
+          const index = epochs.network.set.indexOf(peer);
+          return index === null ? [] : [index];
+        }),
+      isSilent: () => this.#speech.isSilent,
+      onFork: (equivocation) => this.#accuse(equivocation),
+      isAccused: (creator) => this.#accuser.isAccused(creator),
+      feed: (event) => this.#feed(event),
+      now: () => this.#now(),
+      onReport: (report) => this.#reportConflict(report),
+      background: (work) => this.#background(work),
+      onFailure: (error) => this.#fail(error),
+    });
+  }
+
+  /** The open conflict goes into this node's ordered lane, for the log to decide. */
+  #reportConflict(report: DagReport): void {
+    const { epochs, dag } = this.#options;
+    const bundleOf = (digest: Hash): HeldBundle | undefined => dag?.pool.get(digest)?.stored.held;
+    const encoded = encodeReport(epochs.network.set.epoch, report, bundleOf);
+    if (encoded !== null && epochs.ownLane?.report(encoded) === true) this.wake();
+  }
+
+  /** Before `executed`, so that the engine never acts on a log whose decisions it does not know. */
+  #feedResolutions(heard: Heard | null): void {
+    if (heard !== null && this.#options.epochs.engine.dag !== null) this.#feed({ ...heard, ...this.#now() });
+  }
+
+  #takeFetched(bundles: readonly StoredBundle[], source: "disk" | "peer"): void {
+    const ofDag = bundles.filter(({ held }) => held.ref.purpose === "dag");
+    const ofLog = bundles.filter(({ held }) => held.ref.purpose !== "dag");
+    if (ofLog.length > 0) this.#exchange.takeFetched(ofLog, source);
+    if (ofDag.length > 0 && this.#dag !== null) this.#background(this.#dag.takeFetched(ofDag));
+  }
+
+  async #take(bundles: readonly StoredBundle[], sender: ValidatorIndex | null): Promise<void> {
+    const ofDag = bundles.filter(({ held }) => held.ref.purpose === "dag");
+    this.#exchange.take(bundles.filter(({ held }) => held.ref.purpose !== "dag"));
+    if (ofDag.length > 0) await this.#dag?.take(ofDag, sender);
   }
 
   #newSpeech(): Speech {
@@ -185,13 +251,15 @@ export class NodeLoop<M> implements TransportHandler {
       engine: () => epochs.engine,
       verification: this.#verification,
       onSealed: (peer, lane, frame) => options.inspect(peer, lane, frame),
-      isBundleWanted: (bundle) => this.#exchange.isWanted(bundle),
+      isLeaderless: options.dag !== null,
+      isBundleWanted: (bundle, digest) =>
+        bundle.purpose === "dag" ? this.#dag?.isWanted(bundle, digest) === true : this.#exchange.isWanted(bundle),
       onMessage: (signed) => {
         const statement = epochs.engine.wire.statementOf(signed.message);
         this.#speech.learn(statement, signed.proof);
         this.#feed({ kind: "message", ...this.#now(), signed });
       },
-      onBundles: (bundles) => this.#exchange.take(bundles),
+      onBundles: (bundles, sender) => this.#take(bundles, sender),
       onStatus: (from, frame) => {
         this.#speech.onPeer();
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: this.#courier.inThisEpoch(frame) });
@@ -262,18 +330,19 @@ export class NodeLoop<M> implements TransportHandler {
       case "trace":
         return observer.onTrace(effect.trace);
       case "multicast":
+        return effect.to.length === 0 ? undefined : this.#say(effect.message, effect.to, null);
       case "decide":
       case "fetch-vertices":
       case "dag-sync":
       case "report":
       case "partition":
-        throw new Error(`${effect.kind} is no effect of an engine that orders everything`);
+        return present(this.#dag, "the parts of a leaderless network").perform(effect);
       default:
         return unreachable(effect);
     }
   }
 
-  #say(message: M, to: ValidatorIndex | "all", onSent: ((proof: Proof) => void) | null): void {
+  #say(message: M, to: Receivers, onSent: ((proof: Proof) => void) | null): void {
     const { engine, network } = this.#options.epochs;
     const statement = engine.wire.statementOf(message);
     if (!this.#speech.maySay(statement)) return;
@@ -303,6 +372,8 @@ export class NodeLoop<M> implements TransportHandler {
       membership: epochs.membership,
       bundleOf: (digest) => present(lanes.get(digest), `the held bundle ${digest}`),
       commandsOf: ({ digest }) => commandsOf(bundleOf(digest).held.bundle),
+      resolution: this.#resolutions.state,
+      reportsOf: ({ digest }) => reportsOf(bundleOf(digest).held.bundle),
     });
     const { state, executed, changed } = execution;
     assert(state.sequence === slot.sequence, "execution in sequence");
@@ -310,6 +381,9 @@ export class NodeLoop<M> implements TransportHandler {
     const writes = this.#outbox.writes();
     ledger.recordExecution(writes, slot, execution, epochs.membership, (digest) => bundleOf(digest).held);
     this.#execution = state;
+    const isRuled = execution.judgement.state !== this.#resolutions.state;
+    if (isRuled) ledger.recordResolution(writes, execution.judgement.state);
+    const heard = this.#resolutions.onExecuted(execution.judgement);
     for (const { ref } of executed) pool.onExecuted(ref);
     const { self } = epochs;
     if (self !== null) epochs.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
@@ -317,6 +391,7 @@ export class NodeLoop<M> implements TransportHandler {
     this.#speech.onExecuted(state, epochs.engine.status().stable);
     const step = { nowMs: this.#now().nowMs, speaks: self !== null && this.#speech.isFree };
     if (epochs.onExecuted(execution, step) && changed !== null) return this.#beginEpoch(changed, self !== null);
+    this.#feedResolutions(heard);
     const stateDigest = executionStateDigest(state);
     this.#feed({ kind: "executed", ...this.#now(), sequence: slot.sequence, stateDigest, lanes: state.lanes });
   }
@@ -344,6 +419,7 @@ export class NodeLoop<M> implements TransportHandler {
 
   #begin(): void {
     this.#feed({ kind: "start", ...this.#now() });
+    this.#feedResolutions(this.#resolutions.remembered);
     this.#feed({ kind: "bundles", ...this.#now(), refs: [] });
   }
 

@@ -1,5 +1,6 @@
 import { decode } from "../codec/codec.ts";
 import type { Bundle } from "../dag/bundle.ts";
+import { obligationsOfReport, type Report, reportCodec, reportFault } from "../dag/report.ts";
 import type { Obligation } from "../membership/certificate.ts";
 import {
   commandFault,
@@ -14,6 +15,11 @@ export function commandsOf({ purpose, payloads }: Bundle): readonly MembershipCo
   return purpose === "membership" ? payloads.map((payload) => decode(membershipCommandCodec, payload)) : [];
 }
 
+/** The reports of a bundle of purpose `resolution`, in order; nothing for any other. @throws DecodeError */
+export function reportsOf({ purpose, payloads }: Bundle): readonly Report[] {
+  return purpose === "resolution" ? payloads.map((payload) => decode(reportCodec, payload)) : [];
+}
+
 export type CommandVerdict =
   | { readonly kind: "accept"; readonly obligations: readonly Obligation[] }
   /** A node that lags may not know yet what a command speaks of: it is asked for again when its place is ordered. */
@@ -21,15 +27,16 @@ export type CommandVerdict =
   | { readonly kind: "reject"; readonly reason: string };
 
 /**
- * Whether a bundle's commands may be held, and so voted for: each is well formed, and each signature inside holds. What a
+ * Whether a bundle's commands and reports may be held, and so voted for: each is well formed, and each signature inside holds. What a
  * quorum held needs no second check when it is executed.
  */
 export function commandVerdict(network: NetworkContext, bundle: Bundle): CommandVerdict {
-  if (bundle.purpose === "application") return { kind: "accept", obligations: [] };
   const obligations: Obligation[] = [];
   let commands: readonly MembershipCommand[];
+  let reports: readonly Report[];
   try {
     commands = commandsOf(bundle);
+    reports = reportsOf(bundle);
   } catch (error) {
     return { kind: "reject", reason: `malformed-command: ${String(error)}` };
   }
@@ -37,6 +44,11 @@ export function commandVerdict(network: NetworkContext, bundle: Bundle): Command
     const fault = commandFault(network, command);
     if (fault !== null) return { kind: "ignore", reason: `command-not-understood: ${fault}` };
     obligations.push(...obligationsOfCommand(network, command));
+  }
+  for (const report of reports) {
+    const fault = reportFault(network, report);
+    if (fault !== null) return { kind: "ignore", reason: `report-not-understood: ${fault}` };
+    obligations.push(...obligationsOfReport(network, report));
   }
   return { kind: "accept", obligations };
 }

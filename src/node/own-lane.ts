@@ -1,6 +1,8 @@
 import { encode } from "../codec/codec.ts";
 import { type Bundle, bundleCodec, type HeldBundle, holdBundle } from "../dag/bundle.ts";
 import type { LaneTip } from "../dag/lanes.ts";
+import { BUNDLE_PAYLOAD_BYTES_MAX } from "../dag/limits.ts";
+import { RESOLUTION_BOUNDS } from "../dag/resolution-state.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
@@ -16,6 +18,9 @@ import {
 
 /** Commands of one bundle: evidence takes about 11 kB with two hybrid signatures and their paths. */
 const COMMANDS_PER_BUNDLE_MAX = 16;
+
+/** Reports that wait, each of 1 MiB at most: more than these count of no validator at a time (`RESOLUTION_BOUNDS`). */
+const REPORTS_WAITING_MAX: number = RESOLUTION_BOUNDS.openPerReporter;
 
 /** Commands that wait: one of each kind against every validator of a large set. */
 const COMMANDS_WAITING_MAX = 1_024;
@@ -37,6 +42,8 @@ export class OwnLane {
   readonly #queue = new SubmissionQueue();
   /** Encoded membership commands that wait for a turn. */
   readonly #commands: Uint8Array[] = [];
+  /** Encoded reports of open conflicts that wait for a turn. */
+  readonly #reports: Uint8Array[] = [];
   readonly #stretches = new Map<Hash, readonly Stretch[]>();
   #tip: LaneTip;
   #forming = 0;
@@ -49,7 +56,7 @@ export class OwnLane {
 
   /** Vertices that are taken in and not in a bundle yet. */
   get queued(): number {
-    return this.#queue.vertices + this.#commands.length;
+    return this.#queue.vertices + this.#commands.length + this.#reports.length;
   }
 
   /** Payload bytes that are taken in and not in a bundle yet. */
@@ -77,9 +84,17 @@ export class OwnLane {
     return true;
   }
 
+  /** Queues a report of an open conflict; answers false where too many wait already. */
+  report(encoded: Uint8Array): boolean {
+    if (this.#reports.length >= REPORTS_WAITING_MAX) return false;
+    this.#reports.push(encoded);
+    return true;
+  }
+
   /** The next bundle of what is queued; null where nothing is. */
   form(wallMs: number): FormedBundle | null {
     if (this.#commands.length > 0) return this.#formCommands(wallMs);
+    if (this.#reports.length > 0) return this.#formReports(wallMs);
     const gathered = this.#queue.gather();
     return gathered === null ? null : this.#bundle("application", gathered.payloads, gathered.stretches, wallMs);
   }
@@ -88,6 +103,19 @@ export class OwnLane {
   #formCommands(wallMs: number): FormedBundle {
     const payloads = this.#commands.splice(0, COMMANDS_PER_BUNDLE_MAX);
     return this.#bundle("membership", payloads, [], wallMs);
+  }
+
+  /** Reports carry certificates: as many as fit. */
+  #formReports(wallMs: number): FormedBundle {
+    const payloads: Uint8Array[] = [];
+    let bytes = 0;
+    for (const report of this.#reports) {
+      bytes += report.length;
+      if (payloads.length === COMMANDS_PER_BUNDLE_MAX || bytes > BUNDLE_PAYLOAD_BYTES_MAX) break;
+      payloads.push(report);
+    }
+    this.#reports.splice(0, payloads.length);
+    return this.#bundle("resolution", payloads, [], wallMs);
   }
 
   #bundle(

@@ -55,6 +55,8 @@ export class Reader {
       hash,
       ...vertexAt(held.bundle, nodeId, index),
       finalized: place !== null,
+      state: place === null ? "pending" : "finalized",
+      confidence: null,
       sequence: place?.sequence ?? null,
       height: place?.height ?? null,
     };

@@ -2,6 +2,7 @@ import type { CheckpointCertificate } from "../consensus/engine.ts";
 import { type RestoredState, restore } from "../consensus/pbft/durable.ts";
 import type { LaneTip } from "../dag/lanes.ts";
 import { batchDigest } from "../dag/batch.ts";
+import { NO_RESOLUTIONS, resolutionDigest, type ResolutionState } from "../dag/resolution-state.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
@@ -22,6 +23,8 @@ const LANE_PAGE = 256;
 export interface Restored {
   readonly execution: ExecutionState;
   readonly membership: MembershipState;
+  /** The open conflicts, and what became of others. */
+  readonly resolution: ResolutionState;
   /** The network with the validator set of the epoch that goes on. */
   readonly network: NetworkContext;
   readonly engine: RestoredState;
@@ -52,6 +55,9 @@ export async function restoreNode(
   const execution = (await ledger.loadExecution()) ?? genesisState(network, membership);
   if (execution.membership !== membershipDigest(membership))
     throw damaged("its validator set is not that of its state");
+  const resolution = (await ledger.loadResolution()) ?? NO_RESOLUTIONS;
+  if (execution.resolution !== resolutionDigest(resolution))
+    throw damaged("its open conflicts are not those of its state");
   const self = network.set.indexOf(nodeId);
   if (execution.lanes.length !== network.set.roster.length) throw damaged("its lanes are not this network's");
   await checkLog(ledger, execution);
@@ -70,6 +76,7 @@ export async function restoreNode(
   return {
     execution,
     membership,
+    resolution,
     network,
     engine,
     engineRows,

@@ -1,3 +1,4 @@
+import type { DagStatus } from "../consensus/dag-engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { BundlePurpose } from "../dag/bundle.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -10,13 +11,18 @@ import type { PeerInfo } from "./ports.ts";
 export interface NodeService {
   /**
    * Takes payloads in, all or none. `accepted` resolves when they are durable here and so never lost while this disk lives.
-   * Both promises reject with NodeError: `overloaded`, `not-ready`, `payload-too-large`, `payload-empty`, `stopping`.
+   * In a leaderless network each payload is a sealed envelope, and `finalized` rejects with `conflict` as soon as one of the
+   * vertices lost its conflict set to another. Both promises reject with NodeError: `overloaded`, `not-ready`, `payload-too-large`, `payload-empty`, `stopping`.
    */
   submit(payloads: readonly Uint8Array[]): Submission;
-  /** Resolves when the vertex is final; null where no such vertex is known here. Rejects with NodeError `timeout`. */
+  /** Resolves when the vertex is final; null where no such vertex is known here. Rejects with NodeError: `timeout`, `conflict`. */
   whenFinalized(hash: Hash, options: { readonly timeoutMs: number }): Promise<FinalizedReceipt | null>;
   vertex(hash: Hash): Promise<VertexView | null>;
-  /** The total order from sequence `from` (1 is the first) on, at most `limit` items. */
+  /**
+   * The final vertices from sequence `from` (1 is the first) on, at most `limit` items. Where a leader orders, this is the
+   * total order, with what validators said of their own set. In a leaderless network it is this node's own order of
+   * acceptance, of clients' vertices alone: ancestors first, and otherwise different from node to node.
+   */
   finalized(range: { readonly from: number; readonly limit: number }): Promise<readonly FinalizedItem[]>;
   status(): NodeStatus;
   readiness(): Readiness;
@@ -141,7 +147,7 @@ export interface Submission {
 
 export interface FinalizedReceipt {
   readonly hash: Hash;
-  /** The vertex's place in the total order, from 1. */
+  /** The vertex's place in the order of `NodeService.finalized`, from 1. */
   readonly sequence: number;
   /** From acceptance at this node to finality, in milliseconds; null where another node or an earlier run accepted it. */
   readonly finalityMs: number | null;
@@ -155,10 +161,16 @@ export interface VertexView {
   readonly parents: readonly Hash[];
   readonly payload: Uint8Array;
   readonly finalized: boolean;
-  /** Null until final. */
+  readonly state: VertexState;
+  /** In a leaderless network, how sure the polls about the vertex are or were, 0 to 1; null where none is known. */
+  readonly confidence: number | null;
+  /** Null unless final; in a leaderless network this node's own order of acceptance, which differs from node to node. */
   readonly sequence: number | null;
   readonly height: number | null;
 }
+
+/** `rejected`: another vertex won its conflict set, for good. */
+export type VertexState = "pending" | "finalized" | "rejected";
 
 export interface FinalizedItem {
   readonly sequence: number;
@@ -194,6 +206,8 @@ export interface NodeStatus {
   readonly pending: number;
   readonly peers: number;
   readonly uptimeMs: number;
+  /** How a leaderless engine stands; null where a leader orders. */
+  readonly dag: DagStatus | null;
 }
 
 export interface Readiness {
@@ -280,6 +294,8 @@ export type NodeEvent =
   | { readonly kind: "proposed"; readonly items: readonly ProposedItem[] }
   /** Vertices that took their places; ascending, without gaps from event to event. */
   | { readonly kind: "finalized"; readonly items: readonly FinalizedItem[] }
+  /** Vertices that lost their conflict sets, for good; in leaderless networks only. */
+  | { readonly kind: "rejected"; readonly items: readonly RejectedItem[] }
   /** `ValidatorSetChanged`: another epoch begins with this set, after this batch (PBFT's sequence number). */
   | { readonly kind: "validators"; readonly changed: ValidatorSetChanged; readonly afterBatch: number };
 
@@ -290,7 +306,15 @@ export interface ProposedItem {
   readonly timestampMs: number;
 }
 
+export interface RejectedItem {
+  readonly hash: Hash;
+  readonly creator: NodeId;
+  /** The final vertex that won; null where the whole bundle lost its place. */
+  readonly winner: Hash | null;
+}
+
 export type NodeErrorCode =
+  | "conflict"
   | "overloaded"
   | "not-ready"
   | "payload-too-large"

@@ -1,9 +1,11 @@
 import type { Codec } from "../codec/codec.ts";
 import { mapped, option, struct, union, variant, vec } from "../codec/composites.ts";
-import { bool, bytes, hash, u64 } from "../codec/primitives.ts";
+import { bool, bytes, hash, u16, u64 } from "../codec/primitives.ts";
+import type { DagClaim } from "../consensus/dag-engine.ts";
 import type { PeerStatus } from "../consensus/engine.ts";
 import { unreachable } from "../lib/assert.ts";
 import { type Batch, batchCodec } from "../dag/batch.ts";
+import { BUNDLE_VERTICES_MAX } from "../dag/limits.ts";
 import type { Hash } from "../lib/hash.ts";
 import { epochCodec, statementCodec } from "../membership/evidence.ts";
 import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
@@ -28,6 +30,9 @@ export const FRAME_BYTES_MAX: number = 16 * 1024 * 1024;
 
 /** Bodies of one answer; the asker asks again for the rest. */
 export const ANSWER_BODIES_MAX = 64;
+
+/** Bundles of one answer about the DAG; the asker asks again for the rest. */
+export const DAG_ITEMS_MAX = 512;
 
 /** A vote and a view. */
 const WITNESS_STATEMENTS_MAX = 2;
@@ -79,10 +84,30 @@ export type Question =
   | { readonly kind: "batches"; readonly digests: readonly Hash[] }
   | { readonly kind: "committed"; readonly from: Sequence }
   /** What the asked one heard this validator say, with its own signatures. */
-  | { readonly kind: "witness"; readonly validator: ValidatorIndex };
+  | { readonly kind: "witness"; readonly validator: ValidatorIndex }
+  /** Bundles of a leaderless network by their last vertices; the answer is that to `bundles`. */
+  | { readonly kind: "vertices"; readonly tips: readonly Hash[] }
+  /** Bundles of a leaderless network above these nonces of each lane, from one creator on, and how far each is decided. */
+  | { readonly kind: "dag"; readonly above: readonly Nonce[]; readonly start: ValidatorIndex };
 
 export interface BundlesAnswer {
   readonly bundles: readonly ProvenBody[];
+}
+
+/** A bundle of a leaderless network, and what its sender says of it (`DagClaim`). */
+export interface DagItem {
+  readonly bundle: ProvenBody;
+  readonly state: DagClaim["state"];
+  readonly undecided: readonly number[];
+  readonly rejected: readonly number[];
+}
+
+export interface DagAnswer {
+  readonly epoch: Epoch;
+  /** Ascending by creator and nonce. */
+  readonly items: readonly DagItem[];
+  /** Nothing lies behind these. */
+  readonly isLast: boolean;
 }
 
 export interface BatchesAnswer {
@@ -167,10 +192,39 @@ export const questionCodec: Codec<Question> = union<Question>({
   batches: variant("batches", { digests: vec(hash, ASKED_DIGESTS_MAX) }),
   committed: variant("committed", { from: sequenceCodec }),
   witness: variant("witness", { validator: validatorIndexCodec }),
+  vertices: variant("vertices", { tips: vec(hash, ASKED_DIGESTS_MAX) }),
+  dag: variant("dag", { above: vec(nonceCodec, VALIDATORS_MAX), start: validatorIndexCodec }),
 });
 
 export const bundlesAnswerCodec: Codec<BundlesAnswer> = struct<BundlesAnswer>({
   bundles: vec(provenBodyCodec, ANSWER_BODIES_MAX),
+});
+
+const CLAIM_STATES = ["open", "certified", "accepted", "rejected"] as const;
+
+const claimStateCodec: Codec<DagClaim["state"]> = {
+  sizeMin: 1,
+  encode: (writer, state) => writer.u8(CLAIM_STATES.indexOf(state)),
+  decode: (reader) => {
+    const byte = reader.u8();
+    return CLAIM_STATES[byte] ?? reader.fail("unknown-variant", `state ${byte} of ${CLAIM_STATES.length}`);
+  },
+};
+
+const vertexIndices: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX);
+
+export const dagAnswerCodec: Codec<DagAnswer> = struct<DagAnswer>({
+  epoch: epochCodec,
+  items: vec(
+    struct<DagItem>({
+      bundle: provenBodyCodec,
+      state: claimStateCodec,
+      undecided: vertexIndices,
+      rejected: vertexIndices,
+    }),
+    DAG_ITEMS_MAX,
+  ),
+  isLast: bool,
 });
 
 export const batchesAnswerCodec: Codec<BatchesAnswer> = struct<BatchesAnswer>({

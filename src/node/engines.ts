@@ -1,0 +1,61 @@
+import { AvalancheEngine, type AvalancheOptions } from "../consensus/avalanche/engine.ts";
+import { isDagRow } from "../consensus/avalanche/durable.ts";
+import type { AvalancheMessage } from "../consensus/avalanche/messages.ts";
+import { type AvalancheParams, deriveParams } from "../consensus/avalanche/params.ts";
+import type { Engine } from "../consensus/engine.ts";
+import { restore } from "../consensus/pbft/durable.ts";
+import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
+import type { PbftMessage } from "../consensus/pbft/messages.ts";
+import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
+import type { Lanes } from "../dag/lanes.ts";
+import { present } from "../lib/assert.ts";
+import type { EpochBegin } from "./epochs.ts";
+import type { EngineName } from "./genesis-application.ts";
+import type { Entropy } from "./ports.ts";
+import { EntropySource } from "./random-source.ts";
+
+/** What the engines of this release say to each other. */
+export type NodeMessage = PbftMessage | AvalancheMessage;
+
+/** Which engine a node runs, and what it is made of. */
+export interface EngineParts {
+  /** As the genesis names it. Default "pbft". */
+  readonly engine?: EngineName;
+  readonly timeouts: TimeoutLimits;
+  /** Unpredictable bytes; a leaderless network cannot do without. */
+  readonly entropy?: Entropy;
+  /** What a leaderless engine samples with, by the number of validators. Default: the network's own defaults. */
+  readonly avalancheParams?: (nodes: number) => AvalancheParams;
+  /** The engine that orders. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
+  readonly makeEngine?: (options: PbftOptions) => Engine<PbftMessage>;
+  /** The engine that decides vertices beside it. Default: `AvalancheEngine`. */
+  readonly makeLeaderless?: (options: AvalancheOptions<PbftMessage>) => Engine<NodeMessage>;
+}
+
+/** Makes the engine of each epoch. */
+export function engineMaker(parts: EngineParts, lanes: Lanes): (begin: EpochBegin) => Engine<NodeMessage> {
+  const { timeouts } = parts;
+  const makeOrdered = parts.makeEngine ?? ((options: PbftOptions): Engine<PbftMessage> => new PbftEngine(options));
+  const ordered = ({ network, self, base, executed, rows }: EpochBegin): Engine<PbftMessage> =>
+    makeOrdered({ network, self, base, executed, lanes, timeouts, restored: restore(rows ?? []) });
+  if (parts.engine !== "avalanche") return ordered;
+  const random = new EntropySource(present(parts.entropy, "unpredictable bytes for a leaderless network"));
+  const params = parts.avalancheParams ?? ((nodes: number): AvalancheParams => deriveParams(nodes));
+  const make =
+    parts.makeLeaderless ??
+    ((options: AvalancheOptions<PbftMessage>): Engine<NodeMessage> => new AvalancheEngine(options));
+  return (begin) => {
+    const { network, self, previous, remembersPrevious, rows } = begin;
+    return make({
+      order: ordered(begin),
+      network,
+      self,
+      params: params(network.set.size),
+      random,
+      restored: present(begin.dag, "the DAG that a leaderless engine begins with"),
+      previous,
+      remembersPrevious,
+      rows: (rows ?? []).filter(({ key }) => isDagRow(key)),
+    });
+  };
+}
