@@ -14,7 +14,6 @@ import { Missing } from "./missing.ts";
 import type { AvalancheParams } from "./params.ts";
 import type { Poll } from "./poll.ts";
 import type { RandomSource } from "./sampler.ts";
-import type { PreviousSet } from "./syncing.ts";
 
 export interface ParticipantOptions {
   readonly network: NetworkContext;
@@ -28,6 +27,9 @@ export interface ParticipantOptions {
   /** Whether this node took part in it and the process has not begun anew since: what it knew is in `restored`. */
   readonly remembersPrevious: boolean;
 }
+
+/** Whose word about the epoch before counts; null in the first epoch. */
+export type PreviousSet = Pick<ValidatorSet, "has" | "quorum" | "honestMinority"> | null;
 
 interface Outcome {
   place: DagDecision["place"];

@@ -1,4 +1,3 @@
-import type { ValidatorSet } from "../../membership/validator-set.ts";
 import type { DagClaim, DagEvent } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { idOf, type Member, sameMember } from "./conflict-set.ts";
@@ -17,9 +16,6 @@ import { advance, hold, maybeAccept } from "./voting.ts";
  * that epoch, have told what they know to be certified. Any two quorums share a correct validator, so whatever was or could
  * still become final there is among it, and is all that this node accepts of its sets (docs/decisions/0006, 6).
  */
-
-/** The sets of the epochs on both sides of a border; null in the first epoch. */
-export type PreviousSet = Pick<ValidatorSet, "has" | "quorum" | "honestMinority"> | null;
 
 export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kind: "dag-claims" }>): void {
   const { from, epoch, claims, isLast } = event;
