@@ -200,7 +200,8 @@ export class Inbound<M> {
       else if (this.#ports.isBundleWanted(bundle, () => held.ref.digest)) {
         stored.push({ bundle: { held, body: item.body }, index });
         obligations.push(...verdict.obligations);
-      } else this.#ports.onIgnored(peer, "bundle-not-wanted");
+      } else if (bundle.purpose === "dag") this.#ports.onIgnored(peer, "dag-bundle-not-wanted");
+      else this.#ports.onIgnored(peer, "bundle-not-wanted");
     }
     if (stored.length === 0) return;
     if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");

@@ -14,6 +14,8 @@ const REJECTED: ReadonlyMap<string, ViolationType | null> = new Map(
     "malformed-bundle": "malformed",
     "malformed-certificate": "malformed",
     "malformed-answer": "malformed",
+    "malformed-query": "malformed",
+    "malformed-votes": "malformed",
     "seal-of-another": "malformed",
     "bundle-of-another": "malformed",
     "new-view-not-from-leader": "malformed",
@@ -50,6 +52,12 @@ const IGNORED: ReadonlyMap<string, ViolationType | null> = new Map(
     "far-view": null,
     "other-epoch": null,
     "command-not-understood": null,
+    "report-not-understood": null,
+    // Bundles of a leaderless network come over several ways at once, and answers after their poll is decided.
+    "dag-bundle-not-wanted": null,
+    "not-answering": null,
+    "answer-to-another": null,
+    "late-answer": null,
   }),
 );
 

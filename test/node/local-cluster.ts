@@ -116,9 +116,11 @@ export class LocalCluster {
   readonly keys: readonly NodeKeyPair[];
   readonly nodes: LocalNode[] = [];
   readonly verbose: boolean;
+  readonly engine: "pbft" | "avalanche";
 
-  constructor(count: number, verbose = false) {
-    this.verbose = verbose;
+  constructor(count: number, options: { readonly verbose?: boolean; readonly engine?: "pbft" | "avalanche" } = {}) {
+    this.verbose = options.verbose ?? false;
+    this.engine = options.engine ?? "pbft";
     const keys = Array.from({ length: count }, () => generateKeyPair({ hybrid: true }));
     this.network = {
       genesis: hashOf("genesis", new Uint8Array([count])),
@@ -176,6 +178,8 @@ export class LocalCluster {
       timeouts: { floorMs: 1_000, initialMs: 2_000, capMs: 10_000 },
       limits: { payloadBytesMax: 1024, pendingVerticesMax: 10_000, submissionVerticesMax: 10_000 },
       alpn: "test",
+      engine: this.engine,
+      entropy: { bytes: (size) => crypto.getRandomValues(new Uint8Array(size)) },
       onFatal: (error) => {
         local.fatal = error;
         console.error("fatal", index, error);
