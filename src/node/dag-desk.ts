@@ -34,6 +34,7 @@ export class DagDesk {
   readonly #ports: DagDeskPorts;
   /** The last local place that is durable. */
   #lastPosition: Position;
+  #telling: Promise<void> = Promise.resolve();
 
   constructor(ports: DagDeskPorts) {
     this.#ports = ports;
@@ -67,7 +68,7 @@ export class DagDesk {
     const items: FinalizedItem[] = [];
     let vertices = 0;
     let bundles = 0;
-    for (const { stored, runs, rejected, isSettled } of outcomes) {
+    for (const { stored, runs } of outcomes) {
       const { digest } = stored.held.ref;
       for (const { firstPosition, run } of runs) {
         vertices += run.count;
@@ -79,11 +80,16 @@ export class DagDesk {
         if (feed.isHeard) items.push(...this.#items(stored, firstPosition, run));
       }
       if (runs.length > 0) bundles += 1;
-      if (isSettled && rejected.length === 0) lane?.onSettled(digest);
     }
     if (vertices > 0) observer.onFinalized(vertices, bundles);
     if (items.length > 0) feed.onAccepted(items);
-    for (const outcome of outcomes) if (outcome.rejected.length > 0) void this.#tellRejected(outcome);
+    // One after the other: who waits for a vertex that lost is told before its bundle is forgotten.
+    this.#telling = this.#telling.then(async () => {
+      for (const outcome of outcomes) {
+        if (outcome.rejected.length > 0) await this.#tellRejected(outcome);
+        if (outcome.isSettled) this.#ports.dagLane()?.onSettled(outcome.stored.held.ref.digest);
+      }
+    });
   }
 
   /** Null where no vertex of the DAG has this id. */
@@ -147,7 +153,7 @@ export class DagDesk {
     return conflictError(hash, payload === undefined ? null : await this.#winnerOver(hash, payload));
   }
 
-  async #tellRejected({ stored, rejected, isSettled }: DagOutcome): Promise<void> {
+  async #tellRejected({ stored, rejected }: DagOutcome): Promise<void> {
     const { feed, network, observer } = this.#ports;
     const { held } = stored;
     const lane = this.#ports.dagLane();
@@ -166,7 +172,6 @@ export class DagDesk {
       // The disk failed; the loop learns it by its next write, and ends the node.
       observer.log("error", "dag.rejections-untold", { error: String(error) });
     }
-    if (isSettled) lane?.onSettled(held.ref.digest);
     if (items.length > 0) feed.onRejected(items, ({ hash, winner }) => conflictError(hash, winner));
   }
 

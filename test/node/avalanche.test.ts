@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 async function clusterOf(count: number): Promise<LocalCluster> {
-  const made = new LocalCluster(count, { engine: "avalanche" });
+  const made = new LocalCluster(count, { engine: "avalanche", verbose: process.env["VERBOSE"] === "1" });
   cluster = made;
   await made.startAll();
   return made;
