@@ -3,11 +3,14 @@ import fc from "fast-check";
 import { membershipOf, networkOf } from "../../test/cluster/signing.ts";
 import { Solo } from "../../test/cluster/solo.ts";
 import { decode, encode } from "../codec/codec.ts";
-import type { BundleRef, HeldBundle } from "../dag/bundle.ts";
-import { NO_RESOLUTIONS } from "../dag/resolution-state.ts";
+import { type BundleRef, type HeldBundle, holdBundle } from "../dag/bundle.ts";
+import { sealEnvelope } from "../dag/conflict-keys.ts";
+import type { Report } from "../dag/report.ts";
+import { NO_RESOLUTIONS, resolutionDigest } from "../dag/resolution-state.ts";
+import { proveUnit } from "../dag/unit-proof.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Position, Sequence } from "../membership/ids.ts";
+import type { Epoch, Nonce, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import { type Execution, execute, executionStateCodec, executionStateDigest, genesisState } from "./executor.ts";
 
 const network = networkOf(4);
@@ -99,5 +102,52 @@ describe("execution", () => {
       }),
       { numRuns: 200, seed: 7 },
     );
+  });
+});
+
+describe("reports of open conflicts", () => {
+  const held = holdBundle(network, {
+    creator: 2 as ValidatorIndex,
+    term: 0 as Epoch,
+    purpose: "dag",
+    firstNonce: 1 as Nonce,
+    timestampMs: 0,
+    parents: [network.genesis, network.genesis],
+    payloads: [sealEnvelope({ conflictKeys: [new Uint8Array([1])], payload: new Uint8Array(0) })],
+  });
+  const report: Report = { epoch: 0 as Epoch, subject: proveUnit(held, 0), certified: null };
+
+  function hear(creators: readonly number[], after: Execution | null): Execution {
+    const bundles = creators.map((creator) => makers.bundle(creator));
+    const known = new Map(bundles.map(({ ref }) => [ref.digest, ref]));
+    const state = after?.state ?? genesisState(network, membership);
+    const batch = { timestampMs: 0, bundles: bundles.map(({ ref }) => ref.digest) };
+    return execute(network, state, batch, {
+      membership,
+      bundleOf: (digest) => present(known.get(digest), "a bundle"),
+      commandsOf: () => [],
+      resolution: after?.judgement.state ?? NO_RESOLUTIONS,
+      reportsOf: () => [report],
+    });
+  }
+
+  test("are heard with the batch that orders them, and are a part of the state that is voted on", () => {
+    const two = hear([0, 1], null);
+    const subject = { bundle: held.ref.digest, vertex: 0 };
+    expect(two.judgement).toMatchObject({ decided: [], reported: [{ subject, reports: 2 }] });
+    expect(two.state.resolution).toBe(resolutionDigest(two.judgement.state));
+    const three = hear([3], two);
+    expect(three.judgement.decided).toMatchObject([{ winner: subject }]);
+    for (const { state } of [two, three]) {
+      expect(decode(executionStateCodec, encode(executionStateCodec, state))).toEqual(state);
+      expect(executionStateDigest({ ...state, resolution: null })).not.toBe(executionStateDigest(state));
+    }
+  });
+
+  test("leave no trace in the state where there are none", () => {
+    const { state } = executeAll([[makers.bundle(0)]]).last;
+    const bytes = encode(executionStateCodec, state);
+    expect(state.resolution).toBeNull();
+    expect(encode(executionStateCodec, { ...state, resolution: network.genesis })).toHaveLength(bytes.length + 32);
   });
 });
