@@ -35,6 +35,8 @@ export class ConflictSet {
   isFrozen = false;
   /** Two members were said to be certified in the epoch before: one of those who said so lies. */
   isDisputed = false;
+  /** The log has decided for one member, or against one; it stays frozen until that member is final. */
+  isResolved = false;
   winner: Hash | null = null;
 
   constructor(id: Hash) {

@@ -6,7 +6,7 @@ import { type ConflictSet, type Member, sameMember } from "./conflict-set.ts";
 import { maybeFinal, ownRow, rejectPlace, rejectVertex } from "./deciding.ts";
 import { encodeOwnVotes } from "./durable.ts";
 import type { Participant } from "./participant.ts";
-import { hold } from "./voting.ts";
+import { setPreference } from "./preferring.ts";
 
 /**
  * What sampling leaves open goes to the ordered log (correction 17b; Frosty's idea, with the log that is there anyway).
@@ -126,7 +126,7 @@ export function joinLater(p: Participant): void {
 function takeOver(p: Participant, { winner, sets }: Resolution): void {
   for (const id of sets) {
     const set = p.graph.setOf(id);
-    if (set.winner === null) set.isFrozen = true;
+    if (set.winner === null) set.isFrozen = set.isResolved = true;
   }
   const node = p.nodeOf(winner.bundle);
   if (node === undefined) {
@@ -141,7 +141,12 @@ export function applyResolution(p: Participant, node: BundleNode, { winner, sets
   if (vertex !== null && vertex >= node.count) return;
   node.resolved.add(codeOf(vertex));
   if (sets.includes(node.forkSet)) node.resolved.add(0);
-  hold(p, { node, vertex });
+  for (const set of p.graph.setsOf({ node, vertex })) {
+    if (set.winner !== null) continue;
+    set.isFrozen = set.isResolved = true;
+    set.certified = { node, vertex };
+    setPreference(p, set, set.certified);
+  }
   p.trace("resolve", `the log decided for ${node.digest} ${vertex ?? "place"}`);
   maybeFinal(p, node);
 }

@@ -104,21 +104,40 @@ function countVote(node: BundleNode, entry: VoteEntry, signer: ValidatorIndex, s
 
 /** From a quorum's accepts to a commit, from a quorum's commits to finality. */
 export function advance(p: Participant, node: BundleNode): void {
-  if (!node.isSettled && node.accepts.size >= p.quorum) {
-    certify(p, node);
-    maybeCommit(p, node);
-  }
+  if (!node.isSettled && node.accepts.size >= p.quorum) certify(p, node);
+  if (!node.isSettled && node.isCertified) maybeCommit(p, node);
   maybeFinal(p, node);
 }
 
-/** A quorum accepted: no other member of its sets can be certified in this epoch. */
+/**
+ * A quorum accepted: no other member of its sets can be certified in this epoch. Its voters voted for its ancestry before, so
+ * that is certified as well, also where their votes for it have not come: no rival of an ancestor gets this node's report.
+ */
 function certify(p: Participant, node: BundleNode): void {
-  if (!node.isCertified) {
-    node.isCertified = true;
-    if (node.place === "open") hold(p, { node, vertex: null });
-    for (const child of node.children) maybeAccept(p, child, "sampled");
+  const places = node.isCertified ? [] : uncertified(node);
+  for (const each of places) {
+    each.isCertified = true;
+    if (each.place === "open") hold(p, { node: each, vertex: null });
   }
-  if (node.certified.size === node.count) return;
+  if (node.certified.size < node.count) certifyVertices(p, node);
+  for (const each of places) {
+    maybeCommit(p, each);
+    for (const child of each.children) maybeAccept(p, child, "sampled");
+  }
+}
+
+/** A bundle and its ancestors that are not certified yet, the oldest first. */
+function uncertified(node: BundleNode): readonly BundleNode[] {
+  const found = new Set<BundleNode>([node]);
+  for (const each of found) {
+    for (const parent of [each.previous, each.second]) {
+      if (parent !== "past" && parent.place === "open" && !parent.isCertified) found.add(parent);
+    }
+  }
+  return [...found].sort((left, right) => left.order - right.order);
+}
+
+function certifyVertices(p: Participant, node: BundleNode): void {
   const isAll = node.accepts.full >= p.quorum;
   for (const vertex of node.open()) {
     if (node.certified.has(vertex) || (!isAll && node.accepts.count(vertex) < p.quorum)) continue;
@@ -130,25 +149,47 @@ function certify(p: Participant, node: BundleNode): void {
 /** What is certified is what this node prefers from now on, and the only one that it still may accept. */
 export function hold(p: Participant, member: Member): void {
   for (const set of p.graph.setsOf(member)) {
-    if (set.winner !== null) continue;
+    // What the log has decided stays so, whatever late votes say.
+    if (set.winner !== null || set.isResolved) continue;
     set.certified = member;
     setPreference(p, set, member);
   }
 }
 
-function maybeCommit(p: Participant, node: BundleNode): void {
-  if (p.self === null || !p.mayVote || !node.isCertified) return;
-  if (node.ownCommit === null) {
-    if (isFrozen(p, { node, vertex: null })) return;
+/** Commits to what is certified of a bundle, and then of its descendants that waited for it: ancestors come first. */
+function maybeCommit(p: Participant, first: BundleNode): void {
+  if (p.self === null || !p.mayVote) return;
+  const waiting: BundleNode[] = [first];
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    if (commitOne(p, node)) waiting.push(...node.children);
+  }
+}
+
+/** Answers whether its place is committed to from now on. */
+function commitOne(p: Participant, node: BundleNode): boolean {
+  if (!node.isCertified || node.place === "rejected") return false;
+  const isNew = node.ownCommit === null;
+  if (isNew) {
+    if (isFrozen(p, { node, vertex: null }) || !isCommittedParent(node.previous) || !isCommittedParent(node.second)) {
+      return false;
+    }
     node.ownCommit = { except: new Set(allOf(node)), saidAtMs: p.nowMs, isUnsaid: true };
     p.toSay.add(node);
   }
-  for (const vertex of [...node.ownCommit.except]) {
+  const { ownCommit } = node;
+  if (ownCommit === null) return false;
+  for (const vertex of [...ownCommit.except]) {
     if (!node.accepted.has(vertex) && (!node.certified.has(vertex) || isFrozen(p, { node, vertex }))) continue;
-    node.ownCommit.except.delete(vertex);
-    node.ownCommit.isUnsaid = true;
+    ownCommit.except.delete(vertex);
+    ownCommit.isUnsaid = true;
     p.toSay.add(node);
   }
+  return isNew;
+}
+
+/** A commit to a bundle is one to its ancestry: never where this node promised not to commit to an ancestor's place. */
+function isCommittedParent(parent: Parent): boolean {
+  return parent === "past" || parent.place === "accepted" || parent.ownCommit !== null;
 }
 
 function allOf(node: BundleNode): readonly number[] {
