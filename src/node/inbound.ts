@@ -286,7 +286,8 @@ export class Inbound<M> {
     try {
       const bundle = decode(bundleCodec, body);
       if (bundleFault(this.#ports.network, bundle) !== null) return null;
-      if (bundle.purpose === (this.#ports.isLeaderless ? "application" : "dag")) return null;
+      const foreign = this.#ports.isLeaderless ? ["application"] : ["dag", "resolution"];
+      if (foreign.includes(bundle.purpose)) return null;
       const isOpen = bundle.purpose !== "dag" || bundle.payloads.every((payload) => openEnvelope(payload) !== null);
       return isOpen ? bundle : null;
     } catch {
