@@ -60,6 +60,12 @@ describe("a bundle of reports", () => {
     expect(counts).toEqual([1, 1, 1, 0]);
   });
 
+  test("is not made where its certificate cannot be shown", () => {
+    const votes = { unit: { bundle: network.genesis, vertex: 0 }, votes: [] };
+    const bundleOf = (digest: string): HeldBundle | undefined => (digest === subject.ref.digest ? subject : undefined);
+    expect(encodeReport(0 as Epoch, { ...effect, certified: votes }, bundleOf)).toBeNull();
+  });
+
   test("may carry payloads that no other bundle may", () => {
     const large = bundleOf({ payloads: [new Uint8Array(RESOLUTION_PAYLOAD_BYTES_MAX)] });
     expect(decode(bundleCodec, encode(bundleCodec, large))).toEqual(large);

@@ -7,7 +7,6 @@ import type { Judgement } from "../dag/resolution.ts";
 import { type ResolutionState, rulingsOf } from "../dag/resolution-state.ts";
 import type { Unit } from "../dag/unit.ts";
 import { proveUnit, type UnitProof } from "../dag/unit-proof.ts";
-import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch } from "../membership/ids.ts";
 
@@ -43,23 +42,25 @@ export class Resolutions {
 }
 
 /**
- * The report that an engine wants said, as a payload of the own lane; null where its certificate is larger than a payload:
- * without it the report would promise something else.
- * @param bundleOf a held bundle of purpose `dag`; the engine names none that is not held
+ * The report that an engine wants said, as a payload of the own lane. Null where it cannot be proved: its certificate is
+ * larger than a payload, or a certified rival is settled for so long that its bundle is not in memory any more. Said
+ * without the certificate, it would say that there is none.
+ * @param bundleOf a bundle of purpose `dag` that is in memory
  */
 export function encodeReport(
   epoch: Epoch,
   { subject, certified }: Extract<DagEffect, { readonly kind: "report" }>,
   bundleOf: (digest: Hash) => HeldBundle | undefined,
 ): Uint8Array | null {
-  const proofOf = ({ bundle, vertex }: Unit): UnitProof => {
-    return proveUnit(present(bundleOf(bundle), `the open bundle ${bundle}`), vertex);
+  const proofOf = ({ bundle, vertex }: Unit): UnitProof | null => {
+    const held = bundleOf(bundle);
+    return held === undefined ? null : proveUnit(held, vertex);
   };
-  const report: Report = {
-    epoch,
-    subject: proofOf(subject),
-    certified: certified === null ? null : { unit: proofOf(certified.unit), votes: certified.votes },
-  };
+  const proof = proofOf(subject);
+  const rival = certified === null ? null : proofOf(certified.unit);
+  if (proof === null || (certified !== null && rival === null)) return null;
+  const shown = certified === null || rival === null ? null : { unit: rival, votes: certified.votes };
+  const report: Report = { epoch, subject: proof, certified: shown };
   const encoded = encode(reportCodec, report, 16_384);
   return encoded.length > RESOLUTION_PAYLOAD_BYTES_MAX ? null : encoded;
 }
