@@ -175,7 +175,7 @@ export function bundleStatement(ref: BundleRef): Statement {
 }
 
 /** What a bundle's digest says of it beside its vertices. */
-export type BundleHead = Pick<BundleHeader, "creator" | "term" | "purpose" | "firstNonce">;
+export type BundleHead = Pick<Bundle, "creator" | "term" | "purpose" | "firstNonce" | "parents">;
 
 /** The Merkle root of the vertex ids, bound to creator, term, purpose, nonces and time; a vertex is proved by its path to it. */
 function bundleDigest(network: NetworkContext, bundle: Bundle, root: Hash): Hash {
@@ -196,5 +196,7 @@ export function bundleDigestOf(
   writer.u64(head.firstNonce);
   writer.u64(vertices.count);
   writer.hash(vertices.root);
+  // What a leaderless bundle's place conflicts with follows from its first parent: shown without any of its vertices.
+  if (head.purpose === "dag") for (const parent of head.parents) writer.hash(parent);
   return hashOf("bundle", writer.finish());
 }

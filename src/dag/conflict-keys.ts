@@ -58,11 +58,15 @@ export function conflictSetOf(key: Uint8Array): Hash {
   return hashOf("conflict-key", key);
 }
 
-/** The conflict set of the bundles that one creator made for one place of its lane: more than one is its fork. */
-export function forkSetOf({ creator, term, firstNonce }: Pick<BundleRef, "creator" | "term" | "firstNonce">): Hash {
-  const writer = new Writer(24);
+/**
+ * The conflict set of the bundles that one creator made to follow one vertex of its lane: more than one is its fork. It is
+ * named by that vertex and not by their nonces: a bundle that died with its second parent leaves its nonces behind, and what
+ * its creator issues in its stead begins after them.
+ */
+export function forkSetOf({ creator, term, previous }: Pick<BundleRef, "creator" | "term" | "previous">): Hash {
+  const writer = new Writer(64);
   writer.u64(creator);
   writer.u64(term);
-  writer.u64(firstNonce);
+  writer.hash(previous);
   return hashOf("fork-key", writer.finish());
 }

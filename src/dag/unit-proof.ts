@@ -20,6 +20,7 @@ interface Head {
   readonly term: Epoch;
   readonly firstNonce: Nonce;
   readonly count: number;
+  readonly parents: readonly Hash[];
 }
 
 /**
@@ -37,7 +38,6 @@ export interface PlaceProof extends Head {
 export interface VertexProof extends Head {
   readonly kind: "vertex";
   readonly timestampMs: number;
-  readonly parents: readonly Hash[];
   readonly index: number;
   readonly payload: Uint8Array;
   /** From the vertex id to the bundle's root. */
@@ -69,6 +69,7 @@ const HEAD_FIELDS = {
     (value) => value,
   ),
   count: u16,
+  parents: vec(hash, PARENTS_MAX),
 };
 
 /** At most a payload and 512 bytes. */
@@ -77,7 +78,6 @@ export const unitProofCodec: Codec<UnitProof> = union<UnitProof>({
   vertex: variant<VertexProof>("vertex", {
     ...HEAD_FIELDS,
     timestampMs: u64,
-    parents: vec(hash, PARENTS_MAX),
     index: u16,
     payload: bytes(PAYLOAD_BYTES_MAX),
     path: vec(hash, merklePathLengthMax(BUNDLE_VERTICES_MAX)),
@@ -88,30 +88,32 @@ export const unitProofCodec: Codec<UnitProof> = union<UnitProof>({
 export function proveUnit({ bundle, ref, vertexIds }: HeldBundle, vertex: number | null): UnitProof {
   assert(ref.purpose === "dag", `a bundle of purpose dag, not ${ref.purpose}`);
   const { creator, term, firstNonce, count } = ref;
-  const head: Head = { creator, term, firstNonce, count };
+  const { timestampMs, parents } = bundle;
+  const head: Head = { creator, term, firstNonce, count, parents };
   if (vertex === null) return { kind: "place", ...head, root: merkleRoot(vertexIds) };
   const payload = present(bundle.payloads[vertex], `payload ${vertex} of ${count}`);
-  const { timestampMs, parents } = bundle;
   const path = merklePath(vertexIds, vertex);
-  return { kind: "vertex", ...head, timestampMs, parents, index: vertex, payload, path };
+  return { kind: "vertex", ...head, timestampMs, index: vertex, payload, path };
 }
 
 /**
  * The unit that a proof is of. Null where it proves none, whoever made it: the creator is not in the roster, the fields
  * fit no bundle, or the vertex carries no envelope.
  *
- * Two proofs that open to one unit open to the same sets: the digest binds creator, term, first nonce, count and root, the
+ * Two proofs that open to one unit open to the same sets: the digest binds creator, term, first nonce, parents, count and root, the
  * root its leaves and their number, and a leaf its payload.
  */
 export function openUnit(network: NetworkContext, proof: UnitProof): Member | null {
-  const { count, firstNonce } = proof;
+  const { count, firstNonce, parents } = proof;
+  const [previous] = parents;
+  if (previous === undefined || parents.length !== PARENTS_MAX) return null;
   if (!network.set.knows(proof.creator)) return null;
   if (count < 1 || count > BUNDLE_VERTICES_MAX || firstNonce < 1) return null;
   if (!Number.isSafeInteger(firstNonce + count)) return null;
   const root = proof.kind === "place" ? proof.root : rootOfVertex(network, proof);
   if (root === null) return null;
   const bundle = bundleDigestOf(network, { ...proof, purpose: "dag" }, { count, root });
-  const place = forkSetOf(proof);
+  const place = forkSetOf({ ...proof, previous });
   if (proof.kind === "place") return { unit: { bundle, vertex: null }, sets: [place], place };
   const envelope = openEnvelope(proof.payload);
   if (envelope === null) return null;
@@ -119,7 +121,6 @@ export function openUnit(network: NetworkContext, proof: UnitProof): Member | nu
 }
 
 function rootOfVertex(network: NetworkContext, proof: VertexProof): Hash | null {
-  if (proof.parents.length !== PARENTS_MAX) return null;
   const header = vertexHeader(network.genesis, { ...proof, creator: network.set.at(proof.creator).nodeId });
   const id = vertexIdWith(header, (proof.firstNonce + proof.index) as Nonce, proof.payload);
   return rootFromPath(id, proof.index, proof.count, proof.path);

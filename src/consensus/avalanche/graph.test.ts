@@ -49,12 +49,13 @@ describe("a bundle", () => {
     expect(dag.orphans.size).toBe(0);
   });
 
-  test("that leaves a gap in its lane, or goes on in another's, is never taken", () => {
+  test("that goes back in its lane, or goes on in another's, is never taken; one may leave a gap", () => {
     const dag = graph();
     const [first] = lane(0, 1) as [HeldBundle];
     const gap = made({ previous: { ...first, ref: { ...first.ref, count: 3 } } });
+    const back = made({ previous: { ...first, ref: { ...first.ref, count: 0 } } });
     const stolen = made({ creator: 1, previous: first });
-    expect(kinds(dag, first, gap, stolen)).toEqual(["node", "dead", "dead"]);
+    expect(kinds(dag, first, gap, back, stolen)).toEqual(["node", "node", "dead", "dead"]);
   });
 
   test("behind a settled lane follows its end, and is dead where that is another branch", () => {

@@ -189,13 +189,16 @@ export class DagGraph {
     return fate === undefined ? null : fate === "accepted" ? "past" : "dead";
   }
 
-  /** Whether a bundle's nonces go on where its lane's last vertex stands; what follows an older vertex is a fork that lost. */
+  /**
+   * Whether a bundle goes on behind what it follows; what follows an older vertex is a fork that lost. Nonces may leave a
+   * gap: that of a bundle which died with its second parent, and whose payloads were issued again.
+   */
   #follows({ held: { ref } }: DagArrival, previous: Parent | null): boolean {
     const decided = present(this.decided[ref.creator], `lane ${ref.creator}`);
     if (previous === null) return ref.firstNonce > decided.nonce;
-    if (previous === "past") return ref.previous === decided.tip && ref.firstNonce === decided.nonce + 1;
+    if (previous === "past") return ref.previous === decided.tip && ref.firstNonce > decided.nonce;
     const { creator, firstNonce, count } = previous.held.ref;
-    return creator === ref.creator && firstNonce + count === ref.firstNonce;
+    return creator === ref.creator && firstNonce + count <= ref.firstNonce;
   }
 
   #remember(digest: Hash, tip: Hash, fate: Fate): void {
