@@ -56,6 +56,8 @@ export interface DagSources {
   readonly pool: DagPool;
   readonly ledger: DagLedger;
   claimOf(bundle: Hash): DagClaim | null;
+  /** A validator's newest bundle that is held. */
+  newestOf(validator: ValidatorIndex): Promise<ProvenBody | null>;
   /** Resolves when all that this node has taken in so far is on the disk. */
   whenDurable(): Promise<void>;
 }
@@ -84,6 +86,7 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
       return encode(witnessAnswerCodec, {
         statements: sources.heardOf(question.validator),
         bundle: await sources.newestOf(question.validator),
+        dagBundle: (await sources.dag?.newestOf(question.validator)) ?? null,
         checkpoint: encodedCheckpoint(sources),
       });
     case "vertices":

@@ -39,6 +39,8 @@ export class DagLane {
   #placed: LaneTip;
   /** Bundles up to this nonce, from the first that came to nothing on, come to nothing as well. */
   #voidUpTo = 0;
+  /** Up to this nonce the lane is used, as others know. */
+  #awaited = 0;
   #forming = 0;
 
   /** `placed` is the last bundle that took its place in the lane, `tip` the last one that was made. */
@@ -72,6 +74,14 @@ export class DagLane {
     return this.#tip;
   }
 
+  /**
+   * Others proved with this node's own signature that the lane is used up to `nonce`. Where this disk does not know so much,
+   * nothing is formed until that is known: a nonce that is used twice is a lie, whatever the reason.
+   */
+  awaitUpTo(nonce: Nonce): void {
+    this.#awaited = Math.max(this.#awaited, nonce);
+  }
+
   /** Payloads are sealed envelopes. */
   submit(payloads: readonly Uint8Array[], nowMs: number): Submission {
     return this.#queue.submit(payloads, nowMs);
@@ -79,6 +89,7 @@ export class DagLane {
 
   /** The next bundle of what is queued; null where nothing is. `secondParent` is genesis where there is none. */
   form(wallMs: number, secondParent: Hash): FormedBundle | null {
+    if (this.#tip.nonce < this.#awaited) return null;
     const gathered = this.#queue.gather();
     if (gathered === null) return null;
     const { payloads, stretches } = gathered;

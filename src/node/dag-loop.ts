@@ -3,7 +3,7 @@ import type { EngineEvent } from "../consensus/engine.ts";
 import type { Bundle } from "../dag/bundle.ts";
 import { present, unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Nonce, ValidatorIndex } from "../membership/ids.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
 import type { DagSources } from "./answers.ts";
 import type { CatchUp } from "./catch-up.ts";
 import { DagExchange, type DagExchangePorts } from "./dag-exchange.ts";
@@ -107,25 +107,20 @@ export class DagLoop<M> {
 
   /** What a peer's questions are answered from. */
   sources(): DagSources {
-    const { parts, outbox } = this.#ports;
+    const { parts, outbox, epochs } = this.#ports;
     return {
       ...parts,
+      newestOf: async (validator) => {
+        if (!epochs.network.set.knows(validator)) return null;
+        const newest = await parts.ledger.lastOf(validator);
+        return newest === null ? null : { body: newest.body, proof: newest.proof };
+      },
       claimOf: (bundle) => this.#view().claimOf(bundle),
       whenDurable: () =>
         new Promise((resolve) => {
           outbox.whenDurable(resolve);
         }),
     };
-  }
-
-  /** The newest bundle of a validator's lane that is held. */
-  async newestOf(creator: ValidatorIndex): Promise<StoredBundle | null> {
-    return await this.#ports.parts.ledger.lastOf(creator);
-  }
-
-  /** Up to which nonce this node's disk knows its own lane. */
-  get ownNonce(): Nonce {
-    return this.#ports.epochs.dagLane?.tip.nonce ?? (0 as Nonce);
   }
 
   #decide({ decisions }: Extract<DagEffect, { readonly kind: "decide" }>): void {

@@ -103,15 +103,17 @@ export class Hearing {
     if (!isOwn || !(await verification.allHold(leaves))) return null;
     const bundle = answer.bundle === null ? null : await this.#ports.open(answer.bundle);
     if (answer.bundle !== null && bundle?.held.ref.creator !== self) return null;
+    const inDag = answer.dagBundle === null ? null : await this.#ports.open(answer.dagBundle);
+    if (answer.dagBundle !== null && inDag?.held.ref.creator !== self) return null;
     const stable = await this.#provenStable(checkpoint);
     if (stable === null) return null;
-    const ref = bundle?.held.ref ?? null;
     const [vote] = votes;
     const [view] = views;
     return {
       vote: vote === undefined ? null : { epoch: vote.epoch, sequence: vote.statement.sequence as Sequence },
       view: view === undefined ? null : viewOf(view),
-      bundle: ref === null ? null : { term: ref.term, nonce: (ref.firstNonce + ref.count - 1) as Nonce },
+      bundle: laneEndOf(bundle),
+      dagBundle: laneEndOf(inDag),
       stable,
     };
   }
@@ -128,6 +130,13 @@ export class Hearing {
     const holds = await verification.allHold(obligationsOf(network, checkpointCertificateOf(checkpoint)));
     return holds ? checkpoint.sequence : null;
   }
+}
+
+/** Up to which nonce a lane is proved to be used. */
+function laneEndOf(stored: StoredBundle | null): Testimony["bundle"] {
+  if (stored === null) return null;
+  const { term, firstNonce, count } = stored.held.ref;
+  return { term, nonce: (firstNonce + count - 1) as Nonce };
 }
 
 function viewOf({ epoch, statement }: HeardStatement): Testimony["view"] {

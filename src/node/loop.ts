@@ -236,6 +236,7 @@ export class NodeLoop<M> implements TransportHandler {
       self: () => epochs.self,
       verification: this.#verification,
       ownNonce: () => epochs.ownLane?.tip.nonce ?? (0 as Nonce),
+      onDagLane: (nonce) => epochs.dagLane?.awaitUpTo(nonce),
       open: (body) => this.#inbound.openOwnership(body),
       remember: (silence) => options.ledger.recordSilence(this.#outbox.writes(), silence),
       onFree: () => this.#speak(),

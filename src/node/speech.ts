@@ -7,7 +7,8 @@ import { type Remembered, StartGate, type StartGateOptions } from "./start-gate.
 import type { HeardStatement } from "./witnesses.ts";
 import { Witnesses } from "./witnesses.ts";
 
-export type SpeechPorts = Omit<HearingPorts, "gate"> & Pick<StartGateOptions, "ownNonce" | "onFree" | "remember">;
+export type SpeechPorts = Omit<HearingPorts, "gate"> &
+  Pick<StartGateOptions, "ownNonce" | "onDagLane" | "onFree" | "remember">;
 
 /** Whether this node may speak, and what it heard the others say: each is the other's witness. */
 export class Speech {

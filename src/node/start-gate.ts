@@ -23,6 +23,8 @@ export interface Testimony {
   readonly view: { readonly epoch: Epoch; readonly view: View } | null;
   /** The last nonce of the newest bundle of this node that the witness holds. */
   readonly bundle: { readonly term: Epoch; readonly nonce: Nonce } | null;
+  /** As `bundle`, of its lane in a leaderless network, whose nonces count apart. */
+  readonly dagBundle: { readonly term: Epoch; readonly nonce: Nonce } | null;
   /** The newest checkpoint of this epoch that it proved; 0 for none. */
   readonly stable: Sequence;
 }
@@ -33,6 +35,8 @@ export interface StartGateOptions {
   self(): ValidatorIndex | null;
   /** Up to which nonce this node's disk knows its own lane. */
   ownNonce(): Nonce;
+  /** Its lane in a leaderless network is proved to be used up to this nonce: nothing new of it before that is known here. */
+  onDagLane(nonce: Nonce): void;
   readonly log: Log;
   /** This node may sign from now on. */
   readonly onFree: () => void;
@@ -149,6 +153,10 @@ export class StartGate {
     const views = heard.flatMap(({ view }) => (view !== null && view.epoch >= epoch ? [view] : []));
     const vote = Math.max(0, ...votes.map(({ sequence }) => sequence));
     const view = Math.max(0, ...views.map((one) => one.view));
+    const inDag = heard.flatMap((one) =>
+      one.dagBundle?.term === network.set.termOf(self) ? [one.dagBundle.nonce] : [],
+    );
+    this.#options.onDagLane(Math.max(0, ...inDag) as Nonce);
     const isLater = [...votes, ...views].some((one) => one.epoch > epoch);
     const { vote: rememberedVote, view: rememberedView } = this.#remembered;
     const rememberedNonce = this.#options.ownNonce();

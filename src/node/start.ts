@@ -17,14 +17,15 @@ import { createMetricsServer } from "../observability/metrics-server.ts";
 import { createNodeMetrics, type NodeMetrics } from "../observability/node-metrics.ts";
 import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import { Admission } from "./admission.ts";
-import { createIntake } from "./applications.ts";
+import { createApplication, createIntake } from "./applications.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
-import { choiceFault } from "./engine-choice.ts";
+import { avalancheParamsOf, choiceFault } from "./engine-choice.ts";
 import { firstMembership, type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
 import { keyFileAt } from "./key-location.ts";
 import { createLedgerNode } from "./ledger-node.ts";
 import type { Log } from "./observer.ts";
+import type { Entropy } from "./ports.ts";
 import { peerAddresses } from "./peer-addresses.ts";
 import { PeerBook } from "./peer-book.ts";
 import { PeerGuard } from "./peer-guard.ts";
@@ -32,6 +33,9 @@ import { observerOf } from "./peer-watch.ts";
 import { restoreBans, writePeersFile } from "./peers-file.ts";
 import type { NodeService, PeerControl } from "./service.ts";
 import { systemClock } from "./system-clock.ts";
+
+/** Samples that can be foreseen can be bribed, and nonces repeated. */
+const SECURE: Entropy = { bytes: (count) => Uint8Array.from(randomBytes(count)) };
 
 /** Payloads of one submission: what the batch route of the API takes. */
 const SUBMISSION_VERTICES_MAX = 10_000;
@@ -105,6 +109,10 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       clock: systemClock,
       observer: observerOf({ metrics: metrics.observer, log, guard, validators }),
       ...limitsOf(config),
+      engine: genesis.engine,
+      application: createApplication(genesis),
+      entropy: SECURE,
+      avalancheParams: (nodes) => avalancheParamsOf(config, nodes),
       alpn: ALPN,
       onFatal,
     });
@@ -229,7 +237,7 @@ function openTransport(parts: {
     admit: (peer) => admission.roleOf(peer),
     maxPeers: config.network.max_peers,
     clock: systemClock,
-    entropy: { bytes: (count) => Uint8Array.from(randomBytes(count)) },
+    entropy: SECURE,
     metrics: metrics.network,
     log,
   });

@@ -119,6 +119,8 @@ export interface WitnessAnswer {
   readonly statements: readonly HeardStatement[];
   /** Its newest bundle that is held. */
   readonly bundle: ProvenBody | null;
+  /** Its newest bundle of a leaderless network that is held. */
+  readonly dagBundle: ProvenBody | null;
   /** The newest stable checkpoint certificate, encoded. */
   readonly checkpoint: Uint8Array | null;
 }
@@ -237,6 +239,7 @@ export const witnessAnswerCodec: Codec<WitnessAnswer> = struct<WitnessAnswer>({
     WITNESS_STATEMENTS_MAX,
   ),
   bundle: option(provenBodyCodec),
+  dagBundle: option(provenBodyCodec),
   checkpoint: option(body),
 });
 

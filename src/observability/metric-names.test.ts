@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeId } from "../crypto/identity.ts";
+import type { Sequence, View } from "../membership/ids.ts";
 import type { NodeStatus } from "../node/service.ts";
 import { METRICS, metricsTable } from "./metric-names.ts";
 import { createNodeMetrics } from "./node-metrics.ts";
@@ -83,6 +84,31 @@ test("the ordered membership is told: epoch, active validators, and the lowest r
   expect(told.some((line) => line.includes("0000000000000063"))).toBe(false);
 });
 
+test("a leaderless engine tells its polls, its conflicts and whether it is cut off", async () => {
+  const metrics = createNodeMetrics();
+  const trace = { view: 0 as View, sequence: 0 as Sequence };
+  metrics.observer.onTrace({ phase: "poll", ...trace, detail: "1 about 4 lanes asks 3" });
+  metrics.observer.onTrace({ phase: "resolve", ...trace, detail: "reported abc place" });
+  const dag: NonNullable<NodeStatus["dag"]> = {
+    undecidedBundles: 3,
+    undecidedVertices: 7,
+    conflicts: 2,
+    pollsUnderWay: 1,
+    polls: 1,
+    timeoutShare: 0.75,
+    isPartitioned: true,
+    mayVote: false,
+  };
+  metrics.onCollect(() => Promise.resolve({ ...COLLECTED, reports: [], status: { ...COLLECTED.status, dag } }));
+  const lines = (await metrics.text()).split("\n");
+  expect(lines).toContain("cretoai_avalanche_polls_total 1");
+  expect(lines).toContain('cretoai_avalanche_resolutions_total{step="reported"} 1');
+  expect(lines).toContain("cretoai_avalanche_partitioned 1");
+  expect(lines).toContain("cretoai_avalanche_may_vote 0");
+  expect(lines).toContain("cretoai_avalanche_conflicts 2");
+  expect(lines).toContain("cretoai_avalanche_query_timeout_ratio 0.75");
+});
+
 const MEMBERSHIP = {
   epoch: 3,
   afterBatch: 40,
@@ -95,7 +121,7 @@ const MEMBERSHIP = {
 };
 
 const COLLECTED = {
-  status: { view: 0, lastSequence: 0, pending: 0, stableCheckpoint: 0 } as NodeStatus,
+  status: { view: 0, lastSequence: 0, pending: 0, stableCheckpoint: 0, dag: null } as unknown as NodeStatus,
   participation: 1,
   membership: MEMBERSHIP,
   peers: [],

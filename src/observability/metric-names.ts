@@ -45,6 +45,32 @@ export const METRICS = {
     labels: ["algorithm"],
     buckets: SECONDS,
   },
+  cretoai_avalanche_polls_total: { kind: "counter", help: "Polls that this node began, in a leaderless network" },
+  cretoai_avalanche_preference_changes_total: {
+    kind: "counter",
+    help: "Conflict sets of which this node came to prefer another member",
+  },
+  cretoai_avalanche_resolutions_total: {
+    kind: "counter",
+    help: "Open conflicts that this node reported to the ordered log, and that the log decided",
+    labels: ["step"],
+  },
+  cretoai_avalanche_polls_under_way: { kind: "gauge", help: "Polls that wait for answers" },
+  cretoai_avalanche_query_timeout_ratio: {
+    kind: "gauge",
+    help: "The share of the recent queries that nobody answered in time, from 0 to 1; above 0.5 consensus pauses",
+  },
+  cretoai_avalanche_undecided_bundles: { kind: "gauge", help: "Bundles of which something is open" },
+  cretoai_avalanche_undecided_vertices: { kind: "gauge", help: "Vertices that are neither accepted nor rejected" },
+  cretoai_avalanche_conflicts: { kind: "gauge", help: "Open conflict sets with two members or more" },
+  cretoai_avalanche_partitioned: {
+    kind: "gauge",
+    help: "1 while consensus pauses because the network seems partitioned",
+  },
+  cretoai_avalanche_may_vote: {
+    kind: "gauge",
+    help: "1 where this node may cast binding votes: it knows what the epoch before certified",
+  },
   cretoai_state_commit_total: { kind: "counter", help: "Batches executed; its rate is the state commit rate" },
   cretoai_turn_seconds: {
     kind: "histogram",

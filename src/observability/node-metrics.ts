@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { DagStatus } from "../consensus/dag-engine.ts";
 import type { Trace } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
@@ -124,8 +125,16 @@ export class NodeMetrics {
     return await this.#registry.metrics();
   }
 
-  #onTrace({ phase, sequence }: Trace): void {
+  #onTrace({ phase, sequence, detail }: Trace): void {
     this.#counter("cretoai_consensus_phases_total").inc({ phase });
+    if (phase === "poll") this.#counter("cretoai_avalanche_polls_total").inc();
+    if (phase === "resolve") {
+      const step = detail.startsWith("reported") ? "reported" : "decided";
+      this.#counter("cretoai_avalanche_resolutions_total").inc({ step });
+    }
+    if (phase === "discard" && detail.includes("now prefers")) {
+      this.#counter("cretoai_avalanche_preference_changes_total").inc();
+    }
     if (phase === "view-change") this.#counter("cretoai_view_changes_total").inc();
     if (phase === "pre-prepare" && this.#begun.size < TIMED_BATCHES_MAX) this.#begun.set(sequence, performance.now());
     if (phase !== "execute") return;
@@ -139,6 +148,7 @@ export class NodeMetrics {
   #setGauges({ status, participation, membership, peers, reports, storage, diskBytes }: Collected): void {
     this.#setPeerGauges(reports);
     this.#setMembershipGauges(membership);
+    if (status.dag !== null) this.#setDagGauges(status.dag);
     const vertices = status.lastSequence + status.pending;
     this.#gauge("cretoai_quorum_participation_ratio").set(participation);
     this.#gauge("cretoai_view").set(status.view);
@@ -180,6 +190,16 @@ export class NodeMetrics {
     for (const { nodeId, reputationPpm } of lowest) {
       reputations.set({ validator: nodeId.slice(0, PEER_LABEL_DIGITS) }, reputationPpm / 1_000_000);
     }
+  }
+
+  #setDagGauges(dag: DagStatus): void {
+    this.#gauge("cretoai_avalanche_polls_under_way").set(dag.pollsUnderWay);
+    this.#gauge("cretoai_avalanche_query_timeout_ratio").set(dag.timeoutShare);
+    this.#gauge("cretoai_avalanche_undecided_bundles").set(dag.undecidedBundles);
+    this.#gauge("cretoai_avalanche_undecided_vertices").set(dag.undecidedVertices);
+    this.#gauge("cretoai_avalanche_conflicts").set(dag.conflicts);
+    this.#gauge("cretoai_avalanche_partitioned").set(dag.isPartitioned ? 1 : 0);
+    this.#gauge("cretoai_avalanche_may_vote").set(dag.mayVote ? 1 : 0);
   }
 
   #setProcessGauges(): void {

@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 async function clusterOf(count: number): Promise<LocalCluster> {
-  const made = new LocalCluster(count, { engine: "avalanche", verbose: process.env["VERBOSE"] === "1" });
+  const made = new LocalCluster(count, { engine: "avalanche" });
   cluster = made;
   await made.startAll();
   return made;
@@ -119,6 +119,22 @@ describe("nodes of a leaderless network, with real keys and memory disks", () =>
     for (const node of made.nodes) {
       expect([...(await whenFinal(node, 3))].sort(byText)).toEqual(["after", "before", "meanwhile"]);
     }
+  });
+
+  test("a node whose disk was lost takes its own lane back from the others, and uses no nonce twice", async () => {
+    const made = await clusterOf(4);
+    const [first, , , last] = made.nodes;
+    if (first === undefined || last === undefined) throw new Error("four nodes");
+    await last.node.submit([vertex("before"), vertex("before too")]).finalized;
+    await last.node.stop();
+    const again = await made.startNode(3, new MemoryDisk());
+    await whenOpen(again.node);
+    // Taken in before anything is known: it waits for what the others proved.
+    const [receipt] = await again.node.submit([vertex("after")]).finalized;
+    if (receipt === undefined) throw new Error("a receipt");
+    expect(await again.node.vertex(receipt.hash)).toMatchObject({ nonce: 3, state: "finalized" });
+    expect([...(await whenFinal(again, 3))].sort(byText)).toEqual(["after", "before", "before too"]);
+    expect([...(await whenFinal(first, 3))].sort(byText)).toEqual(["after", "before", "before too"]);
   });
 
   test("a node that comes late with an empty disk syncs the DAG", async () => {
