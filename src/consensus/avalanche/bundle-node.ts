@@ -144,7 +144,8 @@ export class BundleNode {
   get isVoted(): boolean {
     if (this.isSettled) return true;
     if (this.ownAccept === null) return this.place === "open" ? false : this.openVertices === 0;
-    return this.ownAccept.except.size === 0 || [...this.open()].every((vertex) => !this.ownAccept?.except.has(vertex));
+    for (const vertex of this.ownAccept.except) if (this.place !== "rejected" && this.isOpen(vertex)) return false;
+    return true;
   }
 }
 

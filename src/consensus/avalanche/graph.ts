@@ -35,6 +35,8 @@ export class DagGraph {
   readonly #byTip = new Map<Hash, BundleNode>();
   /** Open bundles of each lane, ascending by nonce. */
   readonly #lanes = new Map<ValidatorIndex, BundleNode[]>();
+  /** The keys of `#lanes`, ascending; asked for at every step, and made anew when a lane comes or goes. */
+  #creators: readonly ValidatorIndex[] | null = null;
   /** In the order in which they were settled. */
   readonly #settled: BundleNode[] = [];
 
@@ -62,7 +64,8 @@ export class DagGraph {
 
   /** Creators with something open, ascending. */
   creators(): readonly ValidatorIndex[] {
-    return [...this.#lanes.keys()].sort((left, right) => left - right);
+    this.#creators ??= [...this.#lanes.keys()].sort((left, right) => left - right);
+    return this.#creators;
   }
 
   *open(): Generator<BundleNode> {
@@ -126,9 +129,14 @@ export class DagGraph {
     this.#byTip.set(node.tip, node);
     if (node.previous !== "past") node.previous.children.push(node);
     if (node.second !== "past" && node.second !== node.previous) node.second.children.push(node);
+    const last = lane.at(-1);
     lane.push(node);
-    lane.sort((left, right) => left.firstNonce - right.firstNonce || (left.digest < right.digest ? -1 : 1));
+    // A lane without forks comes in order.
+    if (last !== undefined && last.firstNonce >= node.firstNonce)
+      lane.sort((left, right) => left.firstNonce - right.firstNonce || (left.digest < right.digest ? -1 : 1));
+    if (last !== undefined) return;
     this.#lanes.set(node.creator, lane);
+    this.#creators = null;
   }
 
   /** A bundle's place is decided: its lane has got that far. */
@@ -143,7 +151,10 @@ export class DagGraph {
     const at = lane?.indexOf(node) ?? -1;
     if (lane !== undefined && at >= 0) {
       lane.splice(at, 1);
-      if (lane.length === 0) this.#lanes.delete(node.creator);
+      if (lane.length === 0) {
+        this.#lanes.delete(node.creator);
+        this.#creators = null;
+      }
     }
     this.#settled.push(node);
     return this.#settled.length > SETTLED_MAX ? this.#settled.splice(0, this.#settled.length - SETTLED_MAX) : NONE;

@@ -22,10 +22,13 @@ export function maybePoll(p: Participant): void {
   const chains = dueMs === null || dueMs > p.nowMs ? null : openChains(p);
   if (chains !== null && chains.length > 0) begin(p, chains);
   const nextMs = nextPollMs(p);
-  const times = [...p.polls.values()].map(({ deadlineMs }) => deadlineMs);
-  if (nextMs !== null && hasOpen(p)) times.push(Math.max(nextMs, p.nowMs));
-  if (times.length === 0) p.cancelTimer("poll");
-  else p.setTimer("poll", Math.min(...times));
+  let timeMs = Number.POSITIVE_INFINITY;
+  for (const { deadlineMs } of p.polls.values()) timeMs = Math.min(timeMs, deadlineMs);
+  // Looking for open bundles is what this costs: not where it cannot change the timer.
+  const dueAtMs = nextMs === null ? Number.POSITIVE_INFINITY : Math.max(nextMs, p.nowMs);
+  if (dueAtMs < timeMs && hasOpen(p)) timeMs = dueAtMs;
+  if (timeMs === Number.POSITIVE_INFINITY) p.cancelTimer("poll");
+  else p.setTimer("poll", timeMs);
 }
 
 /** From when on a further poll may begin; null while enough are under way. */
@@ -38,7 +41,11 @@ function nextPollMs(p: Participant): number | null {
 }
 
 function hasOpen(p: Participant): boolean {
-  for (const node of p.graph.open()) if (!node.isVoted) return true;
+  for (const creator of p.graph.creators()) {
+    const lane = p.graph.openOf(creator);
+    // The newest are the ones without a vote.
+    for (let at = lane.length - 1; at >= 0; at--) if (lane[at]?.isVoted === false) return true;
+  }
   return false;
 }
 
