@@ -7,6 +7,7 @@ import { restore } from "../consensus/pbft/durable.ts";
 import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
+import type { NodeId } from "../crypto/identity.ts";
 import type { Lanes } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";
 import type { EpochBegin } from "./epochs.ts";
@@ -26,6 +27,8 @@ export interface EngineParts {
   readonly entropy?: Entropy;
   /** What a leaderless engine samples with, by the number of validators. Default: the network's own defaults. */
   readonly avalancheParams?: (nodes: number) => AvalancheParams;
+  /** Whom a leaderless network's polls do not ask because this node's score of it is low. Default: nobody is avoided. */
+  readonly avoids?: (peer: NodeId) => boolean;
   /** The engine that orders. Default: `PbftEngine`; a simulator puts its liars and its planted faults here. */
   readonly makeEngine?: (options: PbftOptions) => Engine<PbftMessage>;
   /** The engine that decides vertices beside it. Default: `AvalancheEngine`. */
@@ -56,6 +59,7 @@ export function engineMaker(parts: EngineParts, lanes: Lanes): (begin: EpochBegi
       previous,
       remembersPrevious,
       rows: (rows ?? []).filter(({ key }) => isDagRow(key)),
+      avoids: (peer) => parts.avoids?.(network.set.at(peer).nodeId) === true,
     });
   };
 }

@@ -113,6 +113,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       application: createApplication(genesis),
       entropy: SECURE,
       avalancheParams: (nodes) => avalancheParamsOf(config, nodes),
+      avoids: (peer) => book.stateOf(peer) !== "good",
       alpn: ALPN,
       onFatal,
     });

@@ -99,7 +99,7 @@ function remember(p: Participant, node: BundleNode, { accept, commit, held, repo
     p.toSay.add(node);
   }
   for (const unit of reported) {
-    node.reported.add(unit);
+    node.reported.set(unit, nowMs);
     for (const set of p.graph.setsOf({ node, vertex: vertexOf(unit) })) if (set.winner === null) set.isFrozen = true;
   }
 }

@@ -63,8 +63,8 @@ export class BundleNode {
   settledAtMs: number | null = null;
   /** Units that were certified in the epoch before: vertex + 1, 0 for the place. */
   carried: readonly number[] = [];
-  /** Units that this node reported to the log in this epoch: vertex + 1, 0 for the place. */
-  readonly reported: Set<number> = new Set();
+  /** Units that this node reported to the log in this epoch (vertex + 1, 0 for the place), and when it last did. */
+  readonly reported: Map<number, number> = new Map();
 
   constructor(
     held: HeldBundle,

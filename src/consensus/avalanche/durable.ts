@@ -35,7 +35,7 @@ export function encodeOwnVotes(node: BundleNode): Uint8Array {
     accept: list(node.ownAccept),
     commit: list(node.ownCommit),
     held: node.carried,
-    reported: [...node.reported],
+    reported: [...node.reported.keys()],
   });
 }
 

@@ -26,6 +26,11 @@ export interface ParticipantOptions {
   readonly previous: ValidatorSet | null;
   /** Whether this node took part in it and the process has not begun anew since: what it knew is in `restored`. */
   readonly remembersPrevious: boolean;
+  /**
+   * Whether this node thinks so little of a validator that it does not ask it (AV-ALERT: graylisted, by its own score). It
+   * counts as one that did not answer, never as one that is not there. Default: nobody is avoided.
+   */
+  readonly avoids?: (peer: ValidatorIndex) => boolean;
 }
 
 /** Whose word about the epoch before counts; null in the first epoch. */
@@ -58,6 +63,7 @@ export class Participant {
   readonly previous: PreviousSet;
   /** Whether this node itself was in that set and remembers what it knew. */
   readonly isOwnWitness: boolean;
+  readonly avoids: (peer: ValidatorIndex) => boolean;
   /** Validators of the epoch before that told what they know, after it. */
   readonly heardOut: Set<ValidatorIndex> = new Set();
   readonly claimedCertified: Map<Hash, Set<ValidatorIndex>> = new Map();
@@ -91,6 +97,7 @@ export class Participant {
     this.previous = previous;
     this.isOwnWitness = options.remembersPrevious && self !== null && previous?.has(self) === true;
     this.mayVote = previous === null;
+    this.avoids = options.avoids ?? ((): boolean => false);
     this.graph = new DagGraph(network.genesis, restored);
   }
 

@@ -65,7 +65,7 @@ function begin(p: Participant, chains: readonly Chain[]): void {
   const others = p.others();
   const asksAll = params.sampleSize >= p.set.size;
   const sampled = asksAll ? others : sample(others, params.sampleSize, p.random);
-  const asked = sampled.filter((peer) => !p.health.isBackedOff(peer, nowMs));
+  const asked = sampled.filter((peer) => !p.health.isBackedOff(peer, nowMs) && !p.avoids(peer));
   const deadlineMs = nowMs + params.queryTimeoutMs;
   const poll = new Poll({ id: p.nextPoll++, chains, sampled, asked, nowMs, deadlineMs });
   p.polls.set(poll.id, poll);

@@ -18,6 +18,9 @@ import { setPreference } from "./preferring.ts";
 /** Conflicts that one tick reports: each is a command of several kilobytes. */
 const REPORTS_PER_TICK = 16;
 
+/** After so long without a decision a report is said again, in milliseconds. */
+const REPORT_AGAIN_MS = 15_000;
+
 /** Reports conflicts that are open for longer than sampling and patience may take. */
 export function reportOpen(p: Participant): void {
   if (p.self === null || !p.mayVote || p.health.isPartitioned) return;
@@ -38,13 +41,17 @@ function* openMembers(node: BundleNode): Generator<Member> {
   for (const vertex of node.sets.keys()) if (node.isOpen(vertex)) yield { node, vertex };
 }
 
-/** Answers whether it was reported now. */
+/**
+ * Answers whether it was reported now. A report that came to nothing is said again: a full lane may have dropped it, or
+ * others of the same validator have pushed it out of the log's list.
+ */
 function report(p: Participant, subject: Member): boolean {
   const { node, vertex } = subject;
-  if (node.reported.has(codeOf(vertex))) return false;
+  const saidAtMs = node.reported.get(codeOf(vertex));
+  if (saidAtMs !== undefined && p.nowMs - saidAtMs < REPORT_AGAIN_MS) return false;
   const certified = certificateFor(p, subject);
   if (certified === "unprovable") return false;
-  node.reported.add(codeOf(vertex));
+  node.reported.set(codeOf(vertex), p.nowMs);
   for (const set of p.graph.setsOf(subject)) if (set.winner === null) set.isFrozen = true;
   const write: DurableWrite = { key: ownRow(node.digest), value: encodeOwnVotes(node) };
   p.emit({ kind: "persist", writes: [write] });
