@@ -22,6 +22,8 @@ import { sample } from "./sampler.ts";
 export interface CoreOptions extends ParticipantOptions {
   /** This engine's own rows. */
   readonly rows: readonly { readonly key: string; readonly value: Uint8Array }[];
+  /** What holds the state, for who looks at it from outside or plants a bug in it; default: a `Participant`. */
+  readonly makeParticipant?: (options: ParticipantOptions) => Participant;
 }
 
 /**
@@ -34,7 +36,7 @@ export class AvalancheCore implements DagView {
 
   constructor(options: CoreOptions) {
     this.#options = options;
-    this.#p = new Participant(options);
+    this.#p = options.makeParticipant?.(options) ?? new Participant(options);
   }
 
   start(nowMs: number): readonly Effect<AvalancheMessage>[] {

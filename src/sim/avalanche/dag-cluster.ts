@@ -1,22 +1,20 @@
 import { AvalancheCore } from "../../consensus/avalanche/core.ts";
 import type { AvalancheMessage } from "../../consensus/avalanche/messages.ts";
 import type { AvalancheParams } from "../../consensus/avalanche/params.ts";
-import type { DagClaim } from "../../consensus/dag-engine.ts";
+import { Participant, type ParticipantOptions } from "../../consensus/avalanche/participant.ts";
+import type { DagClaim, DagRestored } from "../../consensus/dag-engine.ts";
 import type { Effect } from "../../consensus/engine.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
-import { conflictSetOf, forkSetOf, openEnvelope } from "../../dag/conflict-keys.ts";
-import type { Heard } from "../../dag/docket.ts";
-import { judge } from "../../dag/resolution.ts";
-import { NO_RESOLUTIONS, type ResolutionState } from "../../dag/resolution-state.ts";
-import type { Unit } from "../../dag/unit.ts";
-import type { Member } from "../../dag/unit-proof.ts";
 import { present } from "../../lib/assert.ts";
 import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import { Random } from "../random.ts";
 import { Schedule } from "../schedule.ts";
-import { DagMember } from "./dag-member.ts";
+import { DagLog, heardOf } from "./dag-log.ts";
+import { DagMember, type MemberEngine } from "./dag-member.ts";
+import { nextNetwork } from "./dag-network.ts";
+import { DagViolation } from "./dag-violation.ts";
 
 /** How long a message is under way, in virtual milliseconds; and how many of a thousand are lost for good. */
 export interface DagWeather {
@@ -25,13 +23,44 @@ export interface DagWeather {
   readonly lossPermille: number;
 }
 
+export type LiarEffect = Effect<AvalancheMessage>;
+
 /** What a Byzantine validator does instead of what its engine wants. It has all keys of its own and sees everything. */
 export interface DagLiar {
   /** Replaces one effect of its engine. */
-  alter(effect: Effect<AvalancheMessage>, cluster: DagCluster, self: ValidatorIndex): readonly LiarEffect[];
+  alter(effect: LiarEffect, cluster: DagCluster, self: ValidatorIndex): readonly LiarEffect[];
+  /** Looks at a message before its engine does; true keeps it from the engine. */
+  hear?(
+    heard: { readonly from: ValidatorIndex; readonly message: AvalancheMessage },
+    cluster: DagCluster,
+    self: ValidatorIndex,
+  ): boolean;
+  /** What it says of bundles to one who syncs. */
+  claims?(claims: readonly DagClaim[], cluster: DagCluster, asker: ValidatorIndex): readonly DagClaim[];
+  /** Whether it hands over a body that it holds. */
+  serves?(held: HeldBundle, to: ValidatorIndex): boolean;
 }
 
-export type LiarEffect = Effect<AvalancheMessage>;
+/** Who watches the correct members; throws a `DagViolation`. */
+export interface DagWatch {
+  onBundle(member: DagMember, held: HeldBundle): void;
+  onSaid(member: DagMember, message: AvalancheMessage): void;
+  onHeard(member: DagMember, signed: Signed<AvalancheMessage>): void;
+  onClaims(member: DagMember, from: ValidatorIndex, epoch: number, claims: readonly DagClaim[]): void;
+  onReport(member: DagMember, effect: Extract<LiarEffect, { readonly kind: "report" }>): void;
+  onDecided(member: DagMember, effect: Extract<LiarEffect, { readonly kind: "decide" }>): void;
+  onResolved(member: DagMember, heard: ReturnType<typeof heardOf>): void;
+  onBegin(member: DagMember, isRestart: boolean): void;
+}
+
+/** What is wrong with every correct member, for planted bugs. */
+export interface DagPlant {
+  readonly makeParticipant?: (options: ParticipantOptions) => Participant;
+  /** Changes an effect of a correct member on its way. */
+  readonly alter?: (effect: LiarEffect) => readonly LiarEffect[];
+  /** Changes what one epoch's engine leaves to the next. */
+  readonly handOver?: (left: DagRestored) => DagRestored;
+}
 
 export interface DagClusterOptions {
   readonly network: NetworkContext;
@@ -43,6 +72,11 @@ export interface DagClusterOptions {
   readonly logMs: number | null;
   /** Whether a message passes now; a partition says no. Default: all do. */
   readonly passes?: (from: ValidatorIndex, to: ValidatorIndex, nowMs: number) => boolean;
+  /** When a member that is cut off from the log hears of it again, in virtual milliseconds; `nowMs` for at once. */
+  readonly logFrom?: (member: ValidatorIndex, nowMs: number) => number;
+  /** Validators that join later; they only listen until an epoch takes them in. */
+  readonly newcomers?: number;
+  readonly plant?: DagPlant;
 }
 
 /**
@@ -52,34 +86,45 @@ export interface DagClusterOptions {
 export class DagCluster {
   readonly schedule: Schedule = new Schedule();
   readonly members: readonly DagMember[];
-  readonly network: NetworkContext;
-  readonly #options: DagClusterOptions;
+  readonly log: DagLog;
+  readonly options: DagClusterOptions;
   readonly #random: Random;
-  #resolutions: ResolutionState = NO_RESOLUTIONS;
+  #watch: DagWatch | null = null;
   messages = 0;
 
   constructor(options: DagClusterOptions) {
-    this.#options = options;
-    this.network = options.network;
+    this.options = options;
     this.#random = Random.of(options.seed, 0xda6);
-    this.members = options.network.set.indices().map((index) => {
-      const random = Random.of(options.seed, 0x5a3, index);
-      const core = new AvalancheCore({
-        network: options.network,
-        self: index,
-        params: options.params,
-        random,
-        restored: {
-          lanes: options.network.set.roster.map(() => ({ nonce: 0 as Nonce, tip: options.network.genesis })),
-          open: [],
-        },
+    this.log = new DagLog(options.network);
+    const count = options.network.set.roster.length + (options.newcomers ?? 0);
+    this.members = Array.from({ length: count }, (_, place) => {
+      const index = place as ValidatorIndex;
+      const engine = this.#makeEngine(index, options.network, {
+        restored: { lanes: this.#emptyLanes(options.network), open: [] },
         previous: null,
         remembersPrevious: false,
         rows: [],
+        life: 0,
       });
-      return new DagMember(options.network, index, core, options.liars?.has(index) !== true);
+      return new DagMember(index, engine, options.liars?.has(index) !== true);
     });
-    for (const member of this.members) this.perform(member, member.core.start(0));
+  }
+
+  /** Everybody begins. */
+  start(watch: DagWatch | null = null): void {
+    this.#watch = watch;
+    for (const member of this.members) {
+      this.#begin(member, false);
+    }
+  }
+
+  get nowMs(): number {
+    return this.schedule.nowMs;
+  }
+
+  /** The newest epoch's network; a member may still be in an older one. */
+  get network(): NetworkContext {
+    return this.log.network;
   }
 
   get correct(): readonly DagMember[] {
@@ -93,13 +138,18 @@ export class DagCluster {
   /** A bundle of a member's clients, made and sent now. */
   submit(index: ValidatorIndex, envelopes: readonly Uint8Array[]): HeldBundle {
     const member = this.member(index);
-    const held = member.form(envelopes, this.schedule.nowMs);
+    member.mendTip();
+    const held = member.form(envelopes, this.nowMs);
     this.spread(index, held);
     return held;
   }
 
   /** Hands a bundle to its maker and sends it to all others, or to some of them. */
-  spread(from: ValidatorIndex, held: HeldBundle, to: readonly ValidatorIndex[] = this.network.set.indices()): void {
+  spread(
+    from: ValidatorIndex,
+    held: HeldBundle,
+    to: readonly ValidatorIndex[] = this.members.map(({ index }) => index),
+  ): void {
     for (const receiver of to) {
       if (receiver === from) this.arrive(this.member(from), [held]);
       else this.#send(from, receiver, () => this.arrive(this.member(receiver), [held]));
@@ -107,9 +157,13 @@ export class DagCluster {
   }
 
   arrive(member: DagMember, bundles: readonly HeldBundle[]): void {
-    for (const held of bundles) member.hold(held);
-    const arrivals = bundles.map((held) => ({ held, lost: member.lostOf(held), settled: member.settledOf(held) }));
-    this.perform(member, member.core.onEvent({ kind: "dag-bundles", ...this.#now(), bundles: arrivals }));
+    if (member.isDown) return;
+    // A creator that is not in this member's roster yet is unknown to it.
+    const known = bundles.filter(({ ref }) => member.network.set.knows(ref.creator));
+    if (known.length === 0) return;
+    for (const held of known) if (member.hold(held) && member.isCorrect) this.#watch?.onBundle(member, held);
+    const arrivals = known.map((held) => ({ held, lost: member.lostOf(held), settled: member.settledOf(held) }));
+    this.#step(member, () => member.core.onEvent({ kind: "dag-bundles", ...this.#now(), bundles: arrivals }));
   }
 
   /** Runs until nothing is due before `untilMs`, or the condition holds; answers whether it does. */
@@ -122,32 +176,76 @@ export class DagCluster {
     }
   }
 
-  perform(member: DagMember, effects: readonly Effect<AvalancheMessage>[]): void {
-    const liar = this.#options.liars?.get(member.index);
+  /** Loses a member's memory now, or in the middle of its next step that wants so many effects. */
+  crash(index: ValidatorIndex, effectsLeft: number | null = null): void {
+    const member = this.member(index);
+    if (effectsLeft !== null) {
+      member.effectsLeft = effectsLeft;
+      return;
+    }
+    member.isDown = true;
+    member.life += 1;
+    member.effectsLeft = null;
+  }
+
+  /** Comes back with its bundles, what became of them, and its rows. */
+  restart(index: ValidatorIndex): void {
+    const member = this.member(index);
+    if (!member.isDown) this.crash(index);
+    member.isDown = false;
+    const rows = [...member.disk].map(([key, value]) => ({ key, value }));
+    member.begin(
+      this.#makeEngine(index, member.network, {
+        restored: member.restored(),
+        previous: member.previous,
+        remembersPrevious: false,
+        rows,
+        life: member.life,
+      }),
+    );
+    this.#begin(member, true);
+    this.#hearLog(member);
+  }
+
+  /** The log ends the epoch; each member hears of it in its turn. */
+  endEpoch(gone: ValidatorIndex | null): void {
+    this.log.endEpoch(nextNetwork(this.log.network, gone));
+    this.#tellLog();
+  }
+
+  perform(member: DagMember, effects: readonly LiarEffect[]): void {
+    const liar = this.options.liars?.get(member.index);
+    const alter = member.isCorrect ? this.options.plant?.alter : undefined;
     for (const effect of effects) {
-      const wanted = liar === undefined ? [effect] : liar.alter(effect, this, member.index);
-      for (const each of wanted) this.#performOne(member, each);
+      if (member.effectsLeft !== null && member.effectsLeft-- <= 0) return this.crash(member.index);
+      const wanted = liar === undefined ? (alter?.(effect) ?? [effect]) : liar.alter(effect, this, member.index);
+      for (const each of wanted) this.performOne(member, each);
     }
   }
 
-  #performOne(member: DagMember, effect: Effect<AvalancheMessage>): void {
+  performOne(member: DagMember, effect: LiarEffect): void {
     const { index } = member;
     switch (effect.kind) {
+      case "persist":
+        return member.write(effect.writes);
       case "broadcast":
-        for (const to of this.network.set.indices()) this.say(index, to, effect.message);
+        for (const to of member.network.set.indices()) this.say(index, to, effect.message);
+        this.#said(member, effect.message);
         return;
       case "multicast":
         for (const to of effect.to) this.say(index, to, effect.message);
+        this.#said(member, effect.message);
         return;
       case "send":
-        return this.say(index, effect.to, effect.message);
+        this.say(index, effect.to, effect.message);
+        this.#said(member, effect.message);
+        return;
       case "decide":
-        return member.decide(effect.decisions, this.schedule.nowMs);
+        if (member.isCorrect) this.#watch?.onDecided(member, effect);
+        return member.decide(effect.decisions, this.nowMs);
       case "set-timer":
         return member.setTimer(effect.name, () =>
-          this.schedule.at(effect.atMs, () =>
-            this.perform(member, member.core.onTimer(effect.name, this.schedule.nowMs)),
-          ),
+          this.schedule.at(effect.atMs, () => this.#step(member, () => member.core.onTimer(effect.name, this.nowMs))),
         );
       case "cancel-timer":
         return member.cancelTimer(effect.name);
@@ -158,19 +256,26 @@ export class DagCluster {
       case "dag-sync":
         return this.#sync(member, this.member(effect.from));
       case "report":
-        return this.#report(index, effect);
+        if (member.isCorrect) this.#watch?.onReport(member, effect);
+        return this.#report(member, effect);
       default:
         return;
     }
   }
 
-  /** Says one message; the signature is taken as good. */
+  /** Says one message; the signature is taken as good, in its sender's epoch. */
   say(from: ValidatorIndex, to: ValidatorIndex, message: AvalancheMessage): void {
     const signed: Signed<AvalancheMessage> = { message, proof: proofOf(from) };
+    const { epoch } = this.member(from).network.set;
+    const { life } = this.member(to);
     const hear = (): void => {
       const member = this.member(to);
-      if (member.core.screen(message).kind === "accept")
-        this.perform(member, member.core.onMessage(signed, this.schedule.nowMs));
+      const isHeard = !member.isDown && (from !== to || member.life === life) && member.network.set.epoch === epoch;
+      if (!isHeard || !member.network.set.has(from)) return;
+      if (this.options.liars?.get(to)?.hear?.({ from, message }, this, to) === true) return;
+      if (member.core.screen(message).kind !== "accept") return;
+      if (member.isCorrect) this.#watch?.onHeard(member, signed);
+      this.#step(member, () => member.core.onMessage(signed, this.nowMs));
     };
     this.messages += 1;
     // What a node says to itself is durable when it leaves.
@@ -178,74 +283,190 @@ export class DagCluster {
     else this.#send(from, to, hear);
   }
 
+  /** One step of a member's engine. */
+  #step(member: DagMember, step: () => readonly LiarEffect[]): void {
+    if (member.isDown) return;
+    try {
+      this.perform(member, step());
+    } catch (error) {
+      // A liar that talked its own engine into the ground is silent from now on.
+      if (!member.isCorrect) return this.crash(member.index);
+      if (error instanceof DagViolation) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      throw new DagViolation("no-failure", `member ${member.index} stopped: ${why}`);
+    }
+  }
+
+  #said(member: DagMember, message: AvalancheMessage): void {
+    if (member.isCorrect) this.#watch?.onSaid(member, message);
+  }
+
+  #makeEngine(
+    index: ValidatorIndex,
+    network: NetworkContext,
+    begin: Pick<ParticipantOptions, "restored" | "previous" | "remembersPrevious"> & {
+      readonly rows: readonly { readonly key: string; readonly value: Uint8Array }[];
+      readonly life: number;
+    },
+  ): MemberEngine {
+    const { params, seed, plant, liars } = this.options;
+    const { life, ...rest } = begin;
+    let inside: Participant | null = null;
+    const core = new AvalancheCore({
+      network,
+      self: network.set.has(index) ? index : null,
+      params,
+      random: Random.of(seed, 0x5a3, index, network.set.epoch, life),
+      ...rest,
+      makeParticipant: (options) => {
+        const make = liars?.has(index) === true ? undefined : plant?.makeParticipant;
+        inside = make?.(options) ?? new Participant(options);
+        return inside;
+      },
+    });
+    return { network, core, inside: present<Participant>(inside, "a participant") };
+  }
+
+  #begin(member: DagMember, isRestart: boolean): void {
+    if (member.isCorrect) this.#watch?.onBegin(member, isRestart);
+    this.#step(member, () => member.core.start(this.nowMs));
+    const heard = this.log.rememberedBy(member.heardOfLog);
+    if (heard !== null) this.#step(member, () => member.core.onEvent({ ...heard, ...this.#now() }));
+  }
+
+  #emptyLanes(network: NetworkContext): DagRestored["lanes"] {
+    return network.set.roster.map(() => ({ nonce: 0 as Nonce, tip: network.genesis }));
+  }
+
   #send(from: ValidatorIndex, to: ValidatorIndex, deliver: () => void): void {
-    const { weather, passes } = this.#options;
-    if (passes?.(from, to, this.schedule.nowMs) === false) return;
+    const { weather, passes } = this.options;
+    if (passes?.(from, to, this.nowMs) === false) return;
     if (this.#random.below(1_000) < weather.lossPermille) return;
     const delayMs = weather.delayMinMs + this.#random.fraction() * (weather.delayMaxMs - weather.delayMinMs);
-    this.schedule.after(delayMs, deliver);
+    const { life } = this.member(to);
+    this.schedule.after(delayMs, () => {
+      if (this.member(to).life === life) deliver();
+    });
   }
 
+  /** Asks one after the other, those that are named first, until somebody has it: as the node's fetcher does. */
   #fetch(member: DagMember, from: readonly ValidatorIndex[], find: (peer: DagMember) => readonly HeldBundle[]): void {
-    const asked = from[0] ?? this.network.set.indices().find((peer) => peer !== member.index);
-    if (asked === undefined) return;
-    this.#send(member.index, asked, () => {
-      const found = find(this.member(asked));
-      if (found.length > 0) this.#send(asked, member.index, () => this.arrive(member, found));
-    });
-  }
-
-  #sync(member: DagMember, peer: DagMember): void {
-    const from = member.core.frontier();
-    const failed = this.schedule.after(1_000, () => {
-      this.perform(member, member.core.onEvent({ kind: "dag-sync-failed", ...this.#now(), from: peer.index }));
-    });
-    this.#send(member.index, peer.index, () => {
-      const bundles = peer.above(from);
-      const claims: DagClaim[] = bundles.map((held) => peer.claimOf(held));
-      this.#send(peer.index, member.index, () => {
-        failed();
-        this.arrive(member, bundles);
-        const { epoch } = this.network.set;
-        const event = { kind: "dag-claims", ...this.#now(), from: peer.index, epoch, claims, isLast: true } as const;
-        this.perform(member, member.core.onEvent(event));
+    const others = member.network.set.indices().filter((peer) => peer !== member.index && !from.includes(peer));
+    const asked = [...from.filter((peer) => peer !== member.index), ...this.#random.shuffled(others)].slice(
+      0,
+      FETCHED_FROM_MAX,
+    );
+    let isFound = false;
+    asked.forEach((peer, at) => {
+      this.schedule.after(at * 2 * this.options.weather.delayMaxMs, () => {
+        if (isFound || member.isDown) return;
+        this.#send(member.index, peer, () => {
+          if (this.member(peer).isDown) return;
+          const serves = this.options.liars?.get(peer)?.serves;
+          const found = find(this.member(peer)).filter((held) => serves?.(held, member.index) !== false);
+          if (found.length === 0) return;
+          this.#send(peer, member.index, () => {
+            isFound = true;
+            this.arrive(member, found);
+          });
+        });
       });
     });
   }
 
-  #report(creator: ValidatorIndex, effect: Extract<Effect<AvalancheMessage>, { readonly kind: "report" }>): void {
-    const { logMs } = this.#options;
-    if (logMs === null) return;
-    const member = this.member(creator);
-    const heard: Heard = {
-      creator,
-      subject: memberOf(member, effect.subject),
-      certified: effect.certified === null ? null : memberOf(member, effect.certified.unit),
-    };
-    this.schedule.after(logMs, () => {
-      const { state, decided, reported, lost } = judge(this.#resolutions, this.network.set, [heard]);
-      this.#resolutions = state;
-      for (const each of this.members) {
-        const event = { kind: "resolutions", ...this.#now(), decided, reported, lost } as const;
-        this.schedule.after(this.#random.below(20), () => {
-          this.perform(each, each.core.onEvent({ ...event, ...this.#now() }));
-        });
-      }
+  #sync(member: DagMember, peer: DagMember): void {
+    const { core } = member;
+    const from = core.frontier();
+    const failed = this.schedule.after(SYNC_TIMEOUT_MS, () => {
+      if (core !== member.core) return;
+      this.#step(member, () => core.onEvent({ kind: "dag-sync-failed", ...this.#now(), from: peer.index }));
+    });
+    this.#send(member.index, peer.index, () => {
+      if (peer.isDown) return;
+      const liar = this.options.liars?.get(peer.index);
+      const bundles = peer.above(from).filter((held) => liar?.serves?.(held, member.index) !== false);
+      const honest: readonly DagClaim[] = bundles.map((held) => peer.claimOf(held));
+      const claims = liar?.claims?.(honest, this, member.index) ?? honest;
+      const { epoch } = peer.network.set;
+      this.#send(peer.index, member.index, () => {
+        if (core !== member.core) return;
+        failed();
+        this.arrive(member, bundles);
+        if (member.isCorrect) this.#watch?.onClaims(member, peer.index, epoch, claims);
+        const event = { kind: "dag-claims", from: peer.index, epoch, claims, isLast: true } as const;
+        this.#step(member, () => core.onEvent({ ...event, ...this.#now() }));
+      });
     });
   }
 
+  #report(member: DagMember, effect: Extract<LiarEffect, { readonly kind: "report" }>): void {
+    const { logMs, logFrom } = this.options;
+    if (logMs === null) return;
+    const entry = this.log.openReport(member, effect);
+    const { epoch } = member.network.set;
+    const fromMs = logFrom?.(member.index, this.nowMs) ?? this.nowMs;
+    this.schedule.at(fromMs + logMs, () => {
+      if (this.log.append(epoch, entry)) this.#tellLog();
+    });
+  }
+
+  /** Every member hears the log in its order, each at its own pace. */
+  #tellLog(): void {
+    for (const member of this.members) {
+      const fromMs = this.options.logFrom?.(member.index, this.nowMs) ?? this.nowMs;
+      this.schedule.at(fromMs + this.#random.below(LOG_LAG_MS), () => this.#hearLog(member));
+    }
+  }
+
+  #hearLog(member: DagMember): void {
+    for (;;) {
+      if (member.isDown) return;
+      const entry = this.log.entries[member.heardOfLog];
+      if (entry === undefined) return;
+      member.heardOfLog += 1;
+      if (entry.kind === "epoch") this.#enter(member, entry.network);
+      else {
+        const heard = heardOf(entry.judgement);
+        if (member.isCorrect) this.#watch?.onResolved(member, heard);
+        this.#step(member, () => member.core.onEvent({ ...heard, ...this.#now() }));
+      }
+    }
+  }
+
+  /** The next epoch's engine, as the node makes it. */
+  #enter(member: DagMember, network: NetworkContext): void {
+    const before = member.network.set;
+    const left = member.core.handOver();
+    const handed = member.isCorrect ? (this.options.plant?.handOver?.(left) ?? left) : left;
+    const lanes = network.set.roster.map(
+      (_, place) => handed.lanes[place] ?? { nonce: 0 as Nonce, tip: network.genesis },
+    );
+    member.previous = before;
+    member.disk.clear();
+    member.begin(
+      this.#makeEngine(member.index, network, {
+        restored: { ...handed, lanes },
+        previous: before,
+        remembersPrevious: before.has(member.index),
+        rows: [],
+        life: member.life,
+      }),
+    );
+    this.#begin(member, false);
+  }
+
   #now(): { readonly nowMs: number; readonly wallMs: number } {
-    return { nowMs: this.schedule.nowMs, wallMs: this.schedule.nowMs };
+    return { nowMs: this.nowMs, wallMs: this.nowMs };
   }
 }
 
-function memberOf(member: DagMember, unit: Unit): Member {
-  const held = present(member.get(unit.bundle), "a reported bundle");
-  const place = forkSetOf(held.ref);
-  if (unit.vertex === null) return { unit, sets: [place], place };
-  const keys = openEnvelope(present(held.bundle.payloads[unit.vertex], "a reported vertex"))?.conflictKeys ?? [];
-  return { unit, sets: keys.map(conflictSetOf), place };
-}
+/** How many validators are asked for a missing body, one after the other. */
+const FETCHED_FROM_MAX = 4;
+
+const SYNC_TIMEOUT_MS = 1_000;
+
+/** How far members are behind the log, at most, in virtual milliseconds. */
+const LOG_LAG_MS = 20;
 
 const SIGNATURE = { mlDsa: new Uint8Array(0), ed25519: null };
 

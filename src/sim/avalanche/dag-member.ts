@@ -1,12 +1,15 @@
 import type { AvalancheCore } from "../../consensus/avalanche/core.ts";
-import type { DagClaim, DagDecision } from "../../consensus/dag-engine.ts";
-import type { TimerName } from "../../consensus/engine.ts";
+import type { Participant } from "../../consensus/avalanche/participant.ts";
+import type { DagClaim, DagDecision, DagOpen, DagRestored } from "../../consensus/dag-engine.ts";
+import type { DurableWrite, TimerName } from "../../consensus/engine.ts";
 import { type HeldBundle, holdBundle } from "../../dag/bundle.ts";
 import { conflictSetOf, openEnvelope } from "../../dag/conflict-keys.ts";
-import { assert, present } from "../../lib/assert.ts";
+import type { LaneTip } from "../../dag/lanes.ts";
+import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
-import type { NetworkContext } from "../../membership/validator-set.ts";
+import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
+import { DagViolation } from "./dag-violation.ts";
 
 interface Status {
   place: "open" | "accepted" | "rejected";
@@ -14,16 +17,34 @@ interface Status {
   readonly rejected: Set<number>;
 }
 
-/** One engine with what its node would hold for it: bundles, what became of them, timers. */
-export class DagMember {
+/** What the cluster makes anew when a member begins an epoch or comes back. */
+export interface MemberEngine {
   readonly network: NetworkContext;
-  readonly index: ValidatorIndex;
   readonly core: AvalancheCore;
+  /** The engine's inside, for liars that see everything. */
+  readonly inside: Participant;
+}
+
+/** One engine with what its node would hold for it: bundles, what became of them, rows, timers. */
+export class DagMember {
+  readonly index: ValidatorIndex;
   readonly isCorrect: boolean;
   /** Accepted vertices in this member's own order. */
   readonly order: Hash[] = [];
   /** When each vertex became final here, in virtual milliseconds. */
   readonly finalAtMs: Map<Hash, number> = new Map();
+  /** The engine's rows as they are on the disk. */
+  readonly disk: Map<string, Uint8Array> = new Map();
+  /** The validators of the epoch before. */
+  previous: ValidatorSet | null = null;
+  isDown = false;
+  /** Counts restarts: what was under way to an earlier process does not arrive. */
+  life = 0;
+  /** How many entries of the log it has heard. */
+  heardOfLog = 0;
+  /** A crash in the middle of a step: so many effects are still performed; null for none. */
+  effectsLeft: number | null = null;
+  #engine: MemberEngine;
   readonly #held = new Map<Hash, HeldBundle>();
   readonly #tips = new Map<Hash, HeldBundle>();
   readonly #status = new Map<Hash, Status>();
@@ -31,31 +52,77 @@ export class DagMember {
   readonly #timers = new Map<TimerName, () => void>();
   #tip: { nonce: Nonce; tip: Hash };
 
-  constructor(network: NetworkContext, index: ValidatorIndex, core: AvalancheCore, isCorrect: boolean) {
-    this.network = network;
+  constructor(index: ValidatorIndex, engine: MemberEngine, isCorrect: boolean) {
     this.index = index;
-    this.core = core;
+    this.#engine = engine;
     this.isCorrect = isCorrect;
-    this.#tip = { nonce: 0 as Nonce, tip: network.genesis };
+    this.#tip = { nonce: 0 as Nonce, tip: engine.network.genesis };
+  }
+
+  get core(): AvalancheCore {
+    return this.#engine.core;
+  }
+
+  get inside(): Participant {
+    return this.#engine.inside;
+  }
+
+  get network(): NetworkContext {
+    return this.#engine.network;
+  }
+
+  /** The engine of another epoch, or of another process. */
+  begin(engine: MemberEngine): void {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    this.#engine = engine;
   }
 
   form(payloads: readonly Uint8Array[], nowMs: number): HeldBundle {
-    const held = holdBundle(this.network, {
-      creator: this.index,
-      term: this.network.set.termOf(this.index),
-      purpose: "dag",
-      firstNonce: (this.#tip.nonce + 1) as Nonce,
-      timestampMs: Math.floor(nowMs),
-      parents: [this.#tip.tip, this.core.secondParent(nowMs)],
-      payloads,
-    });
+    const held = this.formAfter(this.#tip, payloads, { nowMs, second: this.core.secondParent(nowMs) });
     this.#tip = { nonce: (this.#tip.nonce + payloads.length) as Nonce, tip: held.ref.tip };
     return held;
   }
 
-  hold(held: HeldBundle): void {
+  /** Where the own lane goes on. */
+  get tip(): LaneTip {
+    return this.#tip;
+  }
+
+  /** A bundle after any place of the own lane; its parents may lie. */
+  formAfter(
+    { nonce, tip }: LaneTip,
+    payloads: readonly Uint8Array[],
+    { nowMs, second }: { readonly nowMs: number; readonly second: Hash },
+  ): HeldBundle {
+    return holdBundle(this.network, {
+      creator: this.index,
+      term: this.network.set.termOf(this.index),
+      purpose: "dag",
+      firstNonce: (nonce + 1) as Nonce,
+      timestampMs: Math.floor(nowMs),
+      parents: [tip, second],
+      payloads,
+    });
+  }
+
+  /** A validator whose last bundle died builds on what has its place, as the node's lane does. */
+  mendTip(): void {
+    const last = this.#tips.get(this.#tip.tip);
+    if (last !== undefined && this.placeOf(last.ref.digest) === "rejected")
+      this.#tip = this.#lanes()[this.index] ?? this.#tip;
+  }
+
+  /** Answers whether it was not held yet. */
+  hold(held: HeldBundle): boolean {
+    const isNew = !this.#held.has(held.ref.digest);
     this.#held.set(held.ref.digest, held);
     this.#tips.set(held.ref.tip, held);
+    return isNew;
+  }
+
+  get held(): IterableIterator<HeldBundle> {
+    return this.#held.values();
   }
 
   get(digest: Hash): HeldBundle | undefined {
@@ -70,12 +137,21 @@ export class DagMember {
     return this.finalAtMs.has(vertex);
   }
 
+  isAccepted(bundle: Hash, vertex: number | null): boolean {
+    const status = this.#status.get(bundle);
+    return vertex === null ? status?.place === "accepted" : status?.accepted.has(vertex) === true;
+  }
+
   isRejected(bundle: Hash, vertex: number): boolean {
     return this.#status.get(bundle)?.rejected.has(vertex) === true;
   }
 
   placeOf(bundle: Hash): Status["place"] {
     return this.#status.get(bundle)?.place ?? "open";
+  }
+
+  winnerOf(set: Hash): Hash | undefined {
+    return this.#winners.get(set);
   }
 
   /** Held bundles above a frontier, by creator and nonce. */
@@ -92,7 +168,8 @@ export class DagMember {
     const undecided = Array.from({ length: count }, (_, vertex) => vertex).filter(
       (vertex) => status?.accepted.has(vertex) !== true && status?.rejected.has(vertex) !== true,
     );
-    return { bundle: digest, state: status?.place ?? "open", undecided, rejected: [...(status?.rejected ?? [])] };
+    const rejected = [...(status?.rejected ?? [])].sort((left, right) => left - right);
+    return { bundle: digest, state: status?.place ?? "open", undecided, rejected };
   }
 
   lostOf({ bundle, vertexIds }: HeldBundle): readonly number[] {
@@ -106,8 +183,41 @@ export class DagMember {
   settledOf({ ref }: HeldBundle): "accepted" | "rejected" | null {
     const status = this.#status.get(ref.digest);
     if (status === undefined || status.place === "open") return null;
-    const isSettled = status.accepted.size + status.rejected.size === ref.count;
-    return isSettled && this.core.claimOf(ref.digest) === null ? status.place : null;
+    return this.#isSettled(ref) && this.core.claimOf(ref.digest) === null ? status.place : null;
+  }
+
+  /** What a process that begins finds on its disk: what is open, parents before children. */
+  restored(): DagRestored {
+    const open: DagOpen[] = [];
+    const reached = new Set<Hash>();
+    const isThere = (tip: Hash): boolean => {
+      if (tip === this.network.genesis) return true;
+      const parent = this.#tips.get(tip)?.ref.digest;
+      return parent !== undefined && (reached.has(parent) || this.placeOf(parent) === "accepted");
+    };
+    const left = new Set([...this.#held.values()].filter(({ ref }) => !this.#isSettled(ref)));
+    for (let before = -1; before !== left.size; ) {
+      before = left.size;
+      for (const held of left) {
+        if (!held.bundle.parents.every(isThere)) continue;
+        left.delete(held);
+        reached.add(held.ref.digest);
+        open.push(this.#openOf(held));
+      }
+    }
+    // Whatever waited for a parent is fetched again with it.
+    for (const { ref } of left) {
+      this.#held.delete(ref.digest);
+      this.#tips.delete(ref.tip);
+    }
+    return { lanes: this.#lanes(), open };
+  }
+
+  write(writes: readonly DurableWrite[]): void {
+    for (const { key, value } of writes) {
+      if (value === null) this.disk.delete(key);
+      else this.disk.set(key, value);
+    }
   }
 
   decide(decisions: readonly DagDecision[], nowMs: number): void {
@@ -115,12 +225,17 @@ export class DagMember {
       const held = present(this.#held.get(bundle), "a decided bundle");
       const status = this.#statusOf(bundle);
       if (place !== null) {
-        assert(status.place === "open", "a place is decided once");
+        this.#require(
+          "agreement",
+          status.place === "open" || status.place === place,
+          "a place is decided once",
+          bundle,
+        );
         status.place = place;
       }
       for (const vertex of accepted) this.#accept(held, status, vertex, nowMs);
       for (const vertex of rejected) {
-        assert(!status.accepted.has(vertex), "what is accepted stays so");
+        this.#require("agreement", !status.accepted.has(vertex), "what is accepted stays so", bundle);
         status.rejected.add(vertex);
       }
     }
@@ -137,13 +252,15 @@ export class DagMember {
   }
 
   #accept(held: HeldBundle, status: Status, vertex: number, nowMs: number): void {
-    assert(!status.accepted.has(vertex) && !status.rejected.has(vertex), "a vertex is decided once");
-    assert(status.place === "accepted", "a vertex after its bundle's place");
+    const { digest } = held.ref;
+    const isOpen = !status.accepted.has(vertex) && !status.rejected.has(vertex);
+    this.#require("agreement", isOpen, `vertex ${vertex} is decided once`, digest);
+    this.#require("ancestors-first", status.place === "accepted", "a vertex after its bundle's place", digest);
     for (const parent of held.bundle.parents) {
       const before = this.#tips.get(parent);
       const isThere =
         parent === this.network.genesis || (before !== undefined && this.placeOf(before.ref.digest) === "accepted");
-      assert(isThere, "ancestors before descendants");
+      this.#require("ancestors-first", isThere, "ancestors before descendants", digest);
     }
     status.accepted.add(vertex);
     const id = present(held.vertexIds[vertex], "a vertex id");
@@ -152,9 +269,39 @@ export class DagMember {
     const payload = present(held.bundle.payloads[vertex], "a payload");
     for (const key of openEnvelope(payload)?.conflictKeys ?? []) {
       const set = conflictSetOf(key);
-      assert((this.#winners.get(set) ?? id) === id, "a conflict set has one winner");
+      this.#require("agreement", (this.#winners.get(set) ?? id) === id, `conflict set ${set} has one winner`, digest);
       this.#winners.set(set, id);
     }
+  }
+
+  #require(code: "agreement" | "ancestors-first", condition: boolean, what: string, bundle: Hash): void {
+    if (!condition) throw new DagViolation(code, `member ${this.index}, bundle ${bundle}: ${what}`);
+  }
+
+  #openOf(held: HeldBundle): DagOpen {
+    const status = this.#status.get(held.ref.digest);
+    const sorted = (list: ReadonlySet<number> | undefined): readonly number[] => {
+      return [...(list ?? [])].sort((left, right) => left - right);
+    };
+    const place = status?.place === "accepted" ? "accepted" : "open";
+    return { held, place, accepted: sorted(status?.accepted), rejected: sorted(status?.rejected), certified: [] };
+  }
+
+  #isSettled({ digest, count }: HeldBundle["ref"]): boolean {
+    const status = this.#status.get(digest);
+    if (status === undefined || status.place === "open") return false;
+    return status.place === "rejected" || status.accepted.size + status.rejected.size === count;
+  }
+
+  #lanes(): readonly LaneTip[] {
+    const { genesis, set } = this.network;
+    const lanes: LaneTip[] = set.roster.map(() => ({ nonce: 0 as Nonce, tip: genesis }));
+    for (const { ref } of this.#held.values()) {
+      if (this.placeOf(ref.digest) !== "accepted") continue;
+      const nonce = (ref.firstNonce + ref.count - 1) as Nonce;
+      if (nonce > (lanes[ref.creator]?.nonce ?? 0)) lanes[ref.creator] = { nonce, tip: ref.tip };
+    }
+    return lanes;
   }
 
   #statusOf(bundle: Hash): Status {
