@@ -109,10 +109,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       clock: systemClock,
       observer: observerOf({ metrics: metrics.observer, log, guard, validators }),
       ...limitsOf(config),
-      engine: genesis.engine,
-      application: createApplication(genesis),
-      entropy: SECURE,
-      avalancheParams: (nodes) => avalancheParamsOf(config, nodes),
+      ...engineOf(config, genesis),
       avoids: (peer) => book.stateOf(peer) !== "good",
       alpn: ALPN,
       onFatal,
@@ -264,6 +261,12 @@ function limitsOf({ consensus }: NodeConfig): Pick<NodeParts, "timeouts" | "limi
       submissionVerticesMax: SUBMISSION_VERTICES_MAX,
     },
   };
+}
+
+/** What the genesis says that this network runs. */
+function engineOf(config: NodeConfig, genesis: Genesis): Partial<NodeParts> {
+  const avalancheParams: NodeParts["avalancheParams"] = (nodes) => avalancheParamsOf(config, nodes);
+  return { engine: genesis.engine, application: createApplication(genesis), entropy: SECURE, avalancheParams };
 }
 
 function startMetrics(config: NodeConfig, metrics: NodeMetrics, stack: AsyncDisposableStack): string | null {
