@@ -179,6 +179,8 @@ function commitOne(p: Participant, node: BundleNode): boolean {
   const { ownCommit } = node;
   if (ownCommit === null) return false;
   for (const vertex of [...ownCommit.except]) {
+    // What lost was frozen until it did; a quorum's accepts that it may have count for nothing since.
+    if (node.rejected.has(vertex)) continue;
     if (!node.accepted.has(vertex) && (!node.certified.has(vertex) || isFrozen(p, { node, vertex }))) continue;
     ownCommit.except.delete(vertex);
     ownCommit.isUnsaid = true;

@@ -1,0 +1,132 @@
+import { describe, expect, test } from "bun:test";
+import { arrival, lane, made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
+import { AvalancheCore, type CoreOptions } from "../../src/consensus/avalanche/core.ts";
+import type { AvalancheMessage } from "../../src/consensus/avalanche/messages.ts";
+import { deriveParams } from "../../src/consensus/avalanche/params.ts";
+import type { DagDecision, DagEvent, Unit } from "../../src/consensus/dag-engine.ts";
+import type { Effect } from "../../src/consensus/engine.ts";
+import type { HeldBundle } from "../../src/dag/bundle.ts";
+import { conflictSetOf, openEnvelope } from "../../src/dag/conflict-keys.ts";
+import type { VoteEntry, VoteLevel } from "../../src/dag/votes.ts";
+import type { Hash } from "../../src/lib/hash.ts";
+import type { Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
+import type { ValidatorSet } from "../../src/membership/validator-set.ts";
+import { Random } from "../../src/sim/random.ts";
+import { networkOf } from "../cluster/signing.ts";
+
+type Heard = DagEvent extends infer E ? (E extends DagEvent ? Omit<E, "nowMs" | "wallMs"> : never) : never;
+
+/** One correct validator alone, with its adversary in everybody else's place. */
+class Seat {
+  readonly core: AvalancheCore;
+  readonly effects: Effect<AvalancheMessage>[] = [];
+  nowMs = 0;
+
+  constructor(changes: Partial<CoreOptions> = {}) {
+    const network = changes.network ?? NETWORK;
+    this.core = new AvalancheCore({
+      network,
+      self: 0 as ValidatorIndex,
+      params: deriveParams(network.set.size),
+      random: Random.of(1, 1),
+      restored: {
+        lanes: network.set.roster.map(() => ({ nonce: 0 as Nonce, tip: network.genesis })),
+        open: [],
+      },
+      previous: null,
+      remembersPrevious: false,
+      rows: [],
+      ...changes,
+    });
+    this.take(this.core.start(0));
+  }
+
+  take(effects: readonly Effect<AvalancheMessage>[]): readonly Effect<AvalancheMessage>[] {
+    this.effects.push(...effects);
+    return effects;
+  }
+
+  event(event: Heard): void {
+    this.take(this.core.onEvent({ ...event, nowMs: this.nowMs, wallMs: this.nowMs } as DagEvent));
+  }
+
+  bundles(...held: readonly HeldBundle[]): void {
+    this.event({ kind: "dag-bundles", bundles: held.map((each) => arrival(each)) });
+  }
+
+  hear(from: number, message: AvalancheMessage): void {
+    const seal = {
+      signer: from as ValidatorIndex,
+      leafCount: 1,
+      signature: { mlDsa: new Uint8Array(0), ed25519: null },
+    };
+    this.take(this.core.onMessage({ message, proof: { seal, leafIndex: 0, path: [] } }, this.nowMs));
+  }
+
+  votes(level: VoteLevel, held: HeldBundle, from: readonly number[], except: readonly number[] = []): void {
+    for (const signer of from)
+      this.hear(signer, { kind: "votes", entries: [{ level, bundle: held.ref.digest, except }] });
+  }
+
+  /** Lets time pass in ticks of 100 ms, and hears its own votes. */
+  wait(ms: number): void {
+    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; ) {
+      this.nowMs += 100;
+      this.take(this.core.onTimer("patience", this.nowMs));
+    }
+  }
+
+  said(): readonly VoteEntry[] {
+    return this.effects.flatMap((effect) =>
+      effect.kind === "broadcast" && effect.message.kind === "votes" ? effect.message.entries : [],
+    );
+  }
+
+  votedFor(level: VoteLevel, held: HeldBundle, index: number): boolean {
+    return this.said().some(
+      (entry) => entry.level === level && entry.bundle === held.ref.digest && !entry.except.includes(index),
+    );
+  }
+
+  decisions(): readonly DagDecision[] {
+    return this.effects.flatMap((effect) => (effect.kind === "decide" ? effect.decisions : []));
+  }
+
+  reported(): readonly Unit[] {
+    return this.effects.flatMap((effect) => (effect.kind === "report" ? [effect.subject] : []));
+  }
+}
+
+function setsOf(held: HeldBundle, index: number): readonly Hash[] {
+  const payload = held.bundle.payloads[index];
+  return (payload === undefined ? [] : (openEnvelope(payload)?.conflictKeys ?? [])).map(conflictSetOf);
+}
+
+function unit(held: HeldBundle, index: number | null): Unit {
+  return { bundle: held.ref.digest, vertex: index };
+}
+
+describe("the log's word and late certificates", () => {
+  test("what lost in the log is not committed to, though a quorum accepted it and its bundle is open", () => {
+    const rogue = made({ creator: 1, payloads: [vertex("x", "k"), vertex("other", "m")] });
+    const rival = made({ creator: 2, payloads: [vertex("y", "k")] });
+    const seat = new Seat();
+    seat.bundles(rogue, rival);
+    // Reported before anything is certified here: a promise not to commit to anything of `k`.
+    seat.event({
+      kind: "resolutions",
+      reported: [{ subject: unit(rival, 0), reports: 2 }],
+      decided: [],
+    });
+    seat.votes("accept", rogue, [1, 2, 3], [1]);
+    seat.votes("accept", rival, [1, 2, 3], [0]);
+    seat.votes("commit", rival, [1, 2, 3], [0]);
+    seat.event({ kind: "resolutions", reported: [], decided: [{ winner: unit(rival, 0), sets: setsOf(rival, 0) }] });
+    expect(seat.decisions().some(({ bundle, accepted }) => bundle === rival.ref.digest && accepted.includes(0))).toBe(
+      true,
+    );
+    // A late vote about the other vertex makes this node look at the bundle again.
+    seat.votes("accept", rogue, [3], []);
+    expect(seat.votedFor("commit", rogue, 0)).toBe(false);
+  });
+});
