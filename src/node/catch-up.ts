@@ -77,9 +77,7 @@ export interface CatchUpPorts<M> {
   readonly pool: BundlePool;
   readonly observer: LoopObserver;
   readonly verification: SealVerification;
-  /** Whether a bundle of a leaderless network is in memory, by digest or last vertex. */
-  isInDag(name: Hash): boolean;
-  /** Such a bundle on this node's own disk. */
+  /** A bundle of a leaderless network in this node's memory or on its disk; the engine that asks may have let go of it. */
   findInDag(name: Hash, by: "digest" | "tip"): Promise<StoredBundle | null>;
   /** Checks a peer's bundle in full; null where it is not acceptable. */
   open(body: ProvenBody): Promise<StoredBundle | null>;
@@ -100,7 +98,7 @@ export class CatchUp<M> {
     this.#fetcher = new Fetcher({
       reachable: () => ports.courier.reachable(),
       ask: (peer, question, timeoutMs) => ports.transport.request(peer, question, { timeoutMs }),
-      isHeld: (name) => ports.lanes.has(name) || ports.isInDag(name),
+      isHeld: (name) => ports.lanes.has(name),
       delay: (ms) =>
         new Promise((resolve) => {
           clock.setTimer(clock.monotonicMs() + ms, resolve);

@@ -5,23 +5,24 @@ import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
-import { type CommutativeApplication, envelopeFault } from "../replication/application.ts";
+import type { CommutativeApplication } from "../replication/application.ts";
 import type { Execution } from "../replication/executor.ts";
 import { BundlePool } from "./bundle-pool.ts";
 import { agreedChange, changeRefusal } from "./change-refusal.ts";
-import { DagDesk, dagReasons } from "./dag-desk.ts";
-import type { DagParts } from "./dag-loop.ts";
+import { type DagDesk, dagReasons, openDesk } from "./dag-desk.ts";
 import { type OpenedDag, openDag } from "./dag-restore.ts";
 import { type EngineParts, engineMaker, type NodeMessage } from "./engines.ts";
+import { beforeDeadline } from "./deadline.ts";
 import { Epochs } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
 import { type LocalKnowledge, membershipView, type OrderedMembership, validatorViews } from "./membership-view.ts";
 import type { LoopObserver } from "./observer.ts";
-import type { Clock, Database, Entropy, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
+import type { Clock, Database, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
 import type { SealedFrame } from "./wire.ts";
 import { Proposals } from "./proposals.ts";
+import { NO_ENTROPY } from "./random-source.ts";
 import { Reader } from "./reader.ts";
 import type { SeenValidator } from "./reporter.ts";
 import { type Restored, restoreNode } from "./restore.ts";
@@ -74,12 +75,6 @@ export interface NodeParts extends EngineParts {
 /** How long a client should wait for a node that cannot reach a quorum. */
 const NOT_READY_RETRY_MS = 1_000;
 
-const NO_ENTROPY: Entropy = {
-  bytes: () => {
-    throw new Error("a network with a leader draws nothing at random");
-  },
-};
-
 /** Judging takes minutes; a report costs every node a bundle. */
 const REPORT_INTERVAL_MS = 60_000;
 
@@ -115,14 +110,14 @@ export class ConsensusNode implements NodeService {
   ) {
     this.#parts = parts;
     const { epochs, lanes, ledger, restored } = state;
-    const { observer } = parts;
+    const { observer, clock } = parts;
     const { network } = epochs;
     this.#epochs = epochs;
     this.#pool = new BundlePool(ledger);
     for (const stored of restored.waiting) this.#pool.add(stored);
     this.#reader = new Reader(network, ledger, this.#pool);
     this.#feed = new EventFeed(network, observer.log);
-    this.#desk = state.dag === null ? null : this.#newDesk(state.dag);
+    this.#desk = state.dag === null ? null : openDesk(state.dag, { epochs, feed: this.#feed, observer, clock });
     this.#waiting = restored.waiting;
     this.#lastPosition = restored.execution.position;
     this.#ordered = { state: restored.membership, epochBase: restored.execution.epochBase };
@@ -135,7 +130,7 @@ export class ConsensusNode implements NodeService {
       ledger,
       pool: this.#pool,
       entropy: parts.entropy ?? NO_ENTROPY,
-      dag: state.dag === null ? null : this.#dagParts(state.dag),
+      dag: this.#desk?.parts(parts.application ?? null) ?? null,
       observations: () => parts.observations?.() ?? null,
       inspect: (peer, lane, frame) => parts.inspect?.(peer, lane, frame),
       reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
@@ -198,7 +193,7 @@ export class ConsensusNode implements NodeService {
     this.#stopping = true;
     await this.#loop.stop();
     const stopping = new NodeError("stopping", "this node is stopping; ask another node, or this one later");
-    this.#failLanes(stopping);
+    this.#epochs.failAll(stopping);
     this.#proposals.failAll(stopping);
     await this.#parts.transport.close();
   }
@@ -219,7 +214,7 @@ export class ConsensusNode implements NodeService {
       if (vertex === null) return null;
       if (vertex.state === "rejected") throw (await this.#desk?.conflictOf(hash)) ?? observerError();
       if (vertex.sequence !== null) return { hash, sequence: vertex.sequence, finalityMs: null };
-      return await this.#withTimeout(waiting.receipt, timeoutMs);
+      return await beforeDeadline(this.#parts.clock, waiting.receipt, timeoutMs);
     } finally {
       waiting.cancel();
     }
@@ -351,40 +346,6 @@ export class ConsensusNode implements NodeService {
     return new NodeError("not-ready", why, { retryAfterMs: NOT_READY_RETRY_MS });
   }
 
-  #newDesk({ ledger, pool, order }: OpenedDag): DagDesk {
-    const { observer, clock } = this.#parts;
-    const epochs = this.#epochs;
-    return new DagDesk({
-      ...{ ledger, pool, order, observer },
-      network: epochs.network,
-      feed: this.#feed,
-      dagLane: () => epochs.dagLane,
-      view: () => epochs.engine.dag,
-      monotonicMs: () => clock.monotonicMs(),
-    });
-  }
-
-  #dagParts({ ledger, pool, order }: OpenedDag): DagParts {
-    const { application = null, observer } = this.#parts;
-    return {
-      ...{ ledger, pool, order },
-      isInvalid: (payload, creator) => {
-        const { nodeId } = this.#epochs.network.set.at(creator);
-        return envelopeFault(application, payload, nodeId) !== null;
-      },
-      onDecided: (outcomes) => this.#desk?.onDecided(outcomes),
-      onPartition: (isPartitioned) => {
-        const event = isPartitioned ? "consensus.partitioned" : "consensus.healed";
-        observer.log("warn", event, { timeoutShare: this.#epochs.engine.dag?.status().timeoutShare ?? 0 });
-      },
-    };
-  }
-
-  #failLanes(error: NodeError): void {
-    this.#epochs.ownLane?.failAll(error);
-    this.#epochs.dagLane?.failAll(error);
-  }
-
   #connectedValidators(): number {
     const { transport, nodeId } = this.#parts;
     const { network } = this.#epochs;
@@ -424,24 +385,11 @@ export class ConsensusNode implements NodeService {
     this.#feed.onFinalized(execution, bundles);
   }
 
-  async #withTimeout(receipt: Promise<FinalizedReceipt>, timeoutMs: number): Promise<FinalizedReceipt> {
-    const { clock } = this.#parts;
-    const timeout = Promise.withResolvers<never>();
-    const cancel = clock.setTimer(clock.monotonicMs() + timeoutMs, () => {
-      timeout.reject(new NodeError("timeout", `not final after ${timeoutMs} ms; it stays accepted, ask for it later`));
-    });
-    try {
-      return await Promise.race([receipt, timeout.promise]);
-    } finally {
-      cancel();
-    }
-  }
-
   #fail(error: unknown): void {
     this.#failed = true;
     const cause = error instanceof Error ? error : new Error(String(error));
     const failed = new NodeError("storage-failed", "the node failed and stops", { cause });
-    this.#failLanes(failed);
+    this.#epochs.failAll(failed);
     this.#proposals.failAll(failed);
     this.#parts.onFatal(error);
   }

@@ -78,6 +78,12 @@ export class Courier<M> {
     return [...others.filter(isValidator), ...others.filter((peer) => !isValidator(peer))];
   }
 
+  /** The other validators that are connected. */
+  connected(): readonly ValidatorIndex[] {
+    const { set } = this.#ports.epochs.network;
+    return this.reachable().flatMap((peer) => set.indexOf(peer) ?? []);
+  }
+
   nodeId(index: ValidatorIndex): NodeId {
     return this.#ports.epochs.network.set.at(index).nodeId;
   }

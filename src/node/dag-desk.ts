@@ -5,7 +5,12 @@ import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Position, ValidatorIndex } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import { type CommutativeApplication, envelopeFault } from "../replication/application.ts";
 import type { DagLane } from "./dag-lane.ts";
+import type { DagParts } from "./dag-loop.ts";
+import type { OpenedDag } from "./dag-restore.ts";
+import type { Epochs } from "./epochs.ts";
+import type { Clock } from "./ports.ts";
 import type { DagLedger } from "./dag-ledger.ts";
 import type { DagOrder, DagOutcome } from "./dag-order.ts";
 import type { DagPool } from "./dag-pool.ts";
@@ -43,6 +48,22 @@ export class DagDesk {
 
   get lastPosition(): Position {
     return this.#lastPosition;
+  }
+
+  /** What the loop works on. `application` judges vertices; null takes every payload. */
+  parts(application: Pick<CommutativeApplication, "claimOf"> | null): DagParts {
+    const { ledger, pool, order, network, observer } = this.#ports;
+    return {
+      ...{ ledger, pool, order },
+      isInvalid: (payload, creator) => {
+        return application !== null && envelopeFault(application, payload, network.set.at(creator).nodeId) !== null;
+      },
+      onDecided: (outcomes) => this.onDecided(outcomes),
+      onPartition: (isPartitioned) => {
+        const event = isPartitioned ? "consensus.partitioned" : "consensus.healed";
+        observer.log("warn", event, { timeoutShare: this.#ports.view()?.status().timeoutShare ?? 0 });
+      },
+    };
   }
 
   /** Vertices of which nothing is final yet. */
@@ -215,6 +236,20 @@ export class DagDesk {
       confidence: confidencePpm === null ? null : confidencePpm / PPM,
     };
   }
+}
+
+export function openDesk<M>(
+  { ledger, pool, order }: OpenedDag,
+  parts: Pick<DagDeskPorts, "feed" | "observer"> & { readonly epochs: Epochs<M>; readonly clock: Clock },
+): DagDesk {
+  const { epochs, clock, feed, observer } = parts;
+  return new DagDesk({
+    ...{ ledger, pool, order, feed, observer },
+    network: epochs.network,
+    dagLane: () => epochs.dagLane,
+    view: () => epochs.engine.dag,
+    monotonicMs: () => clock.monotonicMs(),
+  });
 }
 
 /** Why a leaderless engine finalizes nothing now, in words for an operator. */

@@ -127,7 +127,7 @@ export class DagExchange {
     });
   }
 
-  /** Bundles that were asked for, settled ones among them. */
+  /** Bundles that were asked for, settled ones among them. Never rejects: `onFailure` learns it. */
   async takeFetched(bundles: readonly StoredBundle[]): Promise<void> {
     await this.#inTurn(async () => {
       await this.#arrive(bundles, true);

@@ -5,7 +5,7 @@ import { present, unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
 import type { DagSources } from "./answers.ts";
-import type { CatchUp } from "./catch-up.ts";
+import type { CatchUp, CatchUpPorts } from "./catch-up.ts";
 import { DagExchange, type DagExchangePorts } from "./dag-exchange.ts";
 import type { DagLedger } from "./dag-ledger.ts";
 import type { DagOrder, DagOutcome } from "./dag-order.ts";
@@ -15,6 +15,7 @@ import { DagSync } from "./dag-sync.ts";
 import type { StoredBundle } from "./ledger.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Clock } from "./ports.ts";
+import { encodeReport } from "./resolutions.ts";
 
 /** What a node of a leaderless network has beside the log. */
 export interface DagParts {
@@ -28,8 +29,6 @@ export interface DagParts {
   readonly onPartition: (isPartitioned: boolean) => void;
 }
 
-export type DagReport = Extract<DagEffect, { readonly kind: "report" }>;
-
 export interface DagLoopPorts<M>
   extends Pick<
     DagExchangePorts,
@@ -42,8 +41,6 @@ export interface DagLoopPorts<M>
   readonly catchUp: CatchUp<M>;
   feed(event: EngineEvent<M>): void;
   now(): { readonly nowMs: number; readonly wallMs: number };
-  /** The open conflict that the log is to decide: said in this node's ordered lane. */
-  onReport(report: DagReport): void;
   background(work: Promise<void>): void;
 }
 
@@ -81,7 +78,7 @@ export class DagLoop<M> {
       case "dag-sync":
         return background(this.#sync.ask(effect.from));
       case "report":
-        return this.#ports.onReport(effect);
+        return this.#report(effect);
       case "partition":
         return parts.onPartition(effect.isPartitioned);
       default:
@@ -123,6 +120,14 @@ export class DagLoop<M> {
     };
   }
 
+  /** The open conflict goes into this node's ordered lane, for the log to decide. */
+  #report(report: Extract<DagEffect, { readonly kind: "report" }>): void {
+    const { epochs, parts, outbox } = this.#ports;
+    const { epoch } = epochs.network.set;
+    const encoded = encodeReport(epoch, report, (digest) => parts.pool.get(digest)?.stored.held);
+    if (encoded !== null && epochs.ownLane?.report(encoded) === true) outbox.wake();
+  }
+
   #decide({ decisions }: Extract<DagEffect, { readonly kind: "decide" }>): void {
     const { parts, outbox, epochs, clock } = this.#ports;
     const outcomes = parts.order.decide(outbox.writes(), decisions);
@@ -156,4 +161,16 @@ export class DagLoop<M> {
   #view(): DagView {
     return present(this.#ports.epochs.engine.dag, "the view of a leaderless engine");
   }
+}
+
+/** Where who fetches looks first; nowhere in a network that orders everything. */
+export function lookUpIn(dag: Pick<DagParts, "pool" | "ledger"> | null): Pick<CatchUpPorts<unknown>, "findInDag"> {
+  return {
+    findInDag: async (name, by) => {
+      if (dag === null) return null;
+      const { pool, ledger } = dag;
+      const entry = by === "tip" ? pool.byTip(name) : pool.get(name);
+      return entry?.stored ?? (await (by === "tip" ? ledger.byTip(name) : ledger.bundle(name)));
+    },
+  };
 }

@@ -57,8 +57,8 @@ export class EngineQueue<M> {
     return this.#events.splice(0);
   }
 
-  /** What waits was meant for an engine that is no more. */
-  clear(): void {
-    this.#events.length = 0;
+  /** What waits was meant for an engine that is no more; answers it. */
+  clear(): readonly EngineEvent<M>[] {
+    return this.#events.splice(0);
   }
 }

@@ -130,8 +130,7 @@ export class Epochs<M> {
     const { self } = this;
     if (self === null) {
       const reason = "this node is no validator any more: submit to one that is";
-      this.#ownLane?.failAll(new NodeError("observer", reason));
-      this.#dagLane?.failAll(new NodeError("observer", reason));
+      this.failAll(new NodeError("observer", reason));
       this.#ownLane = null;
       this.#dagLane = null;
     } else {
@@ -142,6 +141,12 @@ export class Epochs<M> {
     const begin = { base: state.epochBase, executed: state.epochBase, rows: null, ...this.#handOver() };
     this.#engine = this.#options.makeEngine({ network: this.network.frozen(), self: speaks ? self : null, ...begin });
     return true;
+  }
+
+  /** Whoever waits for what this node said learns that it comes to nothing here. */
+  failAll(error: NodeError): void {
+    this.#ownLane?.failAll(error);
+    this.#dagLane?.failAll(error);
   }
 
   /** What one engine leaves to the next one beside its rows. */

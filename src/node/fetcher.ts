@@ -37,7 +37,7 @@ export interface FetcherPorts {
   /** Who can be asked now, without this node; validators first. */
   reachable(): readonly NodeId[];
   ask(peer: NodeId, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
-  /** Whether the bundle of this digest or last vertex is in memory. */
+  /** Whether the engine has the bundle of this name by now. */
   isHeld(name: Hash): boolean;
   delay(ms: number): Promise<void>;
   /** What is on this node's own disk. */

@@ -1,15 +1,11 @@
 import type { CheckpointCertificate, CommittedSlot, Effect, EngineEvent } from "../consensus/engine.ts";
-import { assert, present, unreachable } from "../lib/assert.ts";
+import { present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
-import type { HeldBundle } from "../dag/bundle.ts";
-import type { Hash } from "../lib/hash.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
 import type { Nonce, ValidatorIndex, View } from "../membership/ids.ts";
 import type { MembershipCommand } from "../membership/membership-command.ts";
 import type { ValidatorSetChanged } from "../membership/membership-state.ts";
-import type { Proof } from "../membership/seal.ts";
-import { statementDigest } from "../membership/statement.ts";
-import { type ExecutionState, execute, executionStateDigest } from "../replication/executor.ts";
+import { executionStateDigest } from "../replication/executor.ts";
 import { BundleExchange } from "./bundle-exchange.ts";
 import { Accuser } from "./accuser.ts";
 import { answerQuestion } from "./answers.ts";
@@ -19,14 +15,15 @@ import { EngineTimers } from "./engine-timers.ts";
 import { Inbound } from "./inbound.ts";
 import type { StoredBundle } from "./ledger.ts";
 import { Courier } from "./courier.ts";
-import { DagLoop, type DagParts, type DagReport } from "./dag-loop.ts";
-import { commandsOf, reportsOf } from "./membership-bundles.ts";
-import { encodeReport, type Heard, Resolutions } from "./resolutions.ts";
-import type { Receivers } from "./frames.ts";
+import { Bodies } from "./bodies.ts";
+import { DagLoop, type DagParts, lookUpIn } from "./dag-loop.ts";
+import { Executing } from "./executing.ts";
+import type { Heard } from "./resolutions.ts";
 import type { LoopOptions } from "./loop-options.ts";
 import { Outbox } from "./outbox.ts";
 import type { Lane, PeerInfo, TransportHandler } from "./ports.ts";
 import { Reporter } from "./reporter.ts";
+import { Speaker } from "./speaker.ts";
 import { Speech } from "./speech.ts";
 import { SealVerification } from "./verification.ts";
 
@@ -40,8 +37,10 @@ export class NodeLoop<M> implements TransportHandler {
   readonly #inbound: Inbound<M>;
   readonly #catchUp: CatchUp<M>;
   readonly #exchange: BundleExchange;
+  readonly #bodies: Bodies<M>;
   readonly #verification: SealVerification;
   readonly #speech: Speech;
+  readonly #speaker: Speaker<M>;
   readonly #accuser: Accuser;
   readonly #courier: Courier<M>;
   readonly #reporter: Reporter<M>;
@@ -49,15 +48,13 @@ export class NodeLoop<M> implements TransportHandler {
   /** Null in a network that orders everything. */
   readonly #dag: DagLoop<M> | null;
   readonly #queue: EngineQueue<M>;
-  readonly #resolutions: Resolutions;
-  #execution: ExecutionState;
+  readonly #executing: Executing;
   #checkpoint: CheckpointCertificate | null;
   #stopped = false;
 
   constructor(options: LoopOptions<M>) {
     this.#options = options;
-    this.#execution = options.execution;
-    this.#resolutions = new Resolutions(options.resolution);
+    this.#executing = new Executing(options, options.execution, options.resolution);
     this.#checkpoint = options.checkpoint;
     this.#timers = new EngineTimers(options.clock);
     const { epochs } = options;
@@ -75,10 +72,7 @@ export class NodeLoop<M> implements TransportHandler {
       network,
       self,
       send: (addressed) => this.#courier.send(addressed),
-      beforeClose: () => {
-        this.#exchange.formOwn();
-        this.#dag?.formOwn();
-      },
+      beforeClose: () => this.#bodies.formOwn(),
       onTurn: (turn) => options.observer.onTurn(turn),
       onFailure: (error) => this.#fail(error),
     });
@@ -94,40 +88,43 @@ export class NodeLoop<M> implements TransportHandler {
       onFork: (equivocation) => this.#accuse(equivocation),
       isAccused: (creator) => this.#accuser.isAccused(creator),
     });
+    this.#bodies = new Bodies<M>(this.#exchange, () => this.#dag);
     this.#accuser = new Accuser({ epochs, wake: () => this.wake() });
-    this.#courier = new Courier<M>({
-      ...options,
-      heldNonces: () => this.#exchange.heldNonces(),
-      isStopped: () => this.#stopped,
-    });
+    const isStopped = (): boolean => this.#stopped;
+    this.#courier = new Courier<M>({ ...options, heldNonces: () => this.#exchange.heldNonces(), isStopped });
     this.#inbound = this.#newInbound();
     this.#catchUp = new CatchUp<M>({
       ...options,
       courier: this.#courier,
       verification: this.#verification,
       open: (body) => this.#inbound.openBundle(body),
-      isInDag: (name) => options.dag?.pool.get(name) !== undefined || options.dag?.pool.byTip(name) !== undefined,
-      findInDag: async (name, by) =>
-        (await (by === "tip" ? options.dag?.ledger.byTip(name) : options.dag?.ledger.bundle(name))) ?? null,
-      onBundles: (bundles, source) => this.#takeFetched(bundles, source),
+      ...lookUpIn(options.dag),
+      onBundles: (bundles, source) => this.#bodies.takeFetched(bundles, source),
       feed: (event) => this.#feed(event),
       now: () => this.#now(),
     });
     this.#reporter = new Reporter<M>({
       ...options,
       votedUpTo: (validator) => this.#speech.votedUpTo(validator),
-      executed: () => this.#execution.sequence,
+      executed: () => this.#executing.state.sequence,
       say: (command) => this.command(command),
       isStopped: () => this.#stopped,
     });
     this.#speech = this.#newSpeech();
+    this.#speaker = new Speaker<M>({
+      ...options,
+      outbox: this.#outbox,
+      verification: this.#verification,
+      maySay: (statement) => this.#speech.maySay(statement),
+      hear: (signed) => this.#feed({ kind: "message", ...this.#now(), signed }),
+    });
     this.#dag = options.dag === null ? null : this.#newDagLoop(options.dag);
   }
 
   /** Begins to listen, and to vote when enough peers have proved where this node's key stands. */
   start(restored: readonly StoredBundle[]): void {
     this.#feed({ kind: "start", ...this.#now() });
-    this.#feedResolutions(this.#resolutions.remembered);
+    this.#feedResolutions(this.#executing.remembered);
     this.#feed({ kind: "bundles", ...this.#now(), refs: restored.map(({ held }) => held.ref) });
     this.#speech.hearOut(this.#options.remembered);
     this.#reporter.start();
@@ -179,52 +176,25 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   #newDagLoop(parts: DagParts): DagLoop<M> {
-    const { epochs } = this.#options;
     return new DagLoop<M>({
       ...this.#options,
       parts,
       outbox: this.#outbox,
       catchUp: this.#catchUp,
-      connected: () =>
-        this.#courier.reachable().flatMap((peer) => {
-          const index = epochs.network.set.indexOf(peer);
-          return index === null ? [] : [index];
-        }),
+      connected: () => this.#courier.connected(),
       isSilent: () => this.#speech.isSilent,
       onFork: (equivocation) => this.#accuse(equivocation),
       isAccused: (creator) => this.#accuser.isAccused(creator),
       feed: (event) => this.#feed(event),
       now: () => this.#now(),
-      onReport: (report) => this.#reportConflict(report),
       background: (work) => this.#background(work),
       onFailure: (error) => this.#fail(error),
     });
   }
 
-  /** The open conflict goes into this node's ordered lane, for the log to decide. */
-  #reportConflict(report: DagReport): void {
-    const { epochs, dag } = this.#options;
-    const bundleOf = (digest: Hash): HeldBundle | undefined => dag?.pool.get(digest)?.stored.held;
-    const encoded = encodeReport(epochs.network.set.epoch, report, bundleOf);
-    if (encoded !== null && epochs.ownLane?.report(encoded) === true) this.wake();
-  }
-
   /** Before `executed`, so that the engine never acts on a log whose decisions it does not know. */
   #feedResolutions(heard: Heard | null): void {
     if (heard !== null && this.#options.epochs.engine.dag !== null) this.#feed({ ...heard, ...this.#now() });
-  }
-
-  #takeFetched(bundles: readonly StoredBundle[], source: "disk" | "peer"): void {
-    const ofDag = bundles.filter(({ held }) => held.ref.purpose === "dag");
-    const ofLog = bundles.filter(({ held }) => held.ref.purpose !== "dag");
-    if (ofLog.length > 0) this.#exchange.takeFetched(ofLog, source);
-    if (ofDag.length > 0 && this.#dag !== null) this.#background(this.#dag.takeFetched(ofDag));
-  }
-
-  async #take(bundles: readonly StoredBundle[], sender: ValidatorIndex | null): Promise<void> {
-    const ofDag = bundles.filter(({ held }) => held.ref.purpose === "dag");
-    this.#exchange.take(bundles.filter(({ held }) => held.ref.purpose !== "dag"));
-    if (ofDag.length > 0) await this.#dag?.take(ofDag, sender);
   }
 
   #newSpeech(): Speech {
@@ -253,14 +223,13 @@ export class NodeLoop<M> implements TransportHandler {
       verification: this.#verification,
       onSealed: (peer, lane, frame) => options.inspect(peer, lane, frame),
       isLeaderless: options.dag !== null,
-      isBundleWanted: (bundle, digest) =>
-        bundle.purpose === "dag" ? this.#dag?.isWanted(bundle, digest) === true : this.#exchange.isWanted(bundle),
+      isBundleWanted: (bundle, digest) => this.#bodies.isWanted(bundle, digest),
       onMessage: (signed) => {
         const statement = epochs.engine.wire.statementOf(signed.message);
         this.#speech.learn(statement, signed.proof);
         this.#feed({ kind: "message", ...this.#now(), signed });
       },
-      onBundles: (bundles, sender) => this.#take(bundles, sender),
+      onBundles: (bundles, sender) => this.#bodies.take(bundles, sender),
       onStatus: (from, frame) => {
         this.#speech.onPeer();
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: this.#courier.inThisEpoch(frame) });
@@ -290,18 +259,12 @@ export class NodeLoop<M> implements TransportHandler {
       case "persist":
         return ledger.recordEngine(this.#outbox.writes(), epochs.network.set.epoch, effect.writes);
       case "broadcast":
-        return this.#say(effect.message, "all", (proof) => this.#hear(effect.message, proof));
+        return this.#speaker.say(effect.message, "all");
       case "send":
-        return this.#say(effect.message, effect.to, (proof) => {
-          if (effect.to === epochs.self) this.#hear(effect.message, proof);
-        });
-      case "relay": {
-        if (epochs.self === null) return;
-        const { message, proof } = effect.signed;
-        const messages = [{ body: epochs.engine.wire.encode(message), proof }];
-        const { epoch } = epochs.network.set;
-        return this.#outbox.tell("consensus", effect.to, { kind: "relayed", epoch, messages });
-      }
+      case "multicast":
+        return this.#speaker.say(effect.message, effect.to);
+      case "relay":
+        return this.#speaker.relay(effect.signed, effect.to);
       case "status":
         return this.#outbox.tell("consensus", effect.to, this.#courier.statusFrame(effect.status));
       case "set-timer":
@@ -314,7 +277,7 @@ export class NodeLoop<M> implements TransportHandler {
         return this.#finalize(effect.slot);
       case "checkpoint":
         this.#checkpoint = effect.certificate;
-        this.#options.pool.forgetSettled(this.#execution.lanes);
+        this.#options.pool.forgetSettled(this.#executing.state.lanes);
         return;
       case "fetch-bundles":
         return this.#background(this.#catchUp.fetchBundles(effect.digests, effect.from));
@@ -330,8 +293,6 @@ export class NodeLoop<M> implements TransportHandler {
         return observer.onRejected(this.#courier.nodeId(effect.signer), `divergent-state: at ${effect.sequence}`);
       case "trace":
         return observer.onTrace(effect.trace);
-      case "multicast":
-        return effect.to.length === 0 ? undefined : this.#say(effect.message, effect.to, null);
       case "decide":
       case "fetch-vertices":
       case "dag-sync":
@@ -343,23 +304,6 @@ export class NodeLoop<M> implements TransportHandler {
     }
   }
 
-  #say(message: M, to: Receivers, onSent: ((proof: Proof) => void) | null): void {
-    const { engine, network } = this.#options.epochs;
-    const statement = engine.wire.statementOf(message);
-    if (!this.#speech.maySay(statement)) return;
-    const leaf = statementDigest(network, statement);
-    const heard = (proof: Proof): void => {
-      // A vote comes back to the engine that cast it, and to no later one.
-      if (engine === this.#options.epochs.engine) onSent?.(proof);
-    };
-    this.#outbox.say({ lane: "consensus", leaf, body: engine.wire.encode(message), to, onSealed: null, onSent: heard });
-  }
-
-  /** What this node said comes back to it as a message of its own. */
-  #hear(message: M, proof: Proof): void {
-    this.#feed({ kind: "message", ...this.#now(), signed: this.#verification.mint({ message, proof }) });
-  }
-
   /** What this node itself holds against a validator is counted, told to its operator, and carried to all. */
   #accuse(equivocation: Equivocation): void {
     if (!this.#speech.isSilent) this.#accuser.accuse(equivocation);
@@ -367,27 +311,10 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   #finalize(slot: CommittedSlot): void {
-    const { epochs, ledger, lanes, pool } = this.#options;
-    const bundleOf = (digest: Hash): StoredBundle => present(pool.get(digest), `the waiting bundle ${digest}`);
-    const execution = execute(epochs.network, this.#execution, slot.batch, {
-      membership: epochs.membership,
-      bundleOf: (digest) => present(lanes.get(digest), `the held bundle ${digest}`),
-      commandsOf: ({ digest }) => commandsOf(bundleOf(digest).held.bundle),
-      resolution: this.#resolutions.state,
-      reportsOf: ({ digest }) => reportsOf(bundleOf(digest).held.bundle),
-    });
-    const { state, executed, changed } = execution;
-    assert(state.sequence === slot.sequence, "execution in sequence");
-    const bundles = executed.map(({ ref }) => bundleOf(ref.digest));
-    const writes = this.#outbox.writes();
-    ledger.recordExecution(writes, slot, execution, epochs.membership, (digest) => bundleOf(digest).held);
-    this.#execution = state;
-    const isRuled = execution.judgement.state !== this.#resolutions.state;
-    if (isRuled) ledger.recordResolution(writes, execution.judgement.state);
-    const heard = this.#resolutions.onExecuted(execution.judgement);
-    for (const { ref } of executed) pool.onExecuted(ref);
+    const { epochs } = this.#options;
+    const { execution, bundles, heard } = this.#executing.run(slot, this.#outbox.writes());
+    const { state, changed } = execution;
     const { self } = epochs;
-    if (self !== null) epochs.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
     this.#outbox.whenDurable(() => this.#options.onExecuted(execution, slot, bundles));
     this.#speech.onExecuted(state, epochs.engine.status().stable);
     const step = { nowMs: this.#now().nowMs, speaks: self !== null && this.#speech.isFree };
@@ -400,7 +327,8 @@ export class NodeLoop<M> implements TransportHandler {
   /** The old engine is heard no more; the new one starts from what its epoch begins with. */
   #beginEpoch(changed: ValidatorSetChanged, wasValidator: boolean): void {
     this.#timers.clear();
-    this.#queue.clear();
+    // Bodies hold in every epoch; all else that waits was meant for the old engine.
+    const bodies = this.#queue.clear().filter(({ kind }) => kind === "dag-bundles");
     this.#outbox.onEpoch();
     this.#options.pool.onEpoch(this.#options.epochs.network.set);
     // At once: what the new validators sign is checked before the change is on this disk.
@@ -412,15 +340,16 @@ export class NodeLoop<M> implements TransportHandler {
       );
     });
     this.#begin();
+    for (const event of bodies) this.#feed(event);
     // Who becomes a validator, or waits to be heard out, hears what this set knows of it before it says a word.
     if (this.#options.epochs.self !== null && !(wasValidator && this.#speech.isFree)) {
-      this.#speech.hearOut({ vote: this.#execution.epochBase, view: 0 as View, silence: null });
+      this.#speech.hearOut({ vote: this.#executing.state.epochBase, view: 0 as View, silence: null });
     }
   }
 
   #begin(): void {
     this.#feed({ kind: "start", ...this.#now() });
-    this.#feedResolutions(this.#resolutions.remembered);
+    this.#feedResolutions(this.#executing.remembered);
     this.#feed({ kind: "bundles", ...this.#now(), refs: [] });
   }
 
@@ -436,7 +365,7 @@ export class NodeLoop<M> implements TransportHandler {
         ledger.loadEngine(epochs.network.set.epoch).then((rows) => {
           if (this.#stopped) return;
           this.#timers.clear();
-          epochs.speak(this.#execution.sequence, rows);
+          epochs.speak(this.#executing.state.sequence, rows);
           // It begins with what is executed, and sets timers of its own.
           const waiting = this.#queue.release().filter(({ kind }) => kind !== "executed" && kind !== "timer");
           this.#begin();

@@ -37,3 +37,9 @@ export class EntropySource {
     return drawn;
   }
 }
+
+export const NO_ENTROPY: Entropy = {
+  bytes: () => {
+    throw new Error("a network with a leader draws nothing at random");
+  },
+};
