@@ -130,3 +130,30 @@ describe("the log's word and late certificates", () => {
     expect(seat.votedFor("commit", rogue, 0)).toBe(false);
   });
 });
+
+describe("what is restored", () => {
+  test("a place that was final before a restart has won its fork: another bundle for it is dead, and nobody stops", () => {
+    const first = made({ creator: 1, payloads: [vertex("a", "k")] });
+    const places = [..."pqrstuvw"].map((name) => made({ creator: 1, previous: first, payloads: [vertex(name, "m")] }));
+    places.sort((left, right) => (left.ref.digest < right.ref.digest ? -1 : 1));
+    const [fork, final] = [places.at(0), places.at(-1)];
+    if (fork === undefined || final === undefined) throw new Error("eight bundles");
+    const open = [first, final].map((held) => ({
+      held,
+      place: "accepted" as const,
+      accepted: [],
+      rejected: [],
+      certified: [],
+    }));
+    const lanes = NETWORK.set.roster.map((_, creator) =>
+      creator === 1 ? { nonce: 2 as Nonce, tip: final.ref.tip } : { nonce: 0 as Nonce, tip: NETWORK.genesis },
+    );
+    const seat = new Seat({ restored: { lanes, open } });
+    seat.bundles(fork);
+    seat.wait(3_000);
+    seat.votes("accept", fork, [1, 2, 3]);
+    seat.votes("commit", fork, [1, 2, 3]);
+    expect(seat.said().some(({ bundle }) => bundle === fork.ref.digest)).toBe(false);
+    expect(seat.decisions().find(({ bundle }) => bundle === fork.ref.digest)?.place).toBe("rejected");
+  });
+});

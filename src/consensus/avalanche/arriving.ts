@@ -1,6 +1,7 @@
 import type { Hash } from "../../lib/hash.ts";
 import type { DagArrival, DagOpen } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
+import { idOf } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace, rejectVertex } from "./deciding.ts";
 import { type OwnVotes, restoreOwnVotes } from "./durable.ts";
 import type { Participant } from "./participant.ts";
@@ -75,11 +76,25 @@ export function restore(
 ): void {
   const said = restoreOwnVotes(rows);
   const nodes = open.map((bundle) => ({ node: p.graph.restore(bundle, p.nowMs), bundle }));
-  for (const { node } of nodes) joinSets(p, node);
+  for (const { node } of nodes) {
+    joinSets(p, node);
+    if (node.place === "accepted") restoreWinner(p, node, null);
+    for (const vertex of node.accepted) restoreWinner(p, node, vertex);
+  }
   for (const { node, bundle } of nodes) {
     for (const unit of bundle.certified) hold(p, { node, vertex: vertexOf(unit) });
     const votes = said.get(node.digest);
     if (votes !== undefined) remember(p, node, votes);
+  }
+}
+
+/** What was final has its sets: whatever else claims them comes too late, though their decisions are not in memory. */
+function restoreWinner(p: Participant, node: BundleNode, vertex: number | null): void {
+  const id = idOf({ node, vertex });
+  for (const setId of node.setsOf(vertex)) {
+    p.graph.winners.add(setId, id);
+    const set = p.graph.sets.get(setId);
+    if (set !== undefined) set.winner = id;
   }
 }
 
