@@ -76,6 +76,25 @@ class Seat {
     }
   }
 
+  /** Answers its polls for everybody: all prefer the bundle, and a liar names its first vertex as often as told. */
+  poll(rounds: number, held: HeldBundle, { liar, dissents }: { readonly liar: number; readonly dissents: number }): void {
+    const named = Array.from({ length: dissents }, () => ({ bundle: held.ref.digest, vertices: [0] }));
+    let seen = 0;
+    for (let round = 0; round < rounds; round++) {
+      this.nowMs += 5;
+      this.take(this.core.onTimer("poll", this.nowMs));
+      for (const effect of this.effects.slice(seen)) {
+        if (effect.kind !== "multicast" || effect.message.kind !== "query") continue;
+        const { poll, lanes } = effect.message;
+        for (const from of [liar, ...effect.to.filter((peer) => peer !== liar)]) {
+          const answer = { kind: "answer", to: 0 as ValidatorIndex, poll, heads: lanes.map(() => 0) } as const;
+          this.hear(from, { ...answer, dissents: from === liar ? named : [] });
+        }
+        seen = this.effects.indexOf(effect) + 1;
+      }
+    }
+  }
+
   said(): readonly VoteEntry[] {
     return this.effects.flatMap((effect) =>
       effect.kind === "broadcast" && effect.message.kind === "votes" ? effect.message.entries : [],
@@ -155,5 +174,15 @@ describe("what is restored", () => {
     seat.votes("commit", fork, [1, 2, 3]);
     expect(seat.said().some(({ bundle }) => bundle === fork.ref.digest)).toBe(false);
     expect(seat.decisions().find(({ bundle }) => bundle === fork.ref.digest)?.place).toBe("rejected");
+  });
+});
+
+describe("one liar's answers", () => {
+  test("its dissents count once, however often it names a vertex: a virtuous vertex is accepted by sampling", () => {
+    const virtuous = made({ creator: 1, payloads: [vertex("v", "k")] });
+    const seat = new Seat();
+    seat.bundles(virtuous);
+    seat.poll(40, virtuous, { liar: 3, dissents: 4 });
+    expect(seat.votedFor("accept", virtuous, 0)).toBe(true);
   });
 });

@@ -71,14 +71,19 @@ export class Poll {
       const credits = this.#credits[chain];
       if (at >= 0 && credits !== undefined) credits[at] = (credits[at] ?? 0) + 1;
     });
+    // Chains that share a stem name it once each, and a liar whatever it likes: of one answer a dissent counts once.
+    const named = new Set<BundleNode>();
     for (const { bundle, vertices } of answer.dissents) {
       const node = nodeOf(bundle);
-      const place = node === undefined ? undefined : this.#places.get(node);
-      if (node === undefined || place === undefined) continue;
+      if (node === undefined || named.has(node)) continue;
+      named.add(node);
+      const place = this.#places.get(node);
+      if (place === undefined) continue;
       const head = heads[place.chain] ?? -1;
       if (head < 0 || place.at < head) continue;
       const counts = this.#dissents.get(node) ?? new Map<number, number>();
-      for (const vertex of vertices) if (vertex < node.count) counts.set(vertex, (counts.get(vertex) ?? 0) + 1);
+      for (const vertex of new Set(vertices))
+        if (vertex < node.count) counts.set(vertex, (counts.get(vertex) ?? 0) + 1);
       this.#dissents.set(node, counts);
     }
   }

@@ -167,7 +167,11 @@ function close(p: Participant, poll: Poll): void {
   const counted: BundleNode[] = [];
   for (const { node, yes } of poll.results()) {
     if (node.isSettled) continue;
-    for (const vertex of poll.dissentsOf(node).keys()) if (node.isOpen(vertex)) node.contest(vertex);
+    for (const [vertex, no] of poll.dissentsOf(node)) {
+      // A vertex without keys has no rival: f liars must not make this node count each vertex of the DAG apart.
+      const isCredible = node.sets.has(vertex) || no >= p.set.honestMinority;
+      if (isCredible && node.isOpen(vertex)) node.contest(vertex);
+    }
     node.snow.onPoll(yes, thresholds);
     if (yes >= preference) maybeFlip(p, { node, vertex: null });
     for (const [vertex, snow] of node.contested) {
