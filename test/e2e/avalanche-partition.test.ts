@@ -23,6 +23,12 @@ function running(): AvalancheCluster {
   return cluster;
 }
 
+/** Each node has only its own half left. */
+async function connectionsLost(): Promise<true | null> {
+  const seen = await Promise.all(running().nodes.map(standing));
+  return seen.every(({ peers }) => peers === HALF - 1) ? true : null;
+}
+
 interface Ready {
   readonly status?: number;
   readonly reasons: readonly string[];
@@ -39,9 +45,14 @@ async function partitionSeen(node: NodeProcess): Promise<string | null> {
 }
 
 /** Vertices of both halves, and two that spend the same: one in each. */
-async function takeIn(cut: AvalancheCluster): Promise<{ virtuous: readonly string[]; rivals: readonly string[] }> {
-  const virtuous = await Promise.all(cut.nodes.map((node, at) => submit(node, payloads(`cut-${at}`, 20), false)));
-  const rivals = await Promise.all([0, HALF].map((at) => propose(cut.node(at), `spent-by-${at}`, { keys: ["coin"] })));
+async function takeIn(
+  cut: AvalancheCluster,
+  label: string,
+): Promise<{ virtuous: readonly string[]; rivals: readonly string[] }> {
+  const virtuous = await Promise.all(cut.nodes.map((node, at) => submit(node, payloads(`${label}-${at}`, 20), false)));
+  const rivals = await Promise.all(
+    [0, HALF].map((at) => propose(cut.node(at), `${label}: coin of ${at}`, { keys: [label] })),
+  );
   expect(rivals.map(({ status }) => status)).toEqual([202, 202]);
   return { virtuous: virtuous.flat(), rivals: rivals.map(hashOf) };
 }
@@ -53,41 +64,51 @@ describe("six validators, cut into two halves", () => {
     await running().whenFinal(hashes.flat());
   }, 60_000);
 
-  test("accept and finalize nothing, say that they are partitioned, and agree after it is over", async () => {
-    const cut = running();
-    const { nodes } = cut;
-    const before = (await standing(cut.node(0))).lastSequence;
-    cut.relay.cut((from, to) => from < HALF !== to < HALF);
-    const { virtuous, rivals } = await takeIn(cut);
-    const reasons = await cut.eventually("every node sees the partition", async () => {
-      const seen = await Promise.all(nodes.map(partitionSeen));
-      return seen.every((reason) => reason !== null) ? seen : null;
-    });
-    expect(reasons[0]).toContain("consensus pauses");
-    for (const node of nodes) {
-      expect((await standing(node)).lastSequence).toBe(before);
-      expect(logOf(node)).toContain("consensus.partitioned");
-    }
-    // Accepting goes on although the partition is known by now (document 2, 4.6).
-    const late = await Promise.all(nodes.map((node, at) => submit(node, payloads(`late-${at}`, 5), false)));
-    const all = [...virtuous, ...late.flat()];
-    for (const node of nodes) expect((await standing(node)).lastSequence).toBe(before);
+  test.each([
+    ["the connections outlive it", (): Promise<true> => Promise.resolve(true)],
+    ["the connections are lost", connectionsLost],
+  ])(
+    "accept and finalize nothing, say that they are partitioned, and agree after it is over: %s",
+    async (how, isLong) => {
+      const cut = running();
+      const { nodes } = cut;
+      const before = (await standing(cut.node(0))).lastSequence;
+      cut.relay.cut((from, to) => from < HALF !== to < HALF);
+      const { virtuous, rivals } = await takeIn(cut, how);
+      const reasons = await cut.eventually("every node sees the partition", async () => {
+        const seen = await Promise.all(nodes.map(partitionSeen));
+        return seen.every((reason) => reason !== null) ? seen : null;
+      });
+      expect(reasons[0]).toContain("consensus pauses");
+      for (const node of nodes) {
+        expect((await standing(node)).lastSequence).toBe(before);
+        expect(logOf(node)).toContain("consensus.partitioned");
+      }
+      // Accepting goes on although the partition is known by now (document 2, 4.6).
+      const late = await Promise.all(nodes.map((node, at) => submit(node, payloads(`${how}, late-${at}`, 5), false)));
+      const all = [...virtuous, ...late.flat()];
+      await cut.eventually(how, isLong);
+      for (const node of nodes) expect((await standing(node)).lastSequence).toBe(before);
 
-    const healedAtMs = performance.now();
-    cut.relay.heal();
-    await cut.whenFinal([...all], nodes);
-    const winner = await cut.eventually("one winner of the conflict everywhere", async () => {
-      const fates = await Promise.all(nodes.map((node) => fatesOf(node, rivals)));
-      const [first = ""] = fates;
-      return fates.every((fate) => fate === first && fate !== "") ? first : null;
-    });
-    console.log(`everything final, one winner: ${Math.round(performance.now() - healedAtMs)} ms after the partition`);
-    for (const node of nodes) {
-      const final = (await finalized(node)).map(({ hash }) => hash);
-      expect(new Set(final).size).toBe(before + all.length + 1);
-      expect(rivals.filter((hash) => final.includes(hash))).toEqual([winner]);
-    }
-  }, 90_000);
+      const healedAtMs = performance.now();
+      cut.relay.heal();
+      await cut.whenFinal([...all], nodes);
+      const winner = await cut.eventually("one winner of the conflict everywhere", async () => {
+        const fates = await Promise.all(nodes.map((node) => fatesOf(node, rivals)));
+        const [first = ""] = fates;
+        return fates.every((fate) => fate === first && fate !== "") ? first : null;
+      });
+      console.log(
+        `${how}: everything final, one winner ${Math.round(performance.now() - healedAtMs)} ms after the partition`,
+      );
+      for (const node of nodes) {
+        const final = (await finalized(node)).map(({ hash }) => hash);
+        expect(new Set(final).size).toBe(before + all.length + 1);
+        expect(rivals.filter((hash) => final.includes(hash))).toEqual([winner]);
+      }
+    },
+    90_000,
+  );
 
   test("are ready again, and finalize as before", async () => {
     const { nodes } = running();
