@@ -1,0 +1,109 @@
+import type { CostTable } from "./cost-table.ts";
+import { SEAL_BYTES } from "./work.ts";
+
+/**
+ * What a turn's frames weigh and cost a node of a leaderless network, in bytes and in microseconds of the event loop. The
+ * frames are those of node/frames.ts: for each lane one for all, and one for each addressed receiver.
+ */
+
+/**
+ * How a receiver gets from a frame's bodies to the root that the seal signs. `leaves`: the leaves of everything else are in
+ * the frame, and the tree is built for the root and again for each statement's path. `tree-once`: the same bytes, one tree.
+ * `paths`: each body comes with its path, nothing else is in the frame.
+ */
+export type Framing = "leaves" | "tree-once" | "paths";
+
+export const FRAMINGS: readonly Framing[] = ["leaves", "tree-once", "paths"];
+
+/** The event loop's time in the engine for one step: so much, and so much for each unit of `unitsOf`. */
+export interface StepCost {
+  readonly fixedUs: number;
+  readonly perUnitUs: number;
+}
+
+/** Units: waypoints of a query, lanes of an answer, entries of votes, vertices of bundles; a timer has none. */
+export type StepKind = "query" | "answer" | "votes" | "bundles" | "timer";
+
+export const STEP_KINDS: readonly StepKind[] = ["query", "answer", "votes", "bundles", "timer"];
+
+export type EngineCosts = Readonly<Record<StepKind, StepCost>>;
+
+/** Tag, epoch, vector lengths of a sealed frame. */
+const FRAME_BYTES = 16;
+
+/** Tag and length of a body within a frame. */
+const BODY_BYTES = 8;
+
+/** Tag and hash of a leaf. */
+const LEAF_BYTES = 36;
+
+const HASH_BYTES = 32;
+
+/** Leaf index, path's length. */
+const PATH_FIXED_BYTES = 8;
+
+const KIB = 1_024;
+
+/** A frame with its own bodies, under a seal of `leaves` statements. */
+export interface FrameShape {
+  readonly bodies: number;
+  readonly bodyBytes: number;
+  readonly leaves: number;
+}
+
+export function frameBytes({ bodies, bodyBytes, leaves }: FrameShape, framing: Framing): number {
+  const further =
+    framing === "paths"
+      ? bodies * (PATH_FIXED_BYTES + HASH_BYTES * pathLength(leaves))
+      : (leaves - bodies) * LEAF_BYTES;
+  return SEAL_BYTES + FRAME_BYTES + bodyBytes + bodies * BODY_BYTES + further;
+}
+
+/** From a frame's bytes to checked statements, without what wakes the receiver, the signature, and the engine. */
+export function openFrameUs(shape: FrameShape, framing: Framing, costs: CostTable): number {
+  const { bodies, leaves, bodyBytes } = shape;
+  const perTree = 2 * leaves;
+  const trees = framing === "leaves" ? 1 + bodies : framing === "tree-once" ? 1 : 0;
+  const climbs = framing === "paths" ? bodies * (2 + pathLength(leaves)) : 0;
+  const digests = 2 * bodies + trees * perTree + climbs;
+  return (
+    costs.encodeFixedUs +
+    digests * costs.hashFixedUs +
+    (bodyBytes / KIB) * costs.hashPerKiBUs +
+    (frameBytes(shape, framing) / KIB) * costs.decodePerKiBUs
+  );
+}
+
+/**
+ * Digests and tree of a turn that closes, and the signature. As built every statement that calls back gets its path from a
+ * tree of its own (`proofOf` in node/outbox.ts): all but queries.
+ */
+export function sealUs(
+  turn: { readonly statements: number; readonly callbacks: number; readonly bodyBytes: number },
+  framing: Framing,
+  costs: CostTable,
+): number {
+  const { statements, callbacks, bodyBytes } = turn;
+  const trees = framing === "leaves" ? 1 + callbacks : 1;
+  const digests = 2 * statements + trees * 2 * statements;
+  return costs.signUs + digests * costs.hashFixedUs + (bodyBytes / KIB) * (costs.hashPerKiBUs + costs.encodePerKiBUs);
+}
+
+/** Putting one frame together, once for all its receivers. */
+export function encodeFrameUs(bytes: number, costs: CostTable): number {
+  return costs.encodeFixedUs + (bytes / KIB) * costs.encodePerKiBUs;
+}
+
+/** One end's part of carrying all frames of a turn to one peer: they leave together and wake it once. */
+export function wireUs(bytes: number, costs: CostTable): number {
+  return costs.wireFixedUs / 2 + ((bytes / KIB) * costs.wirePerKiBUs) / 2;
+}
+
+/** Ids and tree of a bundle's vertices, its digest and its statement; three digests a vertex. */
+export function bundleUs(vertices: number, bytes: number, costs: CostTable): number {
+  return (3 * vertices + 2) * costs.hashFixedUs + (bytes / KIB) * costs.hashPerKiBUs;
+}
+
+function pathLength(leaves: number): number {
+  return Math.ceil(Math.log2(Math.max(1, leaves)));
+}

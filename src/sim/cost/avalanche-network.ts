@@ -1,0 +1,173 @@
+import type { AvalancheParams } from "../../consensus/avalanche/params.ts";
+import type { HeldBundle } from "../../dag/bundle.ts";
+import { sealEnvelope } from "../../dag/conflict-keys.ts";
+import { hashOf } from "../../crypto/hash.ts";
+import type { NodeId } from "../../crypto/identity.ts";
+import { ML_DSA_87_PUBLIC_KEY_BYTES } from "../../crypto/signature.ts";
+import { present } from "../../lib/assert.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
+import type { Proof } from "../../membership/seal.ts";
+import { type NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
+import { Random } from "../random.ts";
+import { Schedule } from "../schedule.ts";
+import type { EngineCosts, Framing } from "./avalanche-charges.ts";
+import { StepMeter } from "./avalanche-meter.ts";
+import { ScaleNode } from "./avalanche-node.ts";
+import type { Parcel } from "./avalanche-turn.ts";
+import type { CostTable } from "./cost-table.ts";
+
+export interface ScaleOptions {
+  readonly nodes: number;
+  readonly params: AvalancheParams;
+  /** The least time between two turns of one node, in milliseconds. */
+  readonly turnMs: number;
+  readonly framing: Framing;
+  /** Vertices a second that clients submit in the whole network, spread over the nodes that speak. */
+  readonly loadPerS: number;
+  readonly payloadBytes: number;
+  /** Nodes that are down from the beginning; the last ones. */
+  readonly silent: number;
+  readonly seed: number;
+  readonly costs: CostTable;
+  readonly engineCosts: EngineCosts;
+  /** Whether each receiver holds a copy of its own of what it gets, as in processes of their own: for measuring memory. */
+  readonly copies: boolean;
+}
+
+/** Vertices that became final and durable at the node of their client. */
+export interface FinalSample {
+  readonly atMs: number;
+  readonly submittedMs: number;
+  readonly polls: number;
+}
+
+/** What an asked peer needs to find and send a bundle, beside the way. */
+const FETCH_MS = 2;
+
+/**
+ * Real engines of one network in virtual time, each with a machine of its own whose resources cost what the cost table says.
+ * Signatures are time only; sizes are those of the real encodings; nothing is lost.
+ */
+export class ScaleNetwork {
+  readonly schedule: Schedule = new Schedule();
+  readonly options: ScaleOptions;
+  readonly context: NetworkContext;
+  readonly nodes: readonly ScaleNode[];
+  readonly meter: StepMeter = new StepMeter();
+  readonly payload: Uint8Array;
+  readonly finals: FinalSample[] = [];
+  fetched = 0;
+  readonly #random: Random;
+  readonly #byName = new Map<Hash, HeldBundle>();
+  readonly #bytes = new Map<Hash, number>();
+  readonly #proofs: readonly Proof[];
+  #isLoaded = true;
+
+  constructor(options: ScaleOptions) {
+    this.options = options;
+    this.#random = Random.of(options.seed, 0xc057);
+    this.context = contextOf(options.nodes);
+    this.payload = sealEnvelope({ conflictKeys: [], payload: new Uint8Array(options.payloadBytes) });
+    const signature = { mlDsa: new Uint8Array(0), ed25519: null };
+    this.#proofs = this.context.set
+      .indices()
+      .map((signer) => ({ seal: { signer, leafCount: 1, signature }, leafIndex: 0, path: [] }));
+    this.nodes = this.context.set.indices().map((index) => new ScaleNode(this, index));
+    for (const node of this.speaking) {
+      this.schedule.at(this.#random.fraction() * options.turnMs, () => {
+        node.start();
+        this.#submitNext(node);
+      });
+    }
+  }
+
+  /** All but those that are down. */
+  get speaking(): readonly ScaleNode[] {
+    return this.nodes.slice(0, this.options.nodes - this.options.silent);
+  }
+
+  run(untilMs: number): void {
+    for (;;) {
+      const next = this.schedule.nextAtMs();
+      if (next === null || next > untilMs) return;
+      this.schedule.runNext();
+    }
+  }
+
+  /** No client submits anything from now on. */
+  unload(): void {
+    this.#isLoaded = false;
+  }
+
+  randomOf(index: ValidatorIndex): Random {
+    return Random.of(this.options.seed, 0x5a3, index);
+  }
+
+  register(held: HeldBundle, bytes: number): void {
+    this.#byName.set(held.ref.digest, held);
+    this.#byName.set(held.ref.tip, held);
+    this.#bytes.set(held.ref.digest, bytes);
+  }
+
+  /** A bundle's length on the wire. */
+  bytesOf({ digest }: { readonly digest: Hash }): number {
+    return this.#bytes.get(digest) ?? 0;
+  }
+
+  carry(parcel: Parcel, to: ValidatorIndex, atMs: number): void {
+    const node = present(this.nodes[to], `node ${to}`);
+    if (to >= this.options.nodes - this.options.silent) return;
+    this.schedule.at(atMs, () => node.receive(parcel, atMs));
+  }
+
+  /** Answers to who asks for bundles by digest or last vertex; every bundle is somewhere. */
+  fetch(asker: ScaleNode, names: readonly Hash[], nowMs: number): void {
+    const found = names.flatMap((name) => this.#byName.get(name) ?? []);
+    this.fetched += found.length;
+    if (found.length === 0) return;
+    const atMs = nowMs + (2 * this.options.costs.linkLatencyUs) / 1_000 + FETCH_MS;
+    this.schedule.at(atMs, () => asker.receiveFetched(found, atMs));
+  }
+
+  /** Everybody is in the same epoch and nothing was lost: who asks learns nothing. */
+  sync(asker: ScaleNode, from: ValidatorIndex, nowMs: number): void {
+    const atMs = nowMs + (2 * this.options.costs.linkLatencyUs) / 1_000 + FETCH_MS;
+    const { epoch } = this.context.set;
+    this.schedule.at(atMs, () => {
+      asker.onEvent({ kind: "dag-claims", nowMs: atMs, wallMs: atMs, from, epoch, claims: [], isLast: true });
+    });
+  }
+
+  proofOf(from: ValidatorIndex, _to: ValidatorIndex, _parcel: Parcel): Proof {
+    return present(this.#proofs[from], `proof ${from}`);
+  }
+
+  copyOf(held: HeldBundle): HeldBundle {
+    return held;
+  }
+
+  onFinal(finals: readonly { readonly submittedMs: number; readonly polls: number }[], atMs: number): void {
+    for (const { submittedMs, polls } of finals) this.finals.push({ atMs, submittedMs, polls });
+  }
+
+  /** A Poisson stream of requests at each node. */
+  #submitNext(node: ScaleNode): void {
+    const meanMs = (1_000 * this.speaking.length) / this.options.loadPerS;
+    const atMs = this.schedule.nowMs - Math.log(1 - this.#random.fraction()) * meanMs;
+    this.schedule.at(atMs, () => {
+      if (!this.#isLoaded) return;
+      node.submit(atMs);
+      this.#submitNext(node);
+    });
+  }
+}
+
+function contextOf(nodes: number): NetworkContext {
+  const publicKeys = { mlDsa: new Uint8Array(ML_DSA_87_PUBLIC_KEY_BYTES), ed25519: null };
+  const validators = Array.from({ length: nodes }, (_, place) => {
+    const name = new Uint8Array([place & 0xff, place >> 8]);
+    return { nodeId: hashOf("node-id", name) as NodeId, publicKeys, name: `node-${place}` };
+  });
+  return { genesis: hashOf("genesis", new Uint8Array([0xa5])), set: new ValidatorSet(0 as Epoch, validators) };
+}

@@ -1,0 +1,103 @@
+import type { AvalancheMessage } from "../../consensus/avalanche/messages.ts";
+import type { HeldBundle } from "../../dag/bundle.ts";
+import type { ValidatorIndex } from "../../membership/ids.ts";
+import { encodeFrameUs, type Framing, frameBytes, openFrameUs, sealUs } from "./avalanche-charges.ts";
+import type { CostTable } from "./cost-table.ts";
+
+/** One statement of a node's turn: what it says, how long it is on the wire, and to whom. */
+export interface Said {
+  readonly content: AvalancheMessage | HeldBundle;
+  readonly bytes: number;
+  /** The others that get it. */
+  readonly to: "all" | readonly ValidatorIndex[];
+}
+
+/** All that one receiver gets of one turn: it leaves together, and wakes the receiver once. */
+export interface Parcel {
+  readonly from: ValidatorIndex;
+  readonly bytes: number;
+  /** The receiver's event loop until the statements may go to the check of the signature. */
+  readonly openUs: number;
+  readonly messages: readonly AvalancheMessage[];
+  readonly bundles: readonly HeldBundle[];
+}
+
+/** A closed turn: what it costs its node, and what each receiver gets. */
+export interface ClosedTurn {
+  readonly sealUs: number;
+  readonly encodeUs: number;
+  readonly parcels: ReadonlyMap<ValidatorIndex, Parcel>;
+}
+
+interface Part {
+  readonly messages: AvalancheMessage[];
+  readonly bundles: HeldBundle[];
+  bytes: number;
+  openUs: number;
+}
+
+/** The frames of one turn, as node/frames.ts makes them, and their costs. */
+export function closeTurn(
+  from: ValidatorIndex,
+  said: readonly Said[],
+  options: { readonly others: readonly ValidatorIndex[]; readonly framing: Framing; readonly costs: CostTable },
+): ClosedTurn {
+  const { framing, costs, others } = options;
+  const leaves = said.length;
+  let encodeUs = 0;
+  const frame = (statements: readonly Said[]): Part => {
+    const part = partOf(statements);
+    if (statements.length === 0) return part;
+    const shape = { bodies: statements.length, bodyBytes: part.bytes, leaves };
+    part.bytes = frameBytes(shape, framing);
+    part.openUs = openFrameUs(shape, framing, costs);
+    encodeUs += encodeFrameUs(part.bytes, costs);
+    return part;
+  };
+  const toAll = said.filter(({ to }) => to === "all");
+  const common = [frame(toAll.filter(isMessage)), frame(toAll.filter((each) => !isMessage(each)))];
+  const addressed = new Map<ValidatorIndex, Said[]>();
+  for (const each of said) {
+    if (each.to === "all") continue;
+    for (const receiver of each.to) {
+      const list = addressed.get(receiver);
+      if (list === undefined) addressed.set(receiver, [each]);
+      else list.push(each);
+    }
+  }
+  const parcels = new Map<ValidatorIndex, Parcel>();
+  const shared = joined(from, common);
+  for (const receiver of others) {
+    const own = addressed.get(receiver);
+    if (own === undefined && toAll.length === 0) continue;
+    parcels.set(receiver, own === undefined ? shared : joined(from, [...common, frame(own)]));
+  }
+  const queries = said.filter(({ content }) => "kind" in content && content.kind === "query").length;
+  const bodyBytes = said.reduce((sum, { bytes }) => sum + bytes, 0);
+  const turn = { statements: leaves, callbacks: leaves - queries, bodyBytes };
+  return { sealUs: leaves === 0 ? 0 : sealUs(turn, framing, costs), encodeUs, parcels };
+}
+
+function partOf(statements: readonly Said[]): Part {
+  const part: Part = { messages: [], bundles: [], bytes: 0, openUs: 0 };
+  for (const { content, bytes } of statements) {
+    if ("kind" in content) part.messages.push(content);
+    else part.bundles.push(content);
+    part.bytes += bytes;
+  }
+  return part;
+}
+
+function joined(from: ValidatorIndex, parts: readonly Part[]): Parcel {
+  return {
+    from,
+    bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+    openUs: parts.reduce((sum, { openUs }) => sum + openUs, 0),
+    messages: parts.flatMap(({ messages }) => messages),
+    bundles: parts.flatMap(({ bundles }) => bundles),
+  };
+}
+
+function isMessage({ content }: Said): boolean {
+  return "kind" in content;
+}
