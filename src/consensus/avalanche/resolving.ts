@@ -29,11 +29,16 @@ export function reportOpen(p: Participant): void {
     if (p.nowMs - node.sinceMs < p.params.resolveAfterMs) continue;
     for (const member of openMembers(node)) {
       if (reports >= REPORTS_PER_TICK) return;
-      const set = p.graph.setsOf(member).find(({ isContested, winner }) => isContested && winner === null);
+      const set = p.graph.setsOf(member).find(isUndecided);
       const subject = set?.pinned ?? set?.preferred ?? null;
       if (subject !== null && report(p, subject)) reports += 1;
     }
   }
+}
+
+/** What nobody contests any more may still be frozen here by a report about a rival that lost elsewhere: the log thaws it. */
+function isUndecided({ isContested, isFrozen, isDisputed, isResolved, winner }: ConflictSet): boolean {
+  return winner === null && (isContested || ((isFrozen || isDisputed) && !isResolved));
 }
 
 function* openMembers(node: BundleNode): Generator<Member> {
