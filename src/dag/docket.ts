@@ -67,7 +67,7 @@ export class Docket {
     const before = this.#open.get(key) ?? { subject, reporters: [], certified: [] };
     const isNew = !before.reporters.includes(creator);
     const reporters = isNew ? [...before.reporters, creator].sort((left, right) => left - right) : before.reporters;
-    const open: OpenSubject = { subject, reporters, certified: withRival(before, certified) };
+    const open: OpenSubject = { subject, reporters, certified: withCertified(before, certified) };
     this.#open.set(key, open);
     this.#touched.add(key);
     this.#isChanged ||= isNew || open.certified !== before.certified;
@@ -77,11 +77,16 @@ export class Docket {
   }
 
   #decide({ subject, certified }: OpenSubject): void {
-    if (certified.length === 0) {
+    const rivals = certified.filter(({ unit }) => !isSameUnit(unit, subject.unit));
+    const isCertified = rivals.length < certified.length;
+    // Who accepted a unit that then lost here is free for another of its sets: the dead one's certificate must not take the
+    // living one, which may be final, with it. Two living ones cannot be: then nothing is said, which is safe.
+    if (isCertified && rivals.some((rival) => this.#fateOf(rival) === null)) return;
+    if (isCertified || rivals.length === 0) {
       this.#rule(subject, true);
       return;
     }
-    for (const rival of certified) {
+    for (const rival of rivals) {
       if (this.#fateOf(rival) === null && !this.#rule(rival, true)) return;
     }
     if (this.#fateOf(subject) === null) this.#rule(subject, false);
@@ -143,11 +148,13 @@ export class Docket {
 }
 
 /**
- * With f liars at most, certified units of one epoch share no set with each other, and each shares one with the subject:
- * there are no more of them than the subject has sets. A certificate for the subject itself adds nothing: no rival has one.
+ * With f liars at most, certified units of one epoch that have not lost share no set with each other, and each shares one
+ * with the subject: there are no more of them than the subject has sets, and the subject's own certificate.
  */
-function withRival({ subject, certified }: OpenSubject, rival: Member | null): readonly Member[] {
-  if (rival === null || isSameUnit(rival.unit, subject.unit) || !sharesSet(rival.sets, subject.sets)) return certified;
-  const isKnown = certified.some(({ unit }) => isSameUnit(unit, rival.unit));
-  return isKnown || certified.length >= CONFLICT_KEYS_MAX ? certified : [...certified, rival];
+function withCertified({ subject, certified }: OpenSubject, member: Member | null): readonly Member[] {
+  if (member === null || certified.some(({ unit }) => isSameUnit(unit, member.unit))) return certified;
+  if (isSameUnit(member.unit, subject.unit)) return [...certified, member];
+  if (!sharesSet(member.sets, subject.sets)) return certified;
+  const rivals = certified.filter(({ unit }) => !isSameUnit(unit, subject.unit));
+  return rivals.length >= CONFLICT_KEYS_MAX ? certified : [...certified, member];
 }

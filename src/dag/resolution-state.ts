@@ -34,7 +34,7 @@ export interface OpenSubject {
   readonly subject: Member;
   /** Validators of this epoch, ascending. */
   readonly reporters: readonly ValidatorIndex[];
-  /** Units that conflict with the subject and of which a report carried a certificate, in the order of the reports. */
+  /** The subject and units that conflict with it, of which a report carried a certificate, in the order of the reports. */
   readonly certified: readonly Member[];
 }
 
@@ -68,7 +68,7 @@ export const resolutionStateCodec: Codec<ResolutionState> = struct<ResolutionSta
     struct<OpenSubject>({
       subject: memberCodec,
       reporters: vec(validatorIndexCodec, VALIDATORS_MAX),
-      certified: vec(memberCodec, CONFLICT_KEYS_MAX),
+      certified: vec(memberCodec, CONFLICT_KEYS_MAX + 1),
     }),
     VALIDATORS_MAX * RESOLUTION_BOUNDS.openPerReporter,
   ),

@@ -39,6 +39,8 @@ export function applyReports(
  * 1. every rival (a unit that shares a set with the subject) of which one of the reports carries a certificate wins its
  *    sets, unless it has lost before; and the subject has lost, also where all those rivals had lost before;
  * 2. without such a rival the subject wins its sets.
+ * 3. Where a report carries the subject's own certificate, it wins its sets unless a rival that is certified too has not
+ *    lost: that cannot be, and nothing is decided.
  * Whoever shares a set with a winner has lost, and so has a vertex whose bundle's place the log gave to another bundle.
  *
  * What is assumed: at most f liars; a correct validator accepts one member of a set in an epoch, commits only what is

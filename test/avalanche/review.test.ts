@@ -8,6 +8,10 @@ import type { Effect } from "../../src/consensus/engine.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import { conflictSetOf, openEnvelope } from "../../src/dag/conflict-keys.ts";
 import type { VoteEntry, VoteLevel } from "../../src/dag/votes.ts";
+import { vertexOf } from "../../src/dag/resolution.cases.ts";
+import { judge } from "../../src/dag/resolution.ts";
+import { NO_RESOLUTIONS } from "../../src/dag/resolution-state.ts";
+import type { Member } from "../../src/dag/unit-proof.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
 import type { ValidatorSet } from "../../src/membership/validator-set.ts";
@@ -77,7 +81,11 @@ class Seat {
   }
 
   /** Answers its polls for everybody: all prefer the bundle, and a liar names its first vertex as often as told. */
-  poll(rounds: number, held: HeldBundle, { liar, dissents }: { readonly liar: number; readonly dissents: number }): void {
+  poll(
+    rounds: number,
+    held: HeldBundle,
+    { liar, dissents }: { readonly liar: number; readonly dissents: number },
+  ): void {
     const named = Array.from({ length: dissents }, () => ({ bundle: held.ref.digest, vertices: [0] }));
     let seen = 0;
     for (let round = 0; round < rounds; round++) {
@@ -184,5 +192,51 @@ describe("one liar's answers", () => {
     seat.bundles(virtuous);
     seat.poll(40, virtuous, { liar: 3, dissents: 4 });
     expect(seat.votedFor("accept", virtuous, 0)).toBe(true);
+  });
+});
+
+describe("frozen sets", () => {
+  test("a vertex whose rival lost elsewhere is reported although nobody contests it any more", () => {
+    const rogue = made({ creator: 1, payloads: [vertex("x", "k", "m")] });
+    const winner = made({ creator: 2, payloads: [vertex("y", "k")] });
+    const left = made({ creator: 3, payloads: [vertex("z", "m")] });
+    const seat = new Seat();
+    seat.bundles(rogue, winner, left);
+    // All three are voted for as bundles, so that only the vertices stay open.
+    for (const held of [rogue, winner, left])
+      for (const level of ["accept", "commit"] as const) seat.votes(level, held, [1, 2, 3], [0]);
+    seat.event({ kind: "resolutions", reported: [{ subject: unit(rogue, 0), reports: 2 }], decided: [] });
+    seat.event({ kind: "resolutions", reported: [], decided: [{ winner: unit(winner, 0), sets: setsOf(winner, 0) }] });
+    seat.wait(30_000);
+    const isVoted = seat.votedFor("accept", left, 0);
+    const isReported = seat.reported().some(({ bundle }) => bundle === left.ref.digest);
+    expect(isVoted || isReported).toBe(true);
+  });
+});
+
+describe("reports with certificates of what lost", () => {
+  const { set } = networkOf(4);
+  const [x, y, z] = [vertexOf("x", 0, "km"), vertexOf("y", 0, "k"), vertexOf("z", 0, "m")];
+  const report = (creator: number, subject: Member, certified: Member | null) => ({
+    creator: creator as ValidatorIndex,
+    subject,
+    certified,
+  });
+
+  test("a unit that a quorum committed to does not lose to one liar's certificate of a unit that has lost", () => {
+    // x was accepted by a quorum that did not learn of it in time; those of them that saw it lose accepted z afterwards.
+    const first = judge(
+      NO_RESOLUTIONS,
+      set,
+      [0, 1, 2].map((creator) => report(creator, y, null)),
+    );
+    const second = judge(first.state, set, [report(3, z, x), report(0, z, z), report(1, z, z)]);
+    expect(second.lost).toEqual([]);
+    expect(second.decided.map(({ winner }) => winner)).toEqual([z.unit]);
+  });
+
+  test("of two living certified rivals the log takes none", () => {
+    const { decided, lost } = judge(NO_RESOLUTIONS, set, [report(3, z, x), report(0, z, z), report(1, z, z)]);
+    expect([...decided, ...lost]).toEqual([]);
   });
 });

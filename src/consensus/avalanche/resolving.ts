@@ -2,7 +2,7 @@ import type { Unit } from "../dag-engine.ts";
 import type { DagEvent, Resolution } from "../dag-engine.ts";
 import type { DurableWrite } from "../engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
-import { type ConflictSet, type Member, sameMember } from "./conflict-set.ts";
+import { type ConflictSet, idOf, type Member, sameMember } from "./conflict-set.ts";
 import { maybeFinal, ownRow, rejectPlace, rejectVertex } from "./deciding.ts";
 import { encodeOwnVotes } from "./durable.ts";
 import type { Participant } from "./participant.ts";
@@ -78,6 +78,16 @@ function report(p: Participant, subject: Member): boolean {
  * for the subject could give a final unit's sets away.
  */
 function certificateFor(p: Participant, subject: Member): Member | "unprovable" | null {
+  if (
+    isCommitted(subject) &&
+    p.graph.setsOf(subject).every(({ winner }) => winner === null || winner === idOf(subject))
+  ) {
+    // A certificate that came late, for a rival that lost in the log, must not take the place of one that may be final.
+    const isTwice = p.graph
+      .setsOf(subject)
+      .some((set) => set.members.some((member) => isRivalCommitted(member, subject)));
+    return !isTwice && isProvable(p, subject) ? subject : "unprovable";
+  }
   let own: Member | null = null;
   for (const set of p.graph.setsOf(subject)) {
     const rival = rivalOf(p, set, subject);
@@ -97,6 +107,15 @@ function rivalOf(p: Participant, set: ConflictSet, subject: Member): Member | "u
   });
   if (member === undefined) return "unknown";
   return sameMember(member, subject) ? null : member;
+}
+
+function isCommitted({ node: { ownCommit }, vertex }: Member): boolean {
+  return ownCommit !== null && (vertex === null || !ownCommit.except.has(vertex));
+}
+
+/** This node committed to both: one lost in the log, and it does not know which. */
+function isRivalCommitted(member: Member, subject: Member): boolean {
+  return !sameMember(member, subject) && isCommitted(member);
 }
 
 function isProvable(p: Participant, { node, vertex }: Member): boolean {
