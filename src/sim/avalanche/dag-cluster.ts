@@ -362,8 +362,8 @@ export class DagCluster {
         if (isFound || member.isDown) return;
         this.#send(member.index, peer, () => {
           if (this.member(peer).isDown) return;
-          const serves = this.options.liars?.get(peer)?.serves;
-          const found = find(this.member(peer)).filter((held) => serves?.(held, member.index) !== false);
+          const liar = this.options.liars?.get(peer);
+          const found = find(this.member(peer)).filter((held) => liar?.serves?.(held, member.index) !== false);
           if (found.length === 0) return;
           this.#send(peer, member.index, () => {
             isFound = true;

@@ -21,6 +21,8 @@ type HeardEvent = Omit<Extract<DagEvent, { readonly kind: "resolutions" }>, "now
 export class DagLog {
   readonly entries: LogEntry[] = [];
   network: NetworkContext;
+  /** Rulings so far. */
+  decided = 0;
   #state: ResolutionState = NO_RESOLUTIONS;
 
   constructor(network: NetworkContext) {
@@ -40,6 +42,7 @@ export class DagLog {
   append(epoch: number, heard: Heard): boolean {
     if (epoch !== this.network.set.epoch) return false;
     const judgement = judge(this.#state, this.network.set, [heard]);
+    this.decided += judgement.state.rulings.length - this.#state.rulings.length;
     this.#state = judgement.state;
     this.entries.push({ kind: "judgement", judgement });
     return true;
