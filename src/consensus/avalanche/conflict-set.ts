@@ -48,10 +48,10 @@ export class ConflictSet {
   }
 
   add(member: Member): void {
-    this.members.push(member);
-    this.members.sort((left, right) => compareHashes(idOf(left), idOf(right)));
+    const at = this.#placeFor(idOf(member));
+    this.members.splice(at, 0, member);
     if (this.preferred === null) this.preferred = member;
-    else if (this.#isUndecided()) this.preferred = this.members[0] ?? member;
+    else if (at === 0 && this.#isUndecided()) this.preferred = member;
   }
 
   remove(member: Member): void {
@@ -75,6 +75,19 @@ export class ConflictSet {
 
   prefers(member: Member): boolean {
     return sameMember(this.preferred, member);
+  }
+
+  /** Clients may fill a set with double spends: no step may cost as much as the set is large, times its members. */
+  #placeFor(id: Hash): number {
+    let low = 0;
+    let high = this.members.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const member = this.members[middle];
+      if (member !== undefined && compareHashes(idOf(member), id) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** Whether no poll about any member has reached a threshold yet. */

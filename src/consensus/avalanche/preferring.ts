@@ -30,7 +30,9 @@ function join(p: Participant, member: Member): void {
     const before = set.preferred;
     set.add(member);
     if (!set.isContested) continue;
-    for (const { node, vertex } of set.members) if (vertex !== null) node.contest(vertex);
+    // Those that were there before are contested since the second one came.
+    const fresh = set.members.length === 2 ? set.members : [member];
+    for (const { node, vertex } of fresh) if (vertex !== null) node.contest(vertex);
     if (member.vertex === null && !sameMember(before, set.preferred)) refreshSet(p, set, before);
   }
 }
