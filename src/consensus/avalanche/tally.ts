@@ -6,11 +6,14 @@ import type { Signed } from "../../membership/seal.ts";
 interface Ballot {
   /** Vertices that no message of this signer covers. */
   except: readonly number[];
-  /** The messages that say so, each covering something that those before it did not. */
-  readonly votes: Signed<Votes>[];
+  /** The messages that say so, each covering something that no other one does. */
+  votes: readonly { readonly except: readonly number[]; readonly signed: Signed<Votes> }[];
 }
 
 const NONE: readonly number[] = [];
+
+/** Messages of one signer that add up, at most: each is kept whole, and a liar could say one for each vertex. */
+const MESSAGES_MAX = 8;
 
 /**
  * Who voted for one bundle at one level, and for which of its vertices. Counts distinct validators, never messages.
@@ -19,6 +22,8 @@ const NONE: readonly number[] = [];
  */
 export class Tally {
   readonly #ballots = new Map<ValidatorIndex, Ballot>();
+  /** By vertex, how many signers do not cover it: what one vote names must not be looked through for every vertex. */
+  readonly #uncovered = new Map<number, number>();
   /** Signers that cover everything. */
   #full = 0;
   readonly #level: VoteLevel;
@@ -47,33 +52,46 @@ export class Tally {
   add(signer: ValidatorIndex, except: readonly number[], signed: Signed<Votes>): boolean {
     const known = this.#ballots.get(signer);
     if (known === undefined) {
-      this.#ballots.set(signer, { except: except.length === 0 ? NONE : except, votes: [signed] });
+      this.#ballots.set(signer, { except: except.length === 0 ? NONE : except, votes: [{ except, signed }] });
+      for (const vertex of except) this.#uncovered.set(vertex, (this.#uncovered.get(vertex) ?? 0) + 1);
       if (except.length === 0) this.#full += 1;
       return true;
     }
-    const left = known.except.filter((vertex) => except.includes(vertex));
+    if (known.except.length === 0) return false;
+    const excepted = new Set(except);
+    const left = known.except.filter((vertex) => excepted.has(vertex));
     if (left.length === known.except.length) return false;
+    // A correct validator's messages cover ever more: the newest says what those before it did.
+    const votes = known.votes.filter((older) => !isWithin(excepted, older.except));
+    if (votes.length >= MESSAGES_MAX) return false;
+    const leftOver = new Set(left);
+    for (const vertex of known.except) {
+      if (!leftOver.has(vertex)) this.#uncovered.set(vertex, (this.#uncovered.get(vertex) ?? 1) - 1);
+    }
     known.except = left;
-    known.votes.push(signed);
+    known.votes = [...votes, { except, signed }];
     if (left.length === 0) this.#full += 1;
     return true;
   }
 
   /** How many cover one vertex. */
   count(vertex: number): number {
-    if (this.#full === this.#ballots.size) return this.#full;
-    let count = 0;
-    for (const { except } of this.#ballots.values()) if (!except.includes(vertex)) count += 1;
-    return count;
+    return this.#ballots.size - (this.#uncovered.get(vertex) ?? 0);
   }
 
   /** One message of each signer that votes for the bundle's place (`vertex` null) or a vertex, in the order of the signers. */
   proofs(vertex: number | null): readonly Signed<Votes>[] {
     const found: Signed<Votes>[] = [];
     for (const [, { votes }] of [...this.#ballots].sort(([left], [right]) => left - right)) {
-      const signed = votes.find(({ message }) => votesFor(message, this.#level, this.#bundle, vertex));
-      if (signed !== undefined) found.push(signed);
+      const vote = votes.find(({ signed: { message } }) => votesFor(message, this.#level, this.#bundle, vertex));
+      if (vote !== undefined) found.push(vote.signed);
     }
     return found;
   }
+}
+
+function isWithin(inner: ReadonlySet<number>, outer: readonly number[]): boolean {
+  const known = new Set(outer);
+  for (const vertex of inner) if (!known.has(vertex)) return false;
+  return true;
 }
