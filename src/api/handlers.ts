@@ -60,14 +60,14 @@ export async function getVertex(call: Call): Promise<Response> {
   if (waitMs !== null) await call.service.whenFinalized(call.parameter, { timeoutMs: waitMs });
   const vertex = await call.service.vertex(call.parameter);
   if (vertex === null) throw new ApiProblem("unknown-vertex", `no vertex ${call.parameter} is known at this node`);
-  return json(vertexBody(vertex));
+  return json(vertexBody(call.intake, vertex));
 }
 
-export async function getFinalized({ service, query }: Call): Promise<Response> {
+export async function getFinalized({ service, intake, query }: Call): Promise<Response> {
   const from = numberOf(query, "from", { min: 1, max: Number.MAX_SAFE_INTEGER, fallback: 1 });
   const limit = numberOf(query, "limit", { min: 1, max: PAGE_ITEMS_MAX, fallback: PAGE_ITEMS_DEFAULT });
   const items = await service.finalized({ from, limit });
-  return json({ items: items.map(finalizedBody), next: from + items.length });
+  return json({ items: items.map((item) => finalizedBody(intake, item)), next: from + items.length });
 }
 
 export function getStatus({ service }: Call): Response {
@@ -108,26 +108,26 @@ function receiptBody({ hash, sequence, finalityMs }: FinalizedReceipt): ReceiptV
   };
 }
 
-export function finalizedBody(item: FinalizedItem): Readonly<Record<string, unknown>> {
+export function finalizedBody(intake: Intake, item: FinalizedItem): Readonly<Record<string, unknown>> {
   const { sequence, purpose, hash, creator, payload, timestampMs } = item;
-  return { sequence, purpose, hash, creator, payload: payload.toBase64(), timestamp: timestampMs };
+  return { sequence, purpose, hash, creator, ...contentBody(intake, payload), timestamp: timestampMs };
 }
 
-export function proposedBody({ hash, creator, payload, timestampMs }: ProposedItem): Readonly<Record<string, unknown>> {
-  return { hash, creator, payload: payload.toBase64(), timestamp: timestampMs };
+export function proposedBody(intake: Intake, item: ProposedItem): Readonly<Record<string, unknown>> {
+  const { hash, creator, payload, timestampMs } = item;
+  return { hash, creator, ...contentBody(intake, payload), timestamp: timestampMs };
 }
 
-function vertexBody(vertex: VertexView): Readonly<Record<string, unknown>> {
+function vertexBody(intake: Intake, vertex: VertexView): Readonly<Record<string, unknown>> {
   const { hash, creator, nonce, timestampMs, parents, payload, ...fate } = vertex;
-  return {
-    hash,
-    creator,
-    nonce,
-    timestamp: timestampMs,
-    parents,
-    payload: payload.toBase64(),
-    ...fate,
-  };
+  return { hash, creator, nonce, timestamp: timestampMs, parents, ...contentBody(intake, payload), ...fate };
+}
+
+/** The client's payload; in a leaderless network also the conflict keys that it declared. */
+function contentBody(intake: Intake, vertexPayload: Uint8Array): Readonly<Record<string, unknown>> {
+  const { payload, conflictKeys } = intake.open(vertexPayload);
+  const keys = conflictKeys.map((key) => key.toBase64());
+  return { payload: payload.toBase64(), ...(keys.length === 0 ? {} : { conflictKeys: keys }) };
 }
 
 export function rejectedBody({ hash, creator, winner }: RejectedItem): Readonly<Record<string, unknown>> {

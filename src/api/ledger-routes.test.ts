@@ -198,6 +198,7 @@ describe("conflict keys", () => {
         taken.push(...items);
         return FINAL;
       },
+      open: (payload) => ({ payload, conflictKeys: [] }),
     };
     const ask = await api({ intake });
     expect((await ask("/v1/vertices", { payload: "BwgJ", conflictKeys: ["AQ==", "Ag=="] })).status).toBe(202);

@@ -11,13 +11,21 @@ const text = { type: "string" };
 const flag = { type: "boolean" };
 const nullable = (type: string): object => ({ type: [type, "null"] });
 
-function object(properties: Readonly<Record<string, object>>): object {
-  return { type: "object", required: Object.keys(properties), properties };
+function object(properties: Readonly<Record<string, object>>, optional: Readonly<Record<string, object>> = {}): object {
+  return { type: "object", required: Object.keys(properties), properties: { ...properties, ...optional } };
 }
 
 function list(name: string): object {
   return object({ items: { type: "array", items: { $ref: `#/components/schemas/${name}` } } });
 }
+
+const CONFLICT_KEYS: Readonly<Record<string, object>> = {
+  conflictKeys: {
+    type: "array",
+    items: BASE64,
+    description: "In a leaderless network: what the vertex claims for itself alone; absent where it claims nothing",
+  },
+};
 
 /** What a node thinks of a peer. */
 const REPORT: Readonly<Record<string, object>> = {
@@ -41,38 +49,44 @@ const REPORT: Readonly<Record<string, object>> = {
 const SCHEMAS: Readonly<Record<string, object>> = {
   Receipt: object({ hash: HASH, sequence: nullable("integer"), finalized: flag, finalityMs: nullable("number") }),
   Receipts: list("Receipt"),
-  Vertex: object({
-    hash: HASH,
-    creator: HASH,
-    nonce: COUNT,
-    timestamp: TIME,
-    parents: { type: "array", items: HASH },
-    payload: BASE64,
-    finalized: flag,
-    state: {
-      type: "string",
-      enum: ["pending", "finalized", "rejected"],
-      description: "`rejected`: another vertex won a conflict set of it, for good",
+  Vertex: object(
+    {
+      hash: HASH,
+      creator: HASH,
+      nonce: COUNT,
+      timestamp: TIME,
+      parents: { type: "array", items: HASH },
+      payload: BASE64,
+      finalized: flag,
+      state: {
+        type: "string",
+        enum: ["pending", "finalized", "rejected"],
+        description: "`rejected`: another vertex won a conflict set of it, for good",
+      },
+      confidence: {
+        ...nullable("number"),
+        description: "In a leaderless network, how sure the polls about it are or were, 0 to 1",
+      },
+      sequence: {
+        ...nullable("integer"),
+        description:
+          "Its place in `/v1/finalized`: where a leader orders, in the order that all nodes share; in a leaderless network in this node's own order of acceptance",
+      },
+      height: nullable("integer"),
     },
-    confidence: {
-      ...nullable("number"),
-      description: "In a leaderless network, how sure the polls about it are or were, 0 to 1",
+    CONFLICT_KEYS,
+  ),
+  FinalizedItem: object(
+    {
+      sequence: COUNT,
+      purpose: { type: "string", enum: ["application", "membership", "resolution", "dag"] },
+      hash: HASH,
+      creator: HASH,
+      payload: BASE64,
+      timestamp: TIME,
     },
-    sequence: {
-      ...nullable("integer"),
-      description:
-        "Its place in `/v1/finalized`: where a leader orders, in the order that all nodes share; in a leaderless network in this node's own order of acceptance",
-    },
-    height: nullable("integer"),
-  }),
-  FinalizedItem: object({
-    sequence: COUNT,
-    purpose: { type: "string", enum: ["application", "membership", "dag"] },
-    hash: HASH,
-    creator: HASH,
-    payload: BASE64,
-    timestamp: TIME,
-  }),
+    CONFLICT_KEYS,
+  ),
   FinalizedPage: object({
     items: { type: "array", items: { $ref: "#/components/schemas/FinalizedItem" } },
     next: { ...COUNT, description: "`from` of the next page" },

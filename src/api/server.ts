@@ -150,6 +150,7 @@ function plainIntake(service: NodeService): Intake {
         throw new NodeError("conflict-keys-refused", "this network orders everything: leave the conflict keys out");
       return service.submit(items.map(({ payload }) => payload));
     },
+    open: (vertexPayload) => ({ payload: vertexPayload, conflictKeys: [] }),
   };
 }
 

@@ -75,7 +75,7 @@ async function replay(socket: Socket): Promise<void> {
     const items = await data.service.finalized({ from: data.next, limit: REPLAY_ITEMS });
     if (items.length > 0) {
       data.next += items.length;
-      if (!send(socket, { type: "finalized", items: items.map(finalizedBody) })) return;
+      if (!send(socket, { type: "finalized", items: items.map((item) => finalizedBody(data.intake, item)) })) return;
       await drained(socket);
     } else if (data.service.status().lastSequence < data.next) data.replaying = false;
   }
@@ -84,7 +84,8 @@ async function replay(socket: Socket): Promise<void> {
 function onEvent(socket: Socket, event: NodeEvent): void {
   const { data } = socket;
   if (event.kind === "proposed") {
-    if (data.topics.has("proposed")) send(socket, { type: "proposed", items: event.items.map(proposedBody) });
+    if (data.topics.has("proposed"))
+      send(socket, { type: "proposed", items: event.items.map((item) => proposedBody(data.intake, item)) });
     return;
   }
   if (event.kind === "rejected") {
@@ -102,7 +103,7 @@ function onEvent(socket: Socket, event: NodeEvent): void {
   const last = items.at(-1);
   if (last === undefined) return;
   data.next = last.sequence + 1;
-  send(socket, { type: "finalized", items: items.map(finalizedBody) });
+  send(socket, { type: "finalized", items: items.map((item) => finalizedBody(data.intake, item)) });
 }
 
 async function submit(socket: Socket, command: object, id: unknown): Promise<void> {

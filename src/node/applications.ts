@@ -33,6 +33,10 @@ export function createIntake(genesis: Genesis, node: Pick<NodeService, "submit">
         throw new NodeError("transfers-only", "this network runs a ledger: POST /v1/ledger/transfers instead");
       return node.submit(items.map((item) => vertexPayloadOf(genesis.engine, item)));
     },
+    open: (vertexPayload) => {
+      const plain = { payload: vertexPayload, conflictKeys: [] };
+      return genesis.engine === "pbft" ? plain : (openEnvelope(vertexPayload) ?? plain);
+    },
   };
 }
 

@@ -53,6 +53,8 @@ export interface Intake {
    * `payload-empty`, and `transfers-only` where the application is a ledger.
    */
   submit(items: readonly ClientPayload[]): Submission;
+  /** What a client gave for a vertex: the other way round. What is no envelope, as only a liar makes it, is shown as it is. */
+  open(vertexPayload: Uint8Array): ClientPayload;
 }
 
 /** The ledger of this node's network. Amounts are in units, up to 2^64 - 1. */
