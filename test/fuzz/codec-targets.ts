@@ -24,6 +24,7 @@ import {
   frameCodec,
   provenBodyCodec,
   questionCodec,
+  witnessAnswerCodec,
 } from "../../src/node/wire.ts";
 import { executionStateCodec, executionStateDigest } from "../../src/replication/executor.ts";
 import { networkOf } from "../cluster/signing.ts";
@@ -75,6 +76,7 @@ export const CODEC_TARGETS: readonly Target[] = [
   codecTarget("bundles-answer", bundlesAnswerCodec),
   codecTarget("batches-answer", batchesAnswerCodec),
   codecTarget("committed-answer", committedAnswerCodec),
+  codecTarget("witness-answer", witnessAnswerCodec),
   codecTarget("pbft-message", messageCodec, useMessage),
   codecTarget("committed-slot", committedSlotCodec, ({ batch }) => batchDigest(batch).slice(0, 0)),
   codecTarget("checkpoint-certificate", checkpointCertificateCodec),

@@ -1,10 +1,19 @@
 import { CODEC_TARGETS } from "./codec-targets.ts";
+import { DAG_ANSWER } from "./dag-sync-target.ts";
+import { DAG_TARGETS } from "./dag-targets.ts";
 import { ASSEMBLER_TARGET, HANDSHAKE_TARGETS } from "./stream-targets.ts";
 import type { Target } from "./target.ts";
 import { TEXT_TARGETS } from "./text-targets.ts";
 
 /** Every decoder that reads what others wrote. */
-export const TARGETS: readonly Target[] = [...CODEC_TARGETS, ASSEMBLER_TARGET, ...HANDSHAKE_TARGETS, ...TEXT_TARGETS];
+export const TARGETS: readonly Target[] = [
+  ...CODEC_TARGETS,
+  ...DAG_TARGETS,
+  DAG_ANSWER,
+  ASSEMBLER_TARGET,
+  ...HANDSHAKE_TARGETS,
+  ...TEXT_TARGETS,
+];
 
 export function targetNamed(name: string): Target {
   const target = TARGETS.find((candidate) => candidate.name === name);
