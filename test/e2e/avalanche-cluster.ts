@@ -249,6 +249,20 @@ export function hashOf({ status, body }: Answered): string {
   return body.hash;
 }
 
+/** The one that is final; @throws unless all others were told that they lost, and to whom. */
+export function winnerOf(answers: readonly Answered[]): string {
+  const [winner, ...more] = answers.filter(({ status }) => status === 200);
+  const hash = winner?.body.hash ?? "";
+  const isTold = ({ status, body }: Answered): boolean => {
+    return (
+      status === 200 || (status === 409 && body.type === "/problems/conflict" && body.detail?.includes(hash) === true)
+    );
+  };
+  if (hash === "" || more.length > 0 || !answers.every(isTold))
+    throw new Error(`one winner, and the others told so: ${JSON.stringify(answers)}`);
+  return hash;
+}
+
 /** The value of one series of a node's metrics; 0 where it is absent. */
 export async function metric(node: NodeProcess, series: string): Promise<number> {
   const text = await (await fetch(node.metricsUrl, { signal: AbortSignal.timeout(ASK_MS_MAX) })).text();

@@ -1,15 +1,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { NodeProcess } from "../../src/cli/node-process.ts";
 import {
-  type Answered,
   AvalancheCluster,
   type FinalItem,
   finalized,
-  hashOf,
   metric,
   propose,
   standing,
   vertex,
+  winnerOf,
 } from "./avalanche-cluster.ts";
 import { payloads, submit } from "./real-cluster.ts";
 
@@ -71,19 +70,6 @@ describe("three validators of a leaderless network, as processes", () => {
     expect([refused.status, refused.body.type]).toEqual([409, "/problems/conflict"]);
   }, 60_000);
 });
-
-/** One of them is final, and all others were told that they lost, and to whom. */
-function winnerOf(answers: readonly Answered[]): string {
-  const [winner, ...others] = answers.filter(({ status }) => status === 200);
-  if (winner === undefined || others.length > 0) throw new Error(`one winner of ${JSON.stringify(answers)}`);
-  const hash = hashOf(winner);
-  for (const { status, body } of answers) {
-    if (status === 200) continue;
-    expect([status, body.type]).toEqual([409, "/problems/conflict"]);
-    expect(body.detail).toContain(hash);
-  }
-  return hash;
-}
 
 async function parentsOf(
   node: NodeProcess,
