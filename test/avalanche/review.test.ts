@@ -1,19 +1,20 @@
 import { describe, expect, test } from "bun:test";
-import { arrival, lane, made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
+import { arrival, made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import { AvalancheCore, type CoreOptions } from "../../src/consensus/avalanche/core.ts";
 import type { AvalancheMessage } from "../../src/consensus/avalanche/messages.ts";
 import { deriveParams } from "../../src/consensus/avalanche/params.ts";
-import type { DagDecision, DagEvent, Unit } from "../../src/consensus/dag-engine.ts";
+import type { DagClaim, DagDecision, DagEvent, DagOpen, Unit } from "../../src/consensus/dag-engine.ts";
 import type { Effect } from "../../src/consensus/engine.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import { conflictSetOf, openEnvelope } from "../../src/dag/conflict-keys.ts";
 import type { VoteEntry, VoteLevel } from "../../src/dag/votes.ts";
+import type { LaneTip } from "../../src/dag/lanes.ts";
 import { vertexOf } from "../../src/dag/resolution.cases.ts";
 import { judge } from "../../src/dag/resolution.ts";
 import { NO_RESOLUTIONS } from "../../src/dag/resolution-state.ts";
 import type { Member } from "../../src/dag/unit-proof.ts";
 import type { Hash } from "../../src/lib/hash.ts";
-import type { Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
 import type { ValidatorSet } from "../../src/membership/validator-set.ts";
 import { Random } from "../../src/sim/random.ts";
 import { networkOf } from "../cluster/signing.ts";
@@ -238,5 +239,84 @@ describe("reports with certificates of what lost", () => {
   test("of two living certified rivals the log takes none", () => {
     const { decided, lost } = judge(NO_RESOLUTIONS, set, [report(3, z, x), report(0, z, z), report(1, z, z)]);
     expect([...decided, ...lost]).toEqual([]);
+  });
+});
+
+describe("the passage to the next epoch", () => {
+  const certifiedPlace = [0, 1];
+
+  function open(held: HeldBundle, certified: readonly number[]): DagOpen {
+    return { held, place: "open", accepted: [], rejected: [], certified };
+  }
+
+  function lanes(): readonly LaneTip[] {
+    return NETWORK.set.roster.map(() => ({ nonce: 0 as Nonce, tip: NETWORK.genesis }));
+  }
+
+  /** What is on the disk of a validator that has done all that. */
+  function rowsOf(seat: Seat): CoreOptions["rows"] {
+    const rows = new Map<string, Uint8Array>();
+    for (const effect of seat.effects) {
+      if (effect.kind !== "persist") continue;
+      for (const { key, value } of effect.writes) {
+        if (value === null) rows.delete(key);
+        else rows.set(key, value);
+      }
+    }
+    return [...rows].map(([key, value]) => ({ key, value }));
+  }
+
+  function later(previous: ValidatorSet, changes: Partial<CoreOptions>): Seat {
+    return new Seat({ network: networkOf(4, { epoch: 1 }), previous, remembersPrevious: true, ...changes });
+  }
+
+  test("what was committed to before a crash is handed over, though the votes for it are forgotten", () => {
+    const held = made({ creator: 1, payloads: [vertex("z", "m")] });
+    const before = new Seat();
+    before.bundles(held);
+    before.votes("accept", held, [1, 2, 3]);
+    expect(before.votedFor("commit", held, 0)).toBe(true);
+    const after = new Seat({ rows: rowsOf(before), restored: { lanes: lanes(), open: [open(held, [])] } });
+    expect(after.core.claimOf(held.ref.digest)).toMatchObject({ state: "certified", undecided: [] });
+    expect(after.core.handOver().open.map(({ certified }) => certified)).toEqual([certifiedPlace]);
+  });
+
+  test("what the epoch before certified is known after any number of crashes", () => {
+    const held = made({ creator: 1, payloads: [vertex("z", "m")] });
+    const first = later(NETWORK.set, { restored: { lanes: lanes(), open: [open(held, certifiedPlace)] } });
+    const second = later(NETWORK.set, { rows: rowsOf(first), restored: { lanes: lanes(), open: [open(held, [])] } });
+    expect(second.core.handOver().open.map(({ certified }) => certified)).toEqual([certifiedPlace]);
+  });
+
+  test("who left is asked as well: of five, a quorum may need the one that is gone", () => {
+    const seat = later(networkOf(5).set, {});
+    seat.wait(2_000);
+    const asked = seat.effects.flatMap((effect) => (effect.kind === "dag-sync" ? [effect.from as number] : []));
+    expect(new Set(asked)).toEqual(new Set([1, 2, 3, 4]));
+  });
+
+  test("what f + 1 say of an older certificate does not take this node from the one that it has seen itself", () => {
+    const old = made({ creator: 1, payloads: [vertex("x", "m")] });
+    const own = made({ creator: 2, payloads: [vertex("z", "m")] });
+    const seat = later(NETWORK.set, { restored: { lanes: lanes(), open: [open(old, []), open(own, certifiedPlace)] } });
+    for (const from of [1, 3]) {
+      const claims: readonly DagClaim[] = [{ bundle: old.ref.digest, state: "certified", undecided: [], rejected: [] }];
+      seat.event({ kind: "dag-claims", from: from as ValidatorIndex, epoch: 1 as Epoch, claims, isLast: true });
+    }
+    expect(seat.core.status().mayVote).toBe(true);
+    seat.wait(10_000);
+    expect(seat.votedFor("accept", old, 0)).toBe(false);
+    expect(seat.reported().filter(({ bundle }) => bundle === old.ref.digest)).toEqual([]);
+  });
+
+  test("what is lost is not told by validators that are none any more", () => {
+    const held = made({ creator: 1 });
+    const seat = new Seat();
+    seat.bundles(held);
+    for (const from of [7, 8]) {
+      const claims: readonly DagClaim[] = [{ bundle: held.ref.digest, state: "rejected", undecided: [], rejected: [] }];
+      seat.event({ kind: "dag-claims", from: from as ValidatorIndex, epoch: 0 as Epoch, claims, isLast: true });
+    }
+    expect(seat.decisions()).toEqual([]);
   });
 });

@@ -106,6 +106,7 @@ function remember(p: Participant, node: BundleNode, { accept, commit, held, repo
     p.toSay.add(node);
   }
   // What it committed to, or carried over an epoch's end, it knew to be certified.
+  node.carried = held;
   for (const unit of held) hold(p, { node, vertex: vertexOf(unit) });
   if (commit !== null) {
     node.ownCommit = { except: new Set(commit), saidAtMs: nowMs, isUnsaid: true };

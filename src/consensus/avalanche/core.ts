@@ -15,7 +15,7 @@ import { maybePoll, onAnswer, onPollTimer, onQuery } from "./polling.ts";
 import { onResolutions } from "./resolving.ts";
 import { onClaims, onSyncFailed } from "./syncing.ts";
 import { maybeTick, onTick } from "./ticking.ts";
-import { onVotes, sayVotes } from "./voting.ts";
+import { isWitnessed, onVotes, sayVotes } from "./voting.ts";
 import { votesFault } from "../../dag/votes.ts";
 import { sample } from "./sampler.ts";
 
@@ -149,6 +149,7 @@ export class AvalancheCore implements DagView {
       conflicts,
       pollsUnderWay: p.polls.size,
       polls: p.pollsDone,
+      queryTimeouts: p.health.timeouts,
       timeoutShare: p.health.timeoutPpm / 1_000_000,
       isPartitioned: p.health.isPartitioned,
       mayVote: p.self !== null && p.mayVote,
@@ -193,10 +194,9 @@ export class AvalancheCore implements DagView {
     return this.#p.nodeOf(bundle)?.snowOf(vertex).confidencePpm ?? null;
   }
 
-  /** Whether a quorum accepted it in this epoch, or this node was told so about the one before. */
+  /** Whether this node has seen that a quorum accepted it, in this epoch or before. */
   #isHeld(node: BundleNode, vertex: number | null): boolean {
-    if (vertex === null ? node.isCertified : node.certified.has(vertex)) return true;
-    return node.carried.includes(vertex === null ? 0 : vertex + 1);
+    return isWitnessed({ node, vertex });
   }
 
   #onVotes(signed: Parameters<typeof onVotes>[1]): void {

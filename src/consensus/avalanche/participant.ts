@@ -34,7 +34,7 @@ export interface ParticipantOptions {
 }
 
 /** Whose word about the epoch before counts; null in the first epoch. */
-export type PreviousSet = Pick<ValidatorSet, "has" | "quorum" | "honestMinority"> | null;
+export type PreviousSet = Pick<ValidatorSet, "has" | "quorum" | "honestMinority" | "indices"> | null;
 
 interface Outcome {
   place: DagDecision["place"];
@@ -115,6 +115,11 @@ export class Participant {
 
   trace(phase: Trace["phase"], detail: string): void {
     this.emit({ kind: "trace", trace: { phase, view: 0 as View, sequence: 0 as Sequence, detail } });
+  }
+
+  /** As `trace`, of what ends now and took so long. */
+  tell(phase: Trace["phase"], detail: string, durationMs: number): void {
+    this.emit({ kind: "trace", trace: { phase, view: 0 as View, sequence: 0 as Sequence, detail, durationMs } });
   }
 
   /** More than half of the queries time out, or no longer do. */

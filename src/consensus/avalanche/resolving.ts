@@ -90,6 +90,8 @@ function certificateFor(p: Participant, subject: Member): Member | "unprovable" 
   }
   let own: Member | null = null;
   for (const set of p.graph.setsOf(subject)) {
+    // Of what was said to be certified in the epoch before one may be final, and this node cannot tell which.
+    if (set.isDisputed) return "unprovable";
     const rival = rivalOf(p, set, subject);
     if (rival === "unknown") return "unprovable";
     if (rival !== null) return isProvable(p, rival) ? rival : "unprovable";

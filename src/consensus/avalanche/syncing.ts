@@ -6,7 +6,7 @@ import { maybeFinal, rejectPlace } from "./deciding.ts";
 import { SYNC_MS } from "./limits.ts";
 import type { Participant } from "./participant.ts";
 import { sample } from "./sampler.ts";
-import { advance, hold, maybeAccept } from "./voting.ts";
+import { advance, hold, isWitnessed, maybeAccept } from "./voting.ts";
 
 /**
  * Catching up, and the passage from one epoch to the next: both ask validators, each over its own connection, what they know
@@ -41,7 +41,8 @@ function isWellFormed(node: BundleNode, { undecided, rejected }: DagClaim): bool
 }
 
 function takeClaim(p: Participant, node: BundleNode, from: ValidatorIndex, claim: DagClaim): void {
-  if (node.isSettled) return;
+  // Who is no validator any more may be anybody's: of f + 1 of those none need be correct.
+  if (node.isSettled || !p.set.has(from)) return;
   if (claim.state === "accepted") {
     node.claims.set(from, { undecided: claim.undecided, rejected: claim.rejected });
     maybeFinal(p, node);
@@ -54,7 +55,8 @@ function takeClaim(p: Participant, node: BundleNode, from: ValidatorIndex, claim
 /**
  * What one validator of the epoch before says that it knows to be certified or final, this node accepts alone of its sets.
  * Where two claims contradict each other one of them lies: nothing of the set is voted on until f + 1 validators say the same
- * (whoever certified what is final is so many), or until the log decides.
+ * (whoever certified what is final is so many), or until the log decides. What this node has seen certified itself is never
+ * given up for what others say: they may mean an older certificate, and be f liars and one who heard of no newer one.
  */
 function holdClaimed(p: Participant, node: BundleNode, from: ValidatorIndex, claim: DagClaim): void {
   if (claim.state !== "certified" && claim.state !== "accepted") return;
@@ -73,9 +75,11 @@ function holdOne(p: Participant, member: Member, from: ValidatorIndex): void {
   for (const set of p.graph.setsOf(member)) {
     if (set.winner !== null || sameMember(set.certified, member)) continue;
     if (set.certified === null) hold(p, member);
-    else if (claimers.size >= minority) hold(p, member);
-    else set.isDisputed = true;
-    if (claimers.size >= minority) set.isDisputed = false;
+    else if (claimers.size < minority || isWitnessed(set.certified)) set.isDisputed = true;
+    else {
+      hold(p, member);
+      set.isDisputed = false;
+    }
   }
 }
 
@@ -110,7 +114,11 @@ export function sync(p: Participant): void {
 /** Who listens only asks f + 1; who may not vote yet asks all; who has waited for a decision too long asks one more. */
 function wanted(p: Participant): readonly ValidatorIndex[] {
   const others = p.others();
-  if (!p.mayVote) return others.filter((peer) => !p.heardOut.has(peer));
+  if (!p.mayVote) {
+    // Also who left: it may be one of the quorum that must be heard.
+    const left = (p.previous?.indices() ?? []).filter((peer) => peer !== p.self && !p.set.has(peer));
+    return [...others, ...left].filter((peer) => !p.heardOut.has(peer));
+  }
   if (p.self === null) return sample(others, p.set.honestMinority, p.random);
   for (const node of p.graph.open()) {
     if (p.nowMs - node.sinceMs >= p.params.patienceMs) return sample(others, 1, p.random);

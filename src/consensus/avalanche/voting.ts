@@ -146,6 +146,16 @@ function certifyVertices(p: Participant, node: BundleNode): void {
   }
 }
 
+/**
+ * Whether this node has seen that a quorum accepted it, in this epoch or before. What it committed to it has seen certified:
+ * that is on the disk, the votes are not, and who asks after a crash must hear of it (docs/decisions/0006, 2 and 6).
+ */
+export function isWitnessed({ node, vertex }: Member): boolean {
+  if (vertex === null ? node.isCertified : node.certified.has(vertex)) return true;
+  if (node.carried.includes(vertex === null ? 0 : vertex + 1)) return true;
+  return node.ownCommit !== null && (vertex === null || !node.ownCommit.except.has(vertex));
+}
+
 /** What is certified is what this node prefers from now on, and the only one that it still may accept. */
 export function hold(p: Participant, member: Member): void {
   for (const set of p.graph.setsOf(member)) {
