@@ -120,6 +120,7 @@ const SCHEMAS: Readonly<Record<string, object>> = {
           conflicts: COUNT,
           pollsUnderWay: COUNT,
           polls: COUNT,
+          queryTimeouts: COUNT,
           timeoutShare: { type: "number", minimum: 0, maximum: 1 },
           isPartitioned: flag,
           mayVote: flag,

@@ -130,6 +130,8 @@ export interface DagStatus {
   readonly conflicts: number;
   readonly pollsUnderWay: number;
   readonly polls: number;
+  /** Queries that were not answered in time, since the engine began. */
+  readonly queryTimeouts: number;
   /** The share of the recent queries that nobody answered in time, 0 to 1. */
   readonly timeoutShare: number;
   readonly isPartitioned: boolean;

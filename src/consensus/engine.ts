@@ -172,6 +172,7 @@ export interface Trace {
     | "new-view"
     | "discard"
     | "poll"
+    | "polled"
     | "accept"
     | "certified"
     | "final"
@@ -180,6 +181,8 @@ export interface Trace {
   readonly view: View;
   readonly sequence: Sequence;
   readonly detail: string;
+  /** How long it took, in the engine's clock, where the phase ends something. */
+  readonly durationMs?: number;
 }
 
 export interface EngineStatus {

@@ -88,6 +88,7 @@ test("a leaderless engine tells its polls, its conflicts and whether it is cut o
   const metrics = createNodeMetrics();
   const trace = { view: 0 as View, sequence: 0 as Sequence };
   metrics.observer.onTrace({ phase: "poll", ...trace, detail: "1 about 4 lanes asks 3" });
+  metrics.observer.onTrace({ phase: "polled", ...trace, detail: "1", durationMs: 12 });
   metrics.observer.onTrace({ phase: "resolve", ...trace, detail: "reported abc place" });
   const dag: NonNullable<NodeStatus["dag"]> = {
     undecidedBundles: 3,
@@ -95,6 +96,7 @@ test("a leaderless engine tells its polls, its conflicts and whether it is cut o
     conflicts: 2,
     pollsUnderWay: 1,
     polls: 1,
+    queryTimeouts: 4,
     timeoutShare: 0.75,
     isPartitioned: true,
     mayVote: false,
@@ -107,6 +109,9 @@ test("a leaderless engine tells its polls, its conflicts and whether it is cut o
   expect(lines).toContain("cretoai_avalanche_may_vote 0");
   expect(lines).toContain("cretoai_avalanche_conflicts 2");
   expect(lines).toContain("cretoai_avalanche_query_timeout_ratio 0.75");
+  expect(lines).toContain("cretoai_avalanche_query_timeouts 4");
+  expect(lines).toContain('cretoai_avalanche_poll_seconds_bucket{le="0.01"} 0');
+  expect(lines).toContain('cretoai_avalanche_poll_seconds_bucket{le="0.025"} 1');
 });
 
 const MEMBERSHIP = {

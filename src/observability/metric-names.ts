@@ -46,6 +46,15 @@ export const METRICS = {
     buckets: SECONDS,
   },
   cretoai_avalanche_polls_total: { kind: "counter", help: "Polls that this node began, in a leaderless network" },
+  cretoai_avalanche_poll_seconds: {
+    kind: "histogram",
+    help: "From the begin of a poll until nobody's answer could change its outcome, or its time was over",
+    buckets: SECONDS,
+  },
+  cretoai_avalanche_query_timeouts: {
+    kind: "gauge",
+    help: "Queries that were not answered in time, since the validator set last changed or the node started",
+  },
   cretoai_avalanche_preference_changes_total: {
     kind: "counter",
     help: "Conflict sets of which this node came to prefer another member",

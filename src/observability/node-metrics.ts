@@ -125,9 +125,10 @@ export class NodeMetrics {
     return await this.#registry.metrics();
   }
 
-  #onTrace({ phase, sequence, detail }: Trace): void {
+  #onTrace({ phase, sequence, detail, durationMs }: Trace): void {
     this.#counter("cretoai_consensus_phases_total").inc({ phase });
     if (phase === "poll") this.#counter("cretoai_avalanche_polls_total").inc();
+    if (phase === "polled") this.#histogram("cretoai_avalanche_poll_seconds").observe((durationMs ?? 0) / 1_000);
     if (phase === "resolve") {
       const step = detail.startsWith("reported") ? "reported" : "decided";
       this.#counter("cretoai_avalanche_resolutions_total").inc({ step });
@@ -194,6 +195,7 @@ export class NodeMetrics {
 
   #setDagGauges(dag: DagStatus): void {
     this.#gauge("cretoai_avalanche_polls_under_way").set(dag.pollsUnderWay);
+    this.#gauge("cretoai_avalanche_query_timeouts").set(dag.queryTimeouts);
     this.#gauge("cretoai_avalanche_query_timeout_ratio").set(dag.timeoutShare);
     this.#gauge("cretoai_avalanche_undecided_bundles").set(dag.undecidedBundles);
     this.#gauge("cretoai_avalanche_undecided_vertices").set(dag.undecidedVertices);

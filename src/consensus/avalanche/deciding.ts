@@ -49,6 +49,7 @@ function finalVertices(p: Participant, node: BundleNode): void {
 
 /** Validators that told this node, each over its own connection, that this is final: of f + 1 one is correct. */
 function claimers(p: Participant, node: BundleNode, vertex: number | null): number {
+  if (node.claims.size === 0) return 0;
   let count = 0;
   for (const [from, { undecided, rejected }] of node.claims) {
     if (!p.set.has(from)) continue;

@@ -162,6 +162,7 @@ function end(p: Participant, poll: Poll, silent: number): void {
 function close(p: Participant, poll: Poll): void {
   poll.isClosed = true;
   p.pollsDone += 1;
+  p.tell("polled", `${poll.id}`, p.nowMs - poll.startedMs);
   const { preferenceThreshold: preference, confidenceThreshold: confidence } = p.params;
   const thresholds = { preference, confidence };
   const counted: BundleNode[] = [];
@@ -188,7 +189,8 @@ function close(p: Participant, poll: Poll): void {
 /** Snowball: the preference goes to whom more polls spoke for (fig. 3, line 8), unless a binding vote or a certificate holds it. */
 function maybeFlip(p: Participant, member: Member): void {
   const { successes } = member.node.snowOf(member.vertex);
-  for (const set of p.graph.setsOf(member)) {
+  for (const id of member.node.setsOf(member.vertex)) {
+    const set = p.graph.setOf(id);
     if (!set.isContested || set.pinned !== null || set.winner !== null || set.prefers(member)) continue;
     const { preferred } = set;
     const most = preferred === null ? -1 : preferred.node.snowOf(preferred.vertex).successes;

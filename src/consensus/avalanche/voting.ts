@@ -60,8 +60,8 @@ function isVotedParent(parent: Parent): boolean {
 }
 
 function isReady(p: Participant, member: Member, certainty: Certainty): boolean {
-  if (!mayAccept(p, member)) return false;
-  return certainty === "preferred" || isSampled(p, member);
+  // In this order, for it is asked of every open bundle after every poll, and most have not been sampled enough.
+  return (certainty === "preferred" || isSampled(p, member)) && mayAccept(p, member);
 }
 
 /** FR-005: beta successes in a row, and the moving average. */
