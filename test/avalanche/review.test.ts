@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { arrival, made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import { AvalancheCore, type CoreOptions } from "../../src/consensus/avalanche/core.ts";
 import type { AvalancheMessage } from "../../src/consensus/avalanche/messages.ts";
+import { Orphans } from "../../src/consensus/avalanche/orphans.ts";
 import { deriveParams } from "../../src/consensus/avalanche/params.ts";
-import type { DagClaim, DagDecision, DagEvent, DagOpen, Unit } from "../../src/consensus/dag-engine.ts";
+import type { DagArrival, DagClaim, DagDecision, DagEvent, DagOpen, Unit } from "../../src/consensus/dag-engine.ts";
 import type { Effect } from "../../src/consensus/engine.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import { conflictSetOf, openEnvelope } from "../../src/dag/conflict-keys.ts";
@@ -318,5 +319,42 @@ describe("the passage to the next epoch", () => {
       seat.event({ kind: "dag-claims", from: from as ValidatorIndex, epoch: 0 as Epoch, claims, isLast: true });
     }
     expect(seat.decisions()).toEqual([]);
+  });
+});
+
+describe("what one liar names", () => {
+  const garbage = (from: number, count: number): readonly Hash[] =>
+    Array.from({ length: count }, (_, at) => (from * 1_000_000 + at).toString(16).padStart(64, "0") as Hash);
+
+  test("does not keep a bundle that others name from being fetched from them", () => {
+    const seat = new Seat();
+    const wanted = made({ creator: 1 }).ref.digest;
+    const names = [...garbage(3, 5_000), wanted];
+    for (let round = 0; round < 20; round++) {
+      for (let at = 0; at < names.length; at += 16) {
+        seat.hear(3, { kind: "query", poll: at, lanes: [names.slice(at, at + 16)] });
+      }
+      if (round === 0) seat.hear(2, { kind: "query", poll: 1, lanes: [[wanted]] });
+      seat.wait(100);
+    }
+    const asked = seat.effects.flatMap((effect) =>
+      effect.kind === "fetch-bundles" && effect.digests.includes(wanted) ? effect.from.map(Number) : [],
+    );
+    expect(asked).toContain(2);
+  });
+
+  test("missing parents by the hundred do not take the turn of the one that comes after them", () => {
+    const orphans = new Orphans();
+    const after = (previous: Hash, creator: number): DagArrival => {
+      const held = made({ creator });
+      return arrival({ ...held, ref: { ...held.ref, digest: previous, creator: creator as ValidatorIndex } });
+    };
+    for (const tip of garbage(3, 500)) orphans.add(tip, after(tip, 3), 0);
+    const [wanted] = garbage(1, 1);
+    if (wanted === undefined) throw new Error("a hash");
+    orphans.add(wanted, after(wanted, 1), 0);
+    const asked = new Set<Hash>();
+    for (let nowMs = 100; nowMs <= 1_000; nowMs += 100) for (const { tip } of orphans.due(nowMs, 64)) asked.add(tip);
+    expect(asked.has(wanted)).toBe(true);
   });
 });

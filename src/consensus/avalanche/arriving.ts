@@ -57,6 +57,7 @@ function bury(p: Participant, { held }: DagArrival): void {
   const { digest, tip, count } = held.ref;
   p.graph.past.add(digest, "rejected");
   p.graph.past.add(tip, "rejected");
+  p.early.take(digest);
   p.buried.push({
     bundle: digest,
     place: "rejected",

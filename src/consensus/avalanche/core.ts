@@ -14,7 +14,7 @@ import { Participant, type ParticipantOptions } from "./participant.ts";
 import { maybePoll, onAnswer, onPollTimer, onQuery } from "./polling.ts";
 import { onResolutions } from "./resolving.ts";
 import { onClaims, onSyncFailed } from "./syncing.ts";
-import { maybeTick, onTick } from "./ticking.ts";
+import { maybeTick, onTick, RESAID_PER_TICK } from "./ticking.ts";
 import { isWitnessed, onVotes, sayVotes } from "./voting.ts";
 import { votesFault } from "../../dag/votes.ts";
 import { sample } from "./sampler.ts";
@@ -208,8 +208,10 @@ export class AvalancheCore implements DagView {
       if (signer !== p.self && !p.graph.orphans.has(bundle)) p.missing.onNamed(bundle, signer, p.nowMs);
     }
     for (const node of onVotes(p, signed)) {
-      if (!node.isSettled) continue;
+      // Who has no votes owes none; and what is not given soon is asked for again.
+      if (!node.isSettled || p.self === null) continue;
       const owed = p.owed.get(signer) ?? new Set<BundleNode>();
+      if (owed.size >= RESAID_PER_TICK) continue;
       owed.add(node);
       p.owed.set(signer, owed);
     }

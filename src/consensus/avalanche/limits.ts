@@ -26,8 +26,11 @@ export const PAST_MAX = 65_536;
 /** Votes for bundles that have not come yet, of one signer. */
 export const EARLY_VOTES_MAX = 2_048;
 
-/** Bundles that peers named and that are not here. */
-export const MISSING_MAX = 4_096;
+/** Bundles that one peer named and that are not here. */
+export const MISSING_OF_PEER_MAX = 256;
+
+/** In all. */
+export const MISSING_MAX: number = MISSING_OF_PEER_MAX * VALIDATORS_MAX;
 
 /** A bundle that is named by a peer is probably on its way: so long nobody is asked for it, in milliseconds; doubles. */
 export const MISSING_PATIENCE_MS = 100;

@@ -53,11 +53,16 @@ export class Orphans {
     return waiting.arrivals;
   }
 
-  /** Missing parents whose time to be asked for has come, with the creators of those who wait for them. */
-  due(nowMs: number): readonly { readonly tip: Hash; readonly creators: readonly ValidatorIndex[] }[] {
+  /** At most so many missing parents whose time to be asked for has come, with the creators of those who wait for them. */
+  due(nowMs: number, max: number): readonly { readonly tip: Hash; readonly creators: readonly ValidatorIndex[] }[] {
     const due: { tip: Hash; creators: ValidatorIndex[] }[] = [];
-    for (const [tip, waiting] of this.#waiting) {
+    for (const [tip, waiting] of [...this.#waiting]) {
       if (waiting.askAtMs > nowMs) continue;
+      // The others keep their turn: a liar's many must not be in front of one time after time.
+      if (due.length >= max) break;
+      // Behind those that wait already.
+      this.#waiting.delete(tip);
+      this.#waiting.set(tip, waiting);
       waiting.patienceMs = Math.min(waiting.patienceMs * 2, MISSING_PATIENCE_MAX_MS);
       waiting.askAtMs = nowMs + waiting.patienceMs;
       due.push({ tip, creators: [...new Set(waiting.arrivals.map(({ held }) => held.ref.creator))] });

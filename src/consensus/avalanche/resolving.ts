@@ -1,5 +1,6 @@
 import type { Unit } from "../dag-engine.ts";
 import type { DagEvent, Resolution } from "../dag-engine.ts";
+import type { Hash } from "../../lib/hash.ts";
 import type { DurableWrite } from "../engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { type ConflictSet, idOf, type Member, sameMember } from "./conflict-set.ts";
@@ -20,6 +21,9 @@ const REPORTS_PER_TICK = 16;
 
 /** After so long without a decision a report is said again, in milliseconds. */
 const REPORT_AGAIN_MS = 15_000;
+
+/** Subjects of others' reports that wait here: a few of each of the largest set's validators. */
+const REPORTED_ELSEWHERE_MAX = 4_096;
 
 /** Reports conflicts that are open for longer than sampling and patience may take. */
 export function reportOpen(p: Participant): void {
@@ -137,14 +141,26 @@ function join(p: Participant, { bundle, vertex }: Unit, reports: number): void {
   if (node === undefined) {
     const [peer] = p.others();
     if (peer !== undefined && !p.graph.knows(bundle)) p.missing.onNamed(bundle, peer, p.nowMs);
-    p.reportedElsewhere.set(bundle, { vertex, reports });
+    remember(p, bundle, { vertex, reports });
     return;
   }
   if (vertex !== null && vertex >= node.count) return;
   // One correct validator is among f + 1; of fewer all may be liars who want work done.
   const isOld = p.nowMs - node.sinceMs >= p.params.patienceMs;
   if (reports >= p.set.honestMinority || isOld || node.isSettled) report(p, { node, vertex });
-  else p.reportedElsewhere.set(bundle, { vertex, reports });
+  else remember(p, bundle, { vertex, reports });
+}
+
+/** A liar may report what nobody has ever seen, again and again: the oldest of these are forgotten. */
+function remember(
+  p: Participant,
+  bundle: Hash,
+  subject: { readonly vertex: number | null; readonly reports: number },
+): void {
+  p.reportedElsewhere.set(bundle, subject);
+  if (p.reportedElsewhere.size <= REPORTED_ELSEWHERE_MAX) return;
+  const oldest = p.reportedElsewhere.keys().next();
+  if (oldest.done !== true) p.reportedElsewhere.delete(oldest.value);
 }
 
 /** Subjects that others reported before this node was ready to. */

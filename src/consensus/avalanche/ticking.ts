@@ -12,7 +12,7 @@ import { entriesOf, maybeAccept, messagesOf } from "./voting.ts";
 const FETCHES_PER_TICK = 64;
 
 /** Bundles whose votes are said again in one tick. */
-const RESAID_PER_TICK = 256;
+export const RESAID_PER_TICK = 256;
 
 export function onTick(p: Participant): void {
   fetchMissing(p);
@@ -39,7 +39,7 @@ function isWaiting(p: Participant): boolean {
 }
 
 function fetchMissing(p: Participant): void {
-  for (const { tip, creators } of p.graph.orphans.due(p.nowMs).slice(0, FETCHES_PER_TICK)) {
+  for (const { tip, creators } of p.graph.orphans.due(p.nowMs, FETCHES_PER_TICK)) {
     const others = creators.filter((creator) => creator !== p.self);
     p.emit({ kind: "fetch-vertices", tips: [tip], from: others });
   }
