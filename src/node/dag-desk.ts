@@ -269,7 +269,7 @@ export function dagReasons(status: DagStatus | null): readonly string[] {
 function conflictError(hash: Hash, winner: Hash | null): NodeError {
   const why =
     winner === null
-      ? "its bundle lost its place, or the application takes no such payload"
+      ? "its rival is decided and not final here yet, its bundle lost its place, or the application takes no such payload"
       : `vertex ${winner} won a conflict set that both declare, and is final`;
   return new NodeError("conflict", `vertex ${hash} is rejected for good: ${why}; submit something else instead`);
 }
