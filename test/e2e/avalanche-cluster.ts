@@ -249,14 +249,16 @@ export function hashOf({ status, body }: Answered): string {
   return body.hash;
 }
 
-/** The one that is final; @throws unless all others were told that they lost, and to whom. */
+/**
+ * The one that is final. All others were told that they lost, and to whom, as far as the winner was final where they asked:
+ * a node that catches up may learn of the loss first.
+ */
 export function winnerOf(answers: readonly Answered[]): string {
   const [winner, ...more] = answers.filter(({ status }) => status === 200);
   const hash = winner?.body.hash ?? "";
-  const isTold = ({ status, body }: Answered): boolean => {
-    return (
-      status === 200 || (status === 409 && body.type === "/problems/conflict" && body.detail?.includes(hash) === true)
-    );
+  const isTold = ({ status, body: { type, detail = "" } }: Answered): boolean => {
+    if (status === 200) return true;
+    return type === "/problems/conflict" && (detail.includes(hash) || detail.includes("not final here yet"));
   };
   if (hash === "" || more.length > 0 || !answers.every(isTold))
     throw new Error(`one winner, and the others told so: ${JSON.stringify(answers)}`);
