@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { editDistance, nearest } from "../lib/edit-distance.ts";
-import { ATTACKS, type AttackName, type Plan, SIM_ENGINES } from "../sim/plan.ts";
+import { ATTACKS, type AttackName, DAG_ATTACKS, type Plan, SIM_ENGINES } from "../sim/plan.ts";
 import { parsePlan, PlanError, SEED_MAX, SIM_NODES_MAX } from "../sim/plan-file.ts";
 import { planOf } from "../sim/swarm.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
@@ -105,8 +105,9 @@ function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | 
   }
   const nodes = numberOf("--nodes", words.nodes, 1, SIM_NODES_MAX) ?? 4;
   const byzantine = numberOf("--byzantine", words.byzantine, 0, nodes - 1);
-  const attacks = words.attacks === undefined ? {} : { attacks: attacksOf(words.attacks) };
   const engine = oneOf("--engine", words.engine ?? "pbft", SIM_ENGINES);
+  const known = engine === "avalanche" ? [...ATTACKS, ...DAG_ATTACKS] : ATTACKS;
+  const attacks = words.attacks === undefined ? {} : { attacks: attacksOf(words.attacks, known) };
   const fixed = { nodes, engine, ...crypto, ...until, ...attacks, ...(byzantine === null ? {} : { byzantine }) };
   return { planOf: (seed) => planOf({ seed, ...fixed }), repeat: (seed) => command([], seed) };
 }
@@ -168,8 +169,8 @@ function oneOf<N extends string>(name: string, text: string, names: readonly N[]
   throw usage(`${name} is ${JSON.stringify(text)}, but must be one of ${names.join(", ")}${hint}`);
 }
 
-function attacksOf(text: string): readonly AttackName[] {
-  return text.split(",").map((name) => oneOf("--attacks", name.trim(), ATTACKS));
+function attacksOf(text: string, known: readonly AttackName[]): readonly AttackName[] {
+  return text.split(",").map((name) => oneOf("--attacks", name.trim(), known));
 }
 
 function usage(message: string): CommandFailed {

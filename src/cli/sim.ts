@@ -113,8 +113,13 @@ async function keepLeast(task: SimTask, { seed, invariant, detail }: TimedResult
 }
 
 /** Faults, pieces of work and attacks: what a plan consists of. */
-function partsOf({ faults, work, liars }: Plan): number {
-  return faults.length + work.length + liars.reduce((sum, { attacks }) => sum + Math.max(1, attacks.length), 0);
+function partsOf({ faults, work, spends, liars }: Plan): number {
+  return (
+    faults.length +
+    work.length +
+    spends.length +
+    liars.reduce((sum, { attacks }) => sum + Math.max(1, attacks.length), 0)
+  );
 }
 
 async function lookAtOne(task: SimTask): Promise<number> {

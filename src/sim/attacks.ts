@@ -46,7 +46,11 @@ export function lying(engine: Engine<PbftMessage>, attacks: readonly AttackName[
   };
 }
 
-export function edited(engine: Engine<PbftMessage>, edit: Edit): Engine<PbftMessage> {
+/** An engine each of whose effects somebody may replace, at the end of each step by more of them. */
+export function edited<M>(
+  engine: Engine<M>,
+  edit: (effect: Effect<M>, event: EngineEvent<M>) => readonly Effect<M>[],
+): Engine<M> {
   return {
     name: engine.name,
     dag: engine.dag,
@@ -61,13 +65,13 @@ export function edited(engine: Engine<PbftMessage>, edit: Edit): Engine<PbftMess
   };
 }
 
-const END: PbftEffect = {
+const END: Extract<PbftEffect, { readonly kind: "trace" }> = {
   kind: "trace",
   trace: { phase: "discard", view: 0 as View, sequence: 0 as Sequence, detail: "end" },
 };
 
 /** Edits add what they have to say at the end of a step, in place of this mark. */
-export function isEnd(effect: PbftEffect): boolean {
+export function isEnd<M>(effect: Effect<M>): boolean {
   return effect.kind === "trace" && effect.trace.detail === "end";
 }
 

@@ -2,9 +2,10 @@ import { decode, encode } from "../codec/codec.ts";
 import { committedSlotCodec } from "../consensus/pbft/codec.ts";
 import { batchDigest } from "../dag/batch.ts";
 import { type Bundle, bundleCodec, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import { sealEnvelope } from "../dag/conflict-keys.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
-import type { ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { type Evidence, evidenceOf } from "../membership/evidence.ts";
 import { membershipCommandCodec } from "../membership/membership-command.ts";
 import { present } from "../lib/assert.ts";
@@ -12,8 +13,17 @@ import { proofOf, type Seal, sealedBytes } from "../membership/seal.ts";
 import { type Statement, statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../node/ports.ts";
-import { committedAnswerCodec, type Frame, frameCodec, frameSizeHint } from "../node/wire.ts";
-import { LIARS_MARK } from "./checker.ts";
+import {
+  committedAnswerCodec,
+  type DagItem,
+  dagAnswerCodec,
+  type Frame,
+  frameCodec,
+  frameSizeHint,
+  type Question,
+  questionCodec,
+} from "../node/wire.ts";
+import { LIARS_MARK } from "./violation.ts";
 import type { AttackName } from "./plan.ts";
 import type { Random } from "./random.ts";
 import type { VirtualKeys } from "./virtual-keys.ts";
@@ -39,6 +49,7 @@ export class LyingTransport implements Transport {
   readonly #attacks: readonly AttackName[];
   readonly #scene: LyingScene;
   readonly #kept: { readonly lane: Lane; readonly frame: Uint8Array }[] = [];
+  readonly #hidden = new Map<NodeId, boolean>();
   #forked: { readonly of: Uint8Array; readonly frame: Uint8Array | null } | null = null;
 
   constructor(inner: Transport, attacks: readonly AttackName[], scene: LyingScene) {
@@ -52,7 +63,10 @@ export class LyingTransport implements Transport {
       onPeerConnected: (peer) => handler.onPeerConnected(peer),
       onPeerDisconnected: (peer, reason) => handler.onPeerDisconnected(peer, reason),
       onFrame: (peer, lane, frame) => handler.onFrame(peer, lane, frame),
-      onRequest: async (peer, body) => this.#answer(await handler.onRequest(peer, body)),
+      onRequest: async (peer, body) => {
+        const honest = await handler.onRequest(peer, body);
+        return kindOf(body) === "dag" ? this.#claims(honest) : this.#answer(honest);
+      },
     });
   }
 
@@ -64,6 +78,7 @@ export class LyingTransport implements Transport {
       const fork = this.#forkOf(frame);
       if (fork !== null) return this.#inner.send(peer, lane, fork);
     }
+    if (this.#does("hide-bundles") && lane === "dissemination" && this.#isHiddenFrom(peer)) return "queued";
     if (this.#does("false-evidence") && lane === "dissemination") {
       const accusation = this.#accusationFor(frame);
       if (accusation !== null) return this.#inner.send(peer, lane, accusation);
@@ -89,6 +104,13 @@ export class LyingTransport implements Transport {
 
   #does(attack: AttackName): boolean {
     return this.#attacks.includes(attack);
+  }
+
+  /** Who never gets its bundles from it, and has to ask others. */
+  #isHiddenFrom(peer: NodeId): boolean {
+    const known = this.#hidden.get(peer) ?? this.#scene.random.chance(0.5);
+    this.#hidden.set(peer, known);
+    return known;
   }
 
   #garbage(frame: Uint8Array): Uint8Array {
@@ -121,7 +143,11 @@ export class LyingTransport implements Transport {
   #fork(bytes: Uint8Array): Uint8Array | null {
     return this.#rewrite(bytes, (bundle) => {
       const [, ...rest] = bundle.payloads;
-      return { ...bundle, purpose: "application", payloads: [new Uint8Array([LIARS_MARK, 1]), ...rest] };
+      const other = new Uint8Array([LIARS_MARK, 1]);
+      // A place in the lane of a leaderless network is forked as it is; what is ordered, as what the log takes from clients.
+      if (bundle.purpose === "dag")
+        return { ...bundle, payloads: [sealEnvelope({ payload: other, conflictKeys: [] }), ...rest] };
+      return { ...bundle, purpose: "application", payloads: [other, ...rest] };
     });
   }
 
@@ -175,6 +201,23 @@ export class LyingTransport implements Transport {
     return encode(frameCodec, forked, frameSizeHint(forked));
   }
 
+  /** How far the DAG is decided, made up: what is open is final, what won is lost, and some of it is not there. */
+  #claims(honest: Uint8Array): Uint8Array {
+    const { random } = this.#scene;
+    if (!this.#does("false-claims") || random.chance(0.2)) return honest;
+    const answer = decode(dagAnswerCodec, honest);
+    const items = answer.items
+      .filter(() => random.chance(0.9))
+      .map((item): DagItem => {
+        if (random.chance(0.3)) return item;
+        const state = random.pick(["open", "certified", "accepted", "rejected"] as const);
+        return { ...item, state, undecided: [], rejected: random.chance(0.5) ? [0] : [] };
+      });
+    const epoch = random.chance(0.2) ? ((answer.epoch + 1) as Epoch) : answer.epoch;
+    const isLast = items.length === 0 || answer.isLast;
+    return encode(dagAnswerCodec, { epoch, items, isLast }, honest.length + 1_024);
+  }
+
   /** State transfer that lies: nothing, a part, the wrong order, damaged bytes. */
   #answer(honest: Uint8Array): Uint8Array {
     const { random } = this.#scene;
@@ -188,6 +231,15 @@ export class LyingTransport implements Transport {
     } catch {
       return new Uint8Array(0);
     }
+  }
+}
+
+/** What a question asks for; null where it is none. */
+function kindOf(body: Uint8Array): Question["kind"] | null {
+  try {
+    return decode(questionCodec, body).kind;
+  } catch {
+    return null;
   }
 }
 

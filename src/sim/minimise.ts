@@ -88,6 +88,7 @@ class Search {
 async function shrinkLists(search: Search): Promise<void> {
   await search.shrink(search.plan.faults, (plan, faults) => ({ ...plan, faults }));
   await search.shrink(search.plan.work, (plan, work) => ({ ...plan, work }));
+  await search.shrink(search.plan.spends, (plan, spends) => ({ ...plan, spends }));
   // A second twin is a process of its own, whose number others' faults name: twins are not taken away.
   const twins = search.plan.liars.filter(({ twin }) => twin);
   const alone = search.plan.liars.filter(({ twin }) => !twin);
@@ -122,14 +123,15 @@ function put(plan: Plan, at: number, fault: Fault): Plan {
 /** Plans that are a little plainer, the boldest first. */
 const SIMPLER: readonly ((plan: Plan) => readonly Plan[])[] = [
   (plan) => {
-    const { links, disks, clocks, timeouts, windows, reportIntervalMs } = BASE_PLAN;
+    const { links, disks, clocks, timeouts, windows, sampling, reportIntervalMs } = BASE_PLAN;
     return [
-      { ...plan, links, disks, clocks, timeouts, windows, reportIntervalMs },
+      { ...plan, links, disks, clocks, timeouts, windows, sampling, reportIntervalMs },
       { ...plan, links },
       { ...plan, disks },
       { ...plan, clocks },
       { ...plan, timeouts },
       { ...plan, windows },
+      { ...plan, sampling },
       { ...plan, reportIntervalMs },
       { ...plan, links: { ...plan.links, loss: 0 } },
       { ...plan, links: { ...plan.links, breakage: 0 } },
@@ -148,7 +150,8 @@ const SIMPLER: readonly ((plan: Plan) => readonly Plan[])[] = [
   (plan) => plan.faults.flatMap((fault, at) => shorter(fault).map((plainer) => put(plan, at, plainer))),
   (plan) => {
     const { chaosMs } = plan;
-    const last = Math.max(0, ...plan.work.map(({ atMs }) => atMs), ...plan.faults.map(endOf));
+    const given = [...plan.work, ...plan.spends].map(({ atMs }) => atMs);
+    const last = Math.max(0, ...given, ...plan.faults.map(endOf));
     return [Math.ceil(last) + REST_MS, Math.floor(chaosMs / 2)]
       .filter((ms) => ms < chaosMs && ms >= SHORT_MS)
       .map((ms) => ({ ...plan, chaosMs: ms }));
@@ -158,7 +161,9 @@ const SIMPLER: readonly ((plan: Plan) => readonly Plan[])[] = [
 /** Fewer validators, where nobody names the others and the liars remain within what so many tolerate. */
 function fewerNodes(plan: Plan): readonly Plan[] {
   if (plan.liars.some(({ twin }) => twin)) return [];
-  const named = [...plan.liars, ...plan.work].map(({ node }) => node).concat(plan.faults.flatMap(nodesOf));
+  const named = [...plan.liars, ...plan.work, ...plan.spends]
+    .map(({ node }) => node)
+    .concat(plan.faults.flatMap(nodesOf));
   const least = Math.max(3 * plan.liars.length + 1, 1 + Math.max(0, ...named));
   return [4, 7, 10]
     .filter((nodes) => nodes >= least && nodes < plan.nodes)

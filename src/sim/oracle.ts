@@ -1,15 +1,12 @@
 import { decode } from "../codec/codec.ts";
-import { messageCodec } from "../consensus/pbft/codec.ts";
-import { statementOf } from "../consensus/pbft/statements.ts";
-import { batchDigest } from "../dag/batch.ts";
 import { bundleCodec, bundleFault, bundleStatement, holdBundle } from "../dag/bundle.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Statement } from "../membership/statement.ts";
 import type { MembershipCommand } from "../membership/membership-command.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { commandsOf } from "../node/membership-bundles.ts";
 import type { Lane } from "../node/ports.ts";
 import { type Frame, frameCodec, type SealedFrame } from "../node/wire.ts";
+import type { Protocol, Saying } from "./protocol.ts";
 
 /**
  * Knows which liars acted visibly: what reached correct nodes is no frame, carries content of another digest, or contradicts
@@ -19,11 +16,13 @@ import { type Frame, frameCodec, type SealedFrame } from "../node/wire.ts";
 export class Oracle {
   readonly #network: NetworkContext;
   readonly #isCorrect: (place: number) => boolean;
+  readonly #protocol: Protocol;
   readonly #said = new Map<string, Hash>();
   readonly #acted = new Set<number>();
 
-  constructor(network: NetworkContext, isCorrect: (place: number) => boolean) {
+  constructor(network: NetworkContext, isCorrect: (place: number) => boolean, protocol: Protocol) {
     this.#network = network;
+    this.#protocol = protocol;
     this.#isCorrect = isCorrect;
   }
 
@@ -48,13 +47,14 @@ export class Oracle {
   #onSealed(liar: number, lane: Lane, { epoch, items }: SealedFrame): void {
     for (const item of items) {
       if (item.kind !== "body") continue;
-      const statement = this.#statementIn(lane, item.body);
-      if (statement === null) {
+      const said = this.#read(lane, item.body);
+      if (said === null) {
         this.#acted.add(liar);
         return;
       }
+      if (said.statement === null) continue;
       // A checkpoint of another state is a lie, but no contradiction; it shows only where a quorum has another one.
-      const { phase, view, sequence, digest } = statement;
+      const { phase, view, sequence, digest } = said.statement;
       const key = `${liar}/${epoch}/${phase}/${view}/${sequence}`;
       const before = this.#said.get(key);
       if (before !== undefined && before !== digest) this.#acted.add(liar);
@@ -68,19 +68,16 @@ export class Oracle {
   }
 
   /** Null where the body alone shows the lie. */
-  #statementIn(lane: Lane, body: Uint8Array): Statement | null {
+  #read(lane: Lane, body: Uint8Array): Pick<Saying, "statement"> | null {
     try {
       if (lane === "dissemination") {
         const bundle = decode(bundleCodec, body);
         if (commandsOf(bundle).some((command) => this.#isSlander(command))) return null;
-        return bundleFault(this.#network, bundle) === null
-          ? bundleStatement(holdBundle(this.#network, bundle).ref)
-          : null;
+        if (bundleFault(this.#network, bundle) !== null) return null;
+        return { statement: bundleStatement(holdBundle(this.#network, bundle).ref) };
       }
-      const message = decode(messageCodec, body);
-      const isForged =
-        message.kind === "pre-prepare" && message.batch !== null && batchDigest(message.batch) !== message.digest;
-      return isForged ? null : statementOf(message);
+      const said = this.#protocol.read(body);
+      return said.isForged ? null : said;
     } catch {
       return null;
     }

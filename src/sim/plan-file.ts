@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { CONFLICT_KEYS_MAX } from "../dag/conflict-keys.ts";
 import { nearest } from "../lib/edit-distance.ts";
-import { ATTACKS, type Fault, type Plan, SIM_ENGINES } from "./plan.ts";
+import { ATTACKS, DAG_ATTACKS, type Fault, type Plan, SIM_ENGINES } from "./plan.ts";
 import { CALM_DISK } from "./virtual-disk.ts";
 import { CALM_LINKS } from "./virtual-network.ts";
 
@@ -45,11 +46,13 @@ export const BASE_PLAN: Plan = {
   clocks: [],
   timeouts: { floorMs: 250, initialMs: 500, capMs: 3_000 },
   windows: { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 },
+  sampling: { beta: 8, queryTimeoutMs: 400, patienceMs: 800, resolveAfterMs: 2_500 },
   reportIntervalMs: 60_000,
   joiners: 0,
   changes: [],
   liars: [],
   work: [],
+  spends: [],
   faults: [],
   chaosMs: 6_000,
   settleMs: 60_000,
@@ -146,6 +149,10 @@ function kindOf(input: unknown): unknown {
   return typeof input === "object" && input !== null ? Reflect.get(input, "kind") : input;
 }
 
+function isKeyCount(list_: readonly number[]): boolean {
+  return list_.length >= 1 && list_.length <= CONFLICT_KEYS_MAX;
+}
+
 const schema = table({
   about: z.string({ error: ({ input }) => wrong(input, "a text") }).default(""),
   engine: oneOf(SIM_ENGINES).default(BASE_PLAN.engine),
@@ -174,17 +181,30 @@ const schema = table({
     sendWindow: whole(1, 10_000),
     receiveWindow: whole(1, 20_000),
   }).default(BASE_PLAN.windows),
+  sampling: table({
+    beta: whole(1, 1_000),
+    queryTimeoutMs: whole(10, 60_000),
+    patienceMs: whole(10, 600_000),
+    resolveAfterMs: whole(11, TIME_MS_MAX),
+  }).default(BASE_PLAN.sampling),
   reportIntervalMs: whole(1, TIME_MS_MAX).default(BASE_PLAN.reportIntervalMs),
   joiners: whole(0, SIM_NODES_MAX).default(BASE_PLAN.joiners),
   changes: list(
     table({ kind: oneOf(["admit", "dismiss", "leave"]), atMs: time, by: list(place), node: place }),
   ).default(BASE_PLAN.changes),
-  liars: list(table({ node: place, attacks: list(oneOf(ATTACKS)).default([]), twin: flag.default(false) })).default(
-    BASE_PLAN.liars,
-  ),
+  liars: list(
+    table({ node: place, attacks: list(oneOf([...ATTACKS, ...DAG_ATTACKS])).default([]), twin: flag.default(false) }),
+  ).default(BASE_PLAN.liars),
   work: list(table({ node: place, atMs: time, payloads: whole(1, 10_000), bytes: whole(1, 65_536) })).default(
     BASE_PLAN.work,
   ),
+  spends: list(
+    table({
+      node: place,
+      atMs: time,
+      coins: list(whole(0, 1_000)).refine(isKeyCount, `has not 1 to ${CONFLICT_KEYS_MAX} entries`),
+    }),
+  ).default(BASE_PLAN.spends),
   faults: list(fault).default(BASE_PLAN.faults),
   chaosMs: time.default(BASE_PLAN.chaosMs),
   settleMs: time.default(BASE_PLAN.settleMs),
@@ -215,7 +235,8 @@ function problemOf({ path, message }: z.core.$ZodIssue): string {
 
 /** What each field allows and all together do not. */
 function contradictions(plan: Plan): readonly string[] {
-  const { nodes, joiners, changes, liars, work, faults, clocks, links, disks, windows, timeouts } = plan;
+  const { nodes, joiners, changes, liars, work, spends, faults, clocks, links, disks, windows, timeouts, sampling } =
+    plan;
   const problems: string[] = [];
   const processes = nodes + joiners + liars.filter(({ twin }) => twin).length;
   const check = (field: string, value: number, below: number): void => {
@@ -229,6 +250,8 @@ function contradictions(plan: Plan): readonly string[] {
     if (liars.findIndex((other) => other.node === node) !== at) problems.push(`liars[${at}].node ${node} lies twice`);
   });
   for (const [at, { node }] of work.entries()) check(`work[${at}].node`, node, nodes + joiners);
+  for (const [at, { node }] of spends.entries()) check(`spends[${at}].node`, node, nodes + joiners);
+  problems.push(...ofAnotherEngine(plan));
   changes.forEach(({ kind, by, node }, at) => {
     check(`changes[${at}].node`, node, nodes + joiners);
     for (const one of by) check(`changes[${at}].by`, one, nodes + joiners);
@@ -246,8 +269,20 @@ function contradictions(plan: Plan): readonly string[] {
   order("timeouts.floorMs, timeouts.initialMs", timeouts.floorMs, timeouts.initialMs);
   order("timeouts.initialMs, timeouts.capMs", timeouts.initialMs, timeouts.capMs);
   order("windows.checkpointInterval, windows.sendWindow", windows.checkpointInterval, windows.sendWindow);
+  order("sampling.patienceMs + 1, sampling.resolveAfterMs", sampling.patienceMs + 1, sampling.resolveAfterMs);
   order("windows.sendWindow, windows.receiveWindow", windows.sendWindow, windows.receiveWindow);
   return problems;
+}
+
+/** What only a leaderless network has. */
+function ofAnotherEngine({ engine, liars, spends }: Plan): readonly string[] {
+  if (engine === "avalanche") return [];
+  const problems = spends.length > 0 ? [`spends has ${spends.length} entries, but only avalanche knows conflicts`] : [];
+  const dagAttacks: readonly string[] = DAG_ATTACKS;
+  const found = liars.flatMap(({ attacks }) => attacks).filter((name) => dagAttacks.includes(name));
+  return found.length === 0
+    ? problems
+    : [...problems, `liars do ${found.join(", ")}, but the engine is ${engine}: those attacks are on avalanche`];
 }
 
 /** The processes that a fault names. */

@@ -4,10 +4,10 @@ import type { CryptoMode } from "./virtual-keys.ts";
 import type { LinkWeather } from "./virtual-network.ts";
 
 /** The engines that the simulator can run. */
-export const SIM_ENGINES = ["pbft"] as const;
+export const SIM_ENGINES = ["pbft", "avalanche"] as const;
 export type SimEngine = (typeof SIM_ENGINES)[number];
 
-/** What a Byzantine validator may do; see `attacks.ts`. */
+/** What a Byzantine validator may do to the ordered log and on its connections; see `attacks.ts`. */
 export const ATTACKS = [
   "equivocate",
   "withhold",
@@ -29,7 +29,17 @@ export const ATTACKS = [
   "wrong-content",
   "false-evidence",
 ] as const;
-export type AttackName = (typeof ATTACKS)[number];
+
+/** What it may do besides in a leaderless network; see `dag-attacks.ts`. */
+export const DAG_ATTACKS = [
+  "accept-everything",
+  "split-votes",
+  "split-answers",
+  "false-claims",
+  "hide-bundles",
+] as const;
+
+export type AttackName = (typeof ATTACKS)[number] | (typeof DAG_ATTACKS)[number];
 
 /** A validator that lies: a correct engine whose effects are edited, or twins, two correct processes with one key. */
 export interface Liar {
@@ -85,6 +95,21 @@ export interface Work {
   readonly bytes: number;
 }
 
+/** One vertex of a leaderless network that claims these coins for itself: of all that claim one, one is final. */
+export interface Spend {
+  readonly node: number;
+  readonly atMs: number;
+  readonly coins: readonly number[];
+}
+
+/** What Snowball and the votes behind it wait for; see `AvalancheParams`. Times in milliseconds. */
+export interface Sampling {
+  readonly beta: number;
+  readonly queryTimeoutMs: number;
+  readonly patienceMs: number;
+  readonly resolveAfterMs: number;
+}
+
 /** What operators do about the validator set: each of `by` says it, again and again until it is ordered. */
 export interface Change {
   readonly kind: "admit" | "dismiss" | "leave";
@@ -110,6 +135,8 @@ export interface Plan {
     readonly sendWindow: number;
     readonly receiveWindow: number;
   };
+  /** Of a leaderless network. */
+  readonly sampling: Sampling;
   /** How often nodes look whether they have something to report of each other, in milliseconds. */
   readonly reportIntervalMs: number;
   /** Processes that are no validators at first; they follow, and may be admitted. Their numbers follow the validators'. */
@@ -117,6 +144,8 @@ export interface Plan {
   readonly changes: readonly Change[];
   readonly liars: readonly Liar[];
   readonly work: readonly Work[];
+  /** Of a leaderless network. */
+  readonly spends: readonly Spend[];
   readonly faults: readonly Fault[];
   /** Faults end here at the latest: everybody is up, every link passes and is calm. */
   readonly chaosMs: number;

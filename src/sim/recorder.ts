@@ -1,11 +1,10 @@
 import { decode } from "../codec/codec.ts";
 import type { Trace } from "../consensus/engine.ts";
-import { messageCodec } from "../consensus/pbft/codec.ts";
-import { statementOf } from "../consensus/pbft/statements.ts";
 import type { LogLevel } from "../node/observer.ts";
 import type { Lane } from "../node/ports.ts";
 import { bodiesOf } from "./frame-bodies.ts";
 import { frameCodec } from "../node/wire.ts";
+import { PROTOCOLS } from "./protocol.ts";
 
 /** One line of a run's trace. Times in virtual milliseconds. */
 export type TraceRecord =
@@ -92,12 +91,12 @@ function labelOf(lane: Lane, bytes: Uint8Array): string {
     const frame = decode(frameCodec, bytes);
     if (frame.kind === "status") return `status v${frame.status.view} x${frame.status.executed}`;
     if (lane === "dissemination") return "bundles";
-    return bodiesOf(frame)
-      .map((body) => {
-        const { phase, view, sequence } = statementOf(decode(messageCodec, body));
-        return `${phase} v${view}${sequence === 0 ? "" : ` s${sequence}`}`;
-      })
-      .join(", ");
+    return (
+      bodiesOf(frame)
+        // The protocol with all messages: what is none of a run's engine shows as what it would be.
+        .map((body) => PROTOCOLS.avalanche.read(body).label)
+        .join(", ")
+    );
   } catch {
     return "garbage";
   }

@@ -1,33 +1,12 @@
 import { drainMicrotasks } from "bun:jsc";
-import { decode } from "../codec/codec.ts";
-import type { Engine } from "../consensus/engine.ts";
-import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
-import type { PbftMessage } from "../consensus/pbft/messages.ts";
-import { merkleRoot } from "../crypto/merkle.ts";
-import { type Proof, proofOf, sealedBytes } from "../membership/seal.ts";
-import { type Statement, statementDigest } from "../membership/statement.ts";
-import type { NodeParts } from "../node/consensus-node.ts";
-import { frameCodec } from "../node/wire.ts";
-import { lying } from "./attacks.ts";
-import { type Invariant, LIARS_MARK, Violation } from "./checker.ts";
-import { bodiesOf } from "./frame-bodies.ts";
-import { LyingTransport } from "./lying-transport.ts";
-import type { ProposedChange } from "../node/service.ts";
-import type { Change, Fault, Liar, Plan, Work } from "./plan.ts";
+import { correctKind, liarKind, type Planted } from "./kinds.ts";
+import type { Liar, Plan } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
-import { Random } from "./random.ts";
-import { CALM_LINKS } from "./virtual-network.ts";
-import { CALM_DISK } from "./virtual-disk.ts";
-import type { VirtualNode } from "./virtual-node.ts";
-import { EPOCH_MS } from "./virtual-clock.ts";
-import { watched } from "./watched-engine.ts";
-import { type NodeKind, World } from "./world.ts";
+import { heal, scheduleChanges, scheduleFault, scheduleWork } from "./script.ts";
+import { type Invariant, Violation } from "./violation.ts";
+import { type WatchedDag, World } from "./world.ts";
 
-export interface RunOptions {
-  /** The engine of correct validators; default production's. Planted faults go here. */
-  readonly makeEngine?: (options: PbftOptions, node: VirtualNode) => Engine<PbftMessage>;
-  /** What correct validators get for ports, around those of the virtual world. Planted faults of the node go here. */
-  readonly alterParts?: (parts: NodeParts, node: VirtualNode) => NodeParts;
+export interface RunOptions extends Planted {
   readonly recorder?: Recorder;
   /** Entries of the schedule after which a run goes round in circles. Default 3,000,000. */
   readonly eventsMax?: number;
@@ -103,10 +82,25 @@ async function turn(world: World, endMs: number, eventsMax: number): Promise<boo
   }
 }
 
+/** What is open everywhere is over, nobody is behind; of what lies beside the log. */
+function isDagDone(world: World, { checker }: WatchedDag): boolean {
+  const correct = world.correct();
+  const sequences = new Set(correct.map(({ node }) => node?.status().lastBatch ?? -1));
+  if (sequences.size > 1 || sequences.has(-1)) return false;
+  if (correct.some(({ node }) => node?.status().dag?.undecidedBundles !== 0)) return false;
+  return openIn(world, checker) === null;
+}
+
+function openIn(world: World, checker: WatchedDag["checker"]): string | null {
+  const places = world.correct().map(({ place }) => place);
+  return checker.openAt(places, (place) => world.gone.has(place));
+}
+
 /** Every vertex that a correct node called accepted is final at every correct node, and all have the same order. */
 function isDone(world: World): boolean {
   const { checker } = world;
   const correct = world.correct();
+  if (world.dag !== null) return isDagDone(world, world.dag);
   if (correct.some(({ node, place }) => node === null || checker.position(place) !== checker.ordered)) return false;
   return correct.every(({ place }) => {
     for (const [vertex, creator] of world.accepted) {
@@ -116,212 +110,8 @@ function isDone(world: World): boolean {
   });
 }
 
-function correctKind(world: World, place: number, options: RunOptions): NodeKind {
-  const make = options.makeEngine ?? ((engine) => new PbftEngine(engine));
-  return {
-    makeEngine: (engineOptions, node) => {
-      world.checker.onEngine(place);
-      return watched(make(engineOptions, node), {
-        onStep: (event, status) => {
-          world.steps += 1;
-          world.guard(() => world.checker.onStep(place, event, status));
-        },
-        onEffect: (effect) => {
-          if (effect.kind === "evidence") world.detected.add(effect.equivocation.first.proof.seal.signer);
-          world.guard(() => world.checker.onEffect(place, effect));
-        },
-      });
-    },
-    wrapTransport: (transport) => transport,
-    ...(options.alterParts === undefined ? {} : { alterParts: options.alterParts }),
-  };
-}
-
-/** How often one life of a liar may answer what it hears. */
-const LIES_MAX = 4_000;
-
-function liarKind(world: World, liar: Liar): NodeKind {
-  const { seed } = world.plan;
-  return {
-    makeEngine: (options, node) => {
-      const engine = new PbftEngine(options);
-      const random = Random.of(seed, 0x11a2, node.place, world.schedule.ran);
-      let lies = 0;
-      return lying(engine, liar.attacks, {
-        random,
-        network: options.network,
-        self: node.index,
-        lanes: options.lanes,
-        status: () => engine.status(),
-        wallMs: () => Math.floor(EPOCH_MS + world.schedule.nowMs),
-        prove: (statement) => proofBy(node, options.network, statement),
-        mayLie: () => {
-          lies += 1;
-          return lies <= LIES_MAX;
-        },
-      });
-    },
-    wrapTransport: (transport, node) => {
-      const random = Random.of(seed, 0x11a3, node.place, world.schedule.ran);
-      const scene = { network: world.networkContext(), self: node.index, keys: node.keys, random };
-      return new LyingTransport(transport, liar.attacks, scene);
-    },
-  };
-}
-
-function proofBy(node: VirtualNode, network: PbftOptions["network"], statement: Statement): Proof {
-  const leaf = statementDigest(network, statement);
-  const signature = node.keys.sign(sealedBytes(network, node.index, 1, merkleRoot([leaf])));
-  return proofOf({ signer: node.index, leafCount: 1, signature }, [leaf], 0);
-}
-
-function scheduleWork(world: World): void {
-  world.plan.work.forEach((work, index) => {
-    world.schedule.at(work.atMs, () => {
-      for (const node of world.nodes) {
-        if (node.index === work.node) node.submit(payloadsOf(work, index, node));
-      }
-    });
-  });
-}
-
-/** How often an operator says again what was not ordered. */
-const AGAIN_MS = 1_000;
-
-/** Until so long after the last fault; then what could be done is done. */
-const LAST_WORD_MS = 10_000;
-
-function scheduleChanges(world: World): void {
-  const { schedule, plan } = world;
-  for (const change of plan.changes) {
-    const proposed = proposedBy(world, change);
-    for (const by of change.by) {
-      const say = (): void => {
-        world.node(by).propose(proposed, () => {
-          if (schedule.nowMs < plan.chaosMs + LAST_WORD_MS) schedule.after(AGAIN_MS, say);
-        });
-      };
-      schedule.at(change.atMs, say);
-    }
-  }
-}
-
-function proposedBy(world: World, { kind, node }: Change): ProposedChange {
-  const { nodeId, publicKeys } = world.node(node).keys;
-  if (kind === "leave") return { kind, waitForSuccessor: false };
-  if (kind === "dismiss") return { kind, nodeId, waitForSuccessor: false };
-  return { kind, candidate: { nodeId, publicKeys, name: `node-${node}`, address: `virtual:${node + 1}` } };
-}
-
-/** Distinct payloads, so that each can be recognised; a liar's begin with its mark. */
-function payloadsOf({ payloads, bytes }: Work, index: number, node: VirtualNode): readonly Uint8Array[] {
-  return Array.from({ length: payloads }, (_, number) => {
-    const payload = new Uint8Array(Math.max(8, bytes));
-    const view = new DataView(payload.buffer);
-    view.setUint8(0, node.isCorrect ? 1 : LIARS_MARK);
-    view.setUint8(1, node.place);
-    view.setUint16(2, index);
-    view.setUint32(4, number);
-    return payload;
-  });
-}
-
-function scheduleFault(world: World, fault: Fault): void {
-  const { schedule, network, plan } = world;
-  const endMs = (durationMs: number): number => Math.min(fault.atMs + durationMs, plan.chaosMs);
-  switch (fault.kind) {
-    case "crash":
-      schedule.at(fault.atMs, () => {
-        const node = world.node(fault.node);
-        if (fault.operations === 0) node.crash();
-        else node.crashAfter(fault.operations);
-        // Counted from the order to crash: who has not crashed by then is spared.
-        schedule.after(fault.downMs, () => restart(node));
-      });
-      return;
-    case "lost-disk":
-      schedule.at(fault.atMs, () => {
-        const node = world.node(fault.node);
-        node.loseDisk();
-        world.onDiskLost(node);
-        schedule.after(fault.downMs, () => node.start());
-      });
-      return;
-    case "partition":
-      schedule.at(fault.atMs, () => {
-        for (const [from, to] of fault.blocked) network.block(from, to, true);
-      });
-      schedule.at(endMs(fault.durationMs), () => {
-        for (const [from, to] of fault.blocked) network.block(from, to, false);
-      });
-      return;
-    case "loss":
-      return scheduleLoss(world, fault);
-    case "disk-full":
-      schedule.at(fault.atMs, () => {
-        world.node(fault.node).disk.isFull = true;
-      });
-      schedule.at(endMs(fault.durationMs), () => {
-        const node = world.node(fault.node);
-        node.disk.isFull = false;
-        node.start();
-      });
-      return;
-    case "slow-disk":
-      schedule.at(fault.atMs, () => {
-        const weather = { ...plan.disks, fsyncMinMs: fault.fsyncMs, fsyncMaxMs: fault.fsyncMs * 2 };
-        world.node(fault.node).disk.weather = weather;
-      });
-      schedule.at(endMs(fault.durationMs), () => {
-        world.node(fault.node).disk.weather = plan.disks;
-      });
-      return;
-  }
-}
-
-function restart(node: VirtualNode): void {
-  node.spare();
-  node.start();
-}
-
-/** Engine messages of some kinds are lost on some ways: what chance alone would hardly ever choose. */
-function scheduleLoss(world: World, fault: Extract<Fault, { readonly kind: "loss" }>): void {
-  const before = world.passes;
-  const until = fault.atMs + fault.durationMs;
-  world.passes = (from, to, lane, frame) => {
-    if (!before(from, to, lane, frame)) return false;
-    const { nowMs } = world.schedule;
-    if (nowMs < fault.atMs || nowMs > until || lane !== "consensus") return true;
-    if (!fault.from.includes(from.place) || !fault.to.includes(to.place)) return true;
-    return !kindsOf(frame).some((kind) => fault.messages.includes(kind));
-  };
-}
-
-/** The first byte of an encoded engine message is its kind. */
-function kindsOf(frame: Uint8Array): readonly number[] {
-  try {
-    const decoded = decode(frameCodec, frame);
-    if (decoded.kind === "status") return [];
-    return bodiesOf(decoded).map((body) => body[0] ?? -1);
-  } catch {
-    return [];
-  }
-}
-
-/** All faults end: everybody up, connected, links and disks calm. Liars go on lying. */
-function heal(world: World): void {
-  world.network.weather = CALM_LINKS;
-  world.network.unblockAll();
-  world.passes = () => true;
-  for (const node of world.nodes) {
-    node.disk.isFull = false;
-    node.disk.weather = CALM_DISK;
-    restart(node);
-  }
-}
-
 function resultOf(world: World): RunResult {
-  const { plan, checker, violation, schedule } = world;
+  const { plan, checker, dag, violation, schedule } = world;
   const isVisible = ({ node }: Liar): boolean => world.oracle.acted.has(node);
   const isDetected = (liar: Liar): boolean => isVisible(liar) && world.detected.has(liar.node);
   return {
@@ -331,9 +121,9 @@ function resultOf(world: World): RunResult {
     invariant: violation?.invariant ?? null,
     detail: violation?.message ?? "",
     events: schedule.ran + world.steps,
-    checks: checker.checks,
+    checks: checker.checks + (dag === null ? 0 : dag.checker.checks + dag.rules.checks),
     virtualMs: Math.round(schedule.nowMs),
-    ordered: checker.ordered,
+    ordered: (dag?.checker ?? checker).ordered,
     accepted: world.accepted.size,
     view: Math.max(...world.correct().map(({ engine }) => engine?.status().view ?? 0)),
     liars: plan.liars.length,
@@ -344,16 +134,18 @@ function resultOf(world: World): RunResult {
 }
 
 function describe(world: World): string {
-  return world
-    .correct()
-    .map((node) => {
-      const status = node.engine?.status();
-      if (status === undefined) return `${node.place}:down`;
-      const view = `${status.view}${status.active ? "" : "?"}`;
-      const silence = node.node?.readiness().reasons.join("; ") ?? "";
-      return `${node.place}:v${view},x${status.executed},h${status.stable},p${world.checker.position(node.place)} ${silence}`;
-    })
-    .join(" | ");
+  const open = world.dag === null ? null : openIn(world, world.dag.checker);
+  const nodes = world.correct().map((node) => {
+    const status = node.engine?.status();
+    if (status === undefined) return `${node.place}:down`;
+    const view = `${status.view}${status.active ? "" : "?"}`;
+    const silence = node.node?.readiness().reasons.join("; ") ?? "";
+    const position = (world.dag?.checker ?? world.checker).position(node.place);
+    const dag = node.node?.status().dag ?? null;
+    const undecided = dag === null ? "" : `,u${dag.undecidedBundles}/${dag.undecidedVertices}`;
+    return `${node.place}:v${view},x${status.executed},h${status.stable},p${position}${undecided} ${silence}`;
+  });
+  return [...(open === null ? [] : [open]), ...nodes].join(" | ");
 }
 
 function breathe(): Promise<void> {

@@ -2,13 +2,18 @@ import { faultTolerance } from "../membership/quorum.ts";
 import {
   ATTACKS,
   type AttackName,
+  DAG_ATTACKS,
   type Change,
   type Fault,
   type Liar,
   type Plan,
+  type Sampling,
   type SimEngine,
+  type Spend,
   type Work,
 } from "./plan.ts";
+import { BASE_PLAN } from "./plan-file.ts";
+import { PROTOCOLS } from "./protocol.ts";
 import { Random } from "./random.ts";
 import type { CryptoMode } from "./virtual-keys.ts";
 
@@ -37,7 +42,11 @@ const SMALL_WINDOWS = { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24
 const TIMEOUTS = { floorMs: 250, initialMs: 500, capMs: 3_000 };
 const HASTY_TIMEOUTS = { floorMs: 60, initialMs: 100, capMs: 3_000 };
 
-const MESSAGE_KINDS = 6;
+/** Sampling hardly gets its time: binding votes, reports and the log's word come at once. */
+const HASTY_SAMPLING: Sampling = { beta: 2, queryTimeoutMs: 60, patienceMs: 50, resolveAfterMs: 120 };
+
+/** So few that clients of several validators spend the same. */
+const COINS = [1, 3, 10];
 
 /** Swarm testing (Groce et al. 2012): each run has its own mixture, so that rare combinations get their turn. */
 export function planOf(options: SwarmOptions): Plan {
@@ -70,13 +79,32 @@ export function planOf(options: SwarmOptions): Plan {
     ...changesOf(options, liars, chaosMs),
     liars,
     work: workOf(random, nodes, chaosMs),
-    faults: faultsOf(random, nodes, chaosMs),
+    faults: faultsOf(random, nodes, chaosMs, engine),
+    ...leaderlessOf(options, chaosMs),
     chaosMs,
     settleMs: SETTLE_MS,
   };
 }
 
-function liarsOf({ nodes, byzantine, attacks }: SwarmOptions, random: Random): readonly Liar[] {
+/** What only a leaderless network has, drawn apart: an ordered one's plans stay as they are. */
+function leaderlessOf({ seed, nodes, engine }: SwarmOptions, chaosMs: number): Pick<Plan, "sampling" | "spends"> {
+  const { sampling, spends } = BASE_PLAN;
+  if (engine !== "avalanche") return { sampling, spends };
+  const random = Random.of(seed, 0x9c);
+  const coins = random.pick(COINS);
+  const times = Array.from({ length: random.pick([1, 2, 5]) }, () => random.between(500, chaosMs));
+  return {
+    sampling: random.pick([sampling, sampling, HASTY_SAMPLING]),
+    // Close together in time, so that nobody has seen the other one yet.
+    spends: Array.from({ length: random.pick([0, 4, 12, 30]) }, (): Spend => {
+      const first = random.below(coins);
+      const atMs = random.pick(times) + random.pick([0, 1, 10, 100]);
+      return { node: random.below(nodes), atMs, coins: random.chance(0.8) ? [first] : [first, random.below(coins)] };
+    }),
+  };
+}
+
+function liarsOf({ nodes, byzantine, attacks, engine }: SwarmOptions, random: Random): readonly Liar[] {
   const count = byzantine ?? random.below(faultTolerance(nodes) + 1);
   const places = Array.from({ length: nodes }, (_, place) => place);
   return random
@@ -84,8 +112,14 @@ function liarsOf({ nodes, byzantine, attacks }: SwarmOptions, random: Random): r
     .slice(0, count)
     .map((node) => {
       if (attacks === undefined && random.chance(0.15)) return { node, attacks: [], twin: true };
-      return { node, attacks: attacks ?? random.shuffled(ATTACKS).slice(0, random.between(1, 3)), twin: false };
+      return { node, attacks: attacks ?? someAttacks(engine, random), twin: false };
     });
+}
+
+/** Beside a DAG the log has little to say: one attack at least is on what is decided without it. */
+function someAttacks(engine: SimEngine | undefined, random: Random): readonly AttackName[] {
+  const picked = random.shuffled(ATTACKS).slice(0, random.between(1, 3));
+  return engine === "avalanche" ? [random.pick([...DAG_ATTACKS, "fork-lane"]), ...picked.slice(1)] : picked;
 }
 
 /**
@@ -125,7 +159,7 @@ function workOf(random: Random, nodes: number, chaosMs: number): readonly Work[]
   }));
 }
 
-function faultsOf(random: Random, nodes: number, chaosMs: number): readonly Fault[] {
+function faultsOf(random: Random, nodes: number, chaosMs: number, engine: SimEngine): readonly Fault[] {
   const faults: Fault[] = [];
   const times = (counts: readonly number[], make: () => Fault): void => {
     for (let left = random.pick(counts); left > 0; left--) faults.push(make());
@@ -149,7 +183,7 @@ function faultsOf(random: Random, nodes: number, chaosMs: number): readonly Faul
     kind: "loss",
     atMs: atMs(),
     durationMs: random.pick([50, 300, 1_500]),
-    messages: random.shuffled(Array.from({ length: MESSAGE_KINDS }, (_, kind) => kind)).slice(0, random.between(1, 3)),
+    messages: random.shuffled(PROTOCOLS[engine].messageKinds).slice(0, random.between(1, 3)),
     from: someOf(random, nodes),
     to: someOf(random, nodes),
   }));

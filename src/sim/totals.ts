@@ -1,4 +1,4 @@
-import type { Invariant } from "./checker.ts";
+import type { Invariant } from "./violation.ts";
 import type { TimedResult } from "./campaign.ts";
 
 /** What a campaign came to. */

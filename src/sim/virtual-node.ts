@@ -1,5 +1,13 @@
+import { decode } from "../codec/codec.ts";
+import type { AvalancheOptions } from "../consensus/avalanche/engine.ts";
+import { deriveParams } from "../consensus/avalanche/params.ts";
 import type { Engine, Trace } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
+import type { BundleRef } from "../dag/bundle.ts";
+import type { Equivocation } from "../membership/equivocation.ts";
+import { type DagStanding, dagStandingCodec } from "../node/dag-rows.ts";
+import type { NodeMessage } from "../node/engines.ts";
+import { bundleKey } from "../node/ledger-keys.ts";
 import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
 import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { Plan } from "./plan.ts";
@@ -43,7 +51,8 @@ export interface NodeWorld {
   onCrash(node: VirtualNode): void;
   onFatal(node: VirtualNode, error: unknown): void;
   onSubmitted(payload: Uint8Array): void;
-  onAccepted(node: VirtualNode, hashes: readonly Hash[]): void;
+  onAccepted(node: VirtualNode, hashes: readonly Hash[], payloads: readonly Uint8Array[]): void;
+  onEquivocation(node: VirtualNode, equivocation: Equivocation): void;
   onFinal(node: VirtualNode, items: readonly FinalizedItem[]): void;
   onValidators(node: VirtualNode, changed: ValidatorSetChanged): void;
   onRejected(node: VirtualNode, peer: NodeId, reason: string): void;
@@ -58,6 +67,8 @@ export interface VirtualNodeOptions {
   readonly keys: VirtualKeys;
   readonly isCorrect: boolean;
   readonly makeEngine: (options: PbftOptions, node: VirtualNode) => Engine<PbftMessage>;
+  /** The engine that decides vertices in a leaderless network. Default: production's. */
+  readonly makeLeaderless?: (options: AvalancheOptions<PbftMessage>, node: VirtualNode) => Engine<NodeMessage>;
   /** What a liar puts around its transport. */
   readonly wrapTransport: (transport: Transport, node: VirtualNode) => Transport;
   /** What a planted fault puts around the other ports. */
@@ -175,7 +186,7 @@ export class VirtualNode {
       (hashes) => {
         if (!life.alive) return;
         for (const hash of hashes) this.#submitted.add(hash);
-        this.#world.onAccepted(this, hashes);
+        this.#world.onAccepted(this, hashes, payloads);
       },
       () => undefined,
     );
@@ -194,6 +205,12 @@ export class VirtualNode {
   /** A row of the engine as it lies on the disk now. */
   row(epoch: Epoch, key: string): Uint8Array | undefined {
     return this.disk.rows.find("consensus", asciiBytes(engineKey(epoch, key)));
+  }
+
+  /** How far a bundle is decided on the disk now; null where it does not say. */
+  standing({ creator, firstNonce, digest }: BundleRef): DagStanding | null {
+    const row = this.disk.rows.find("dag_status", bundleKey(creator, firstNonce, digest));
+    return row === undefined ? null : decode(dagStandingCodec, row);
   }
 
   async #open(life: Life): Promise<void> {
@@ -263,6 +280,22 @@ export class VirtualNode {
         life.engine = engine;
         return engine;
       },
+      ...this.#leaderless(),
+    };
+  }
+
+  #leaderless(): Pick<NodeParts, "engine" | "entropy" | "avalancheParams" | "makeLeaderless"> {
+    const { plan, schedule } = this.#world;
+    if (plan.engine !== "avalanche") return {};
+    const random = Random.of(plan.seed, 0xe7, this.place, schedule.ran);
+    const { makeLeaderless } = this.#options;
+    return {
+      engine: "avalanche",
+      entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => random.below(256)) },
+      avalancheParams: (nodes) => deriveParams(nodes, plan.sampling),
+      ...(makeLeaderless === undefined
+        ? {}
+        : { makeLeaderless: (options: AvalancheOptions<PbftMessage>) => makeLeaderless(options, this) }),
     };
   }
 
@@ -314,7 +347,9 @@ export class VirtualNode {
       onRejected: (peer, reason) => {
         if (life.alive) world.onRejected(this, peer, reason);
       },
-      onEquivocation: () => undefined,
+      onEquivocation: (equivocation) => {
+        if (life.alive) world.onEquivocation(this, equivocation);
+      },
     };
   }
 }

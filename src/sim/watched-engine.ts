@@ -1,15 +1,14 @@
 import type { Effect, Engine, EngineEvent, EngineStatus } from "../consensus/engine.ts";
-import type { PbftMessage } from "../consensus/pbft/messages.ts";
 
-export interface EngineWatcher {
+export interface EngineWatcher<M> {
   /** Before the effects of a step are performed. */
-  onStep(event: EngineEvent<PbftMessage>, status: EngineStatus): void;
+  onStep(event: EngineEvent<M>, status: EngineStatus): void;
   /** Before this effect is performed; one that the loop never asks for is void. */
-  onEffect(effect: Effect<PbftMessage>): void;
+  onEffect(effect: Effect<M>): void;
 }
 
 /** The very engine, with somebody who looks on. */
-export function watched(engine: Engine<PbftMessage>, watcher: EngineWatcher): Engine<PbftMessage> {
+export function watched<M>(engine: Engine<M>, watcher: EngineWatcher<M>): Engine<M> {
   return {
     name: engine.name,
     dag: engine.dag,
@@ -26,24 +25,27 @@ export function watched(engine: Engine<PbftMessage>, watcher: EngineWatcher): En
 }
 
 /** A list that tells which of its effects were asked for: the loop leaves the rest when an epoch ends among them. */
-class WatchedEffects extends Array<Effect<PbftMessage>> {
+class WatchedEffects<M> extends Array<Effect<M>> {
   /** What is derived from it is a plain list. */
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
 
-  readonly #watcher: EngineWatcher;
+  /** They may be watched themselves: who asks for one of these asks for one of those. */
+  readonly #effects: readonly Effect<M>[];
+  readonly #watcher: EngineWatcher<M>;
 
-  constructor(effects: readonly Effect<PbftMessage>[], watcher: EngineWatcher) {
+  constructor(effects: readonly Effect<M>[], watcher: EngineWatcher<M>) {
     super();
-    for (const effect of effects) this.push(effect);
+    effects.forEach((effect) => {
+      this.push(effect);
+    });
+    this.#effects = effects;
     this.#watcher = watcher;
   }
 
-  override *[Symbol.iterator](): ArrayIterator<Effect<PbftMessage>> {
-    for (let index = 0; index < this.length; index++) {
-      const effect = this[index];
-      if (effect === undefined) return;
+  override *[Symbol.iterator](): ArrayIterator<Effect<M>> {
+    for (const effect of this.#effects) {
       this.#watcher.onEffect(effect);
       yield effect;
     }

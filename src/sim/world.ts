@@ -4,19 +4,28 @@ import { hashOf } from "../crypto/hash.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
+import type { Equivocation } from "../membership/equivocation.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { genesisMembership, type MembershipState, type ValidatorSetChanged } from "../membership/membership-state.ts";
 import { type NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { ConsensusNode } from "../node/consensus-node.ts";
+import { isSettled } from "../node/dag-rows.ts";
 import type { LogLevel } from "../node/observer.ts";
 import type { Lane } from "../node/ports.ts";
 import type { FinalizedItem } from "../node/service.ts";
-import { frameCodec } from "../node/wire.ts";
+import { type Frame, frameCodec } from "../node/wire.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
-import { Checker, Violation } from "./checker.ts";
+import { Checker } from "./checker.ts";
+import { DagChecker } from "./dag-checker.ts";
+import { DagKnowledge, type KnownBundle } from "./dag-knowledge.ts";
+import { DagRules } from "./dag-rules.ts";
+import { PbftRules } from "./pbft-rules.ts";
+import { Violation } from "./violation.ts";
+import type { DurableRow } from "./vote-rules.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import type { Liar, Plan } from "./plan.ts";
 import { Oracle } from "./oracle.ts";
+import { PROTOCOLS } from "./protocol.ts";
 import { Schedule } from "./schedule.ts";
 import type { Recorder } from "./recorder.ts";
 import { type VirtualKeys, virtualKeys } from "./virtual-keys.ts";
@@ -24,12 +33,18 @@ import { type Endpoint, VirtualNetwork } from "./virtual-network.ts";
 import { type NodeWorld, VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
 
 /** How a process of this world is made: correct, lying, or wrong by plan. */
-export type NodeKind = Pick<VirtualNodeOptions, "makeEngine" | "wrapTransport" | "alterParts">;
+export type NodeKind = Pick<VirtualNodeOptions, "makeEngine" | "makeLeaderless" | "wrapTransport" | "alterParts">;
 
 export interface WorldOptions {
   readonly plan: Plan;
   readonly kindOf: (world: World, place: number, liar: Liar | null) => NodeKind;
   readonly recorder: Recorder | null;
+}
+
+/** What looks at the bundles of a leaderless network. */
+export interface WatchedDag {
+  readonly checker: DagChecker;
+  readonly rules: DagRules;
 }
 
 /** Why a validator is gone, by what operators did. */
@@ -44,6 +59,8 @@ export class World implements NodeWorld {
   readonly schedule: Schedule = new Schedule();
   readonly network: VirtualNetwork;
   readonly checker: Checker;
+  /** Of a leaderless network; null where everything is ordered. */
+  readonly dag: WatchedDag | null;
   readonly nodes: readonly VirtualNode[];
   readonly allKeys: ReadonlyMap<NodeId, VirtualKeys>;
   readonly fingerprint: Fingerprint = new Fingerprint();
@@ -87,8 +104,9 @@ export class World implements NodeWorld {
     const ordered = [...validators, ...keys.slice(plan.nodes)];
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
     const isCorrect = (place: number): boolean => !liars.has(place) && place < ordered.length;
-    this.oracle = new Oracle(this.networkContext(), isCorrect);
-    this.checker = new Checker(isCorrect, plan.windows.receiveWindow);
+    this.oracle = new Oracle(this.networkContext(), isCorrect, PROTOCOLS[plan.engine]);
+    this.checker = new Checker(isCorrect, new PbftRules(plan.windows.receiveWindow));
+    this.dag = plan.engine === "avalanche" ? this.#watchDag() : null;
     this.#places = new Map(ordered.map(({ nodeId }, place) => [nodeId, place]));
     this.network = new VirtualNetwork(this.schedule, plan.seed, {
       onSend: (from, to, lane, frame) => this.#onSend(from, to, lane, frame),
@@ -107,6 +125,21 @@ export class World implements NodeWorld {
       this.network.add({ nodeId: node.keys.nodeId, place });
       return node;
     });
+  }
+
+  #watchDag(): WatchedDag {
+    const { genesis } = this.networkContext();
+    const checker = new DagChecker(new DagKnowledge(), genesis);
+    const rules = new DagRules({
+      checker,
+      network: this.networkContext(),
+      liars: this.plan.liars.length,
+      isSettled: (place: number, { held }: KnownBundle) => {
+        const standing = this.node(place).standing(held.ref);
+        return standing !== null && isSettled(standing);
+      },
+    });
+    return { checker, rules };
   }
 
   /** A fresh view of the genesis set: each life begins with it and learns the rest from its disk. */
@@ -147,6 +180,13 @@ export class World implements NodeWorld {
     if (!node.isCorrect) return;
     const { lastBatch, lastSequence } = opened.status();
     this.checker.onStart(node.place, lastBatch);
+    if (this.dag !== null) {
+      const { checker, rules } = this.dag;
+      rules.onStart(node.place);
+      this.guard(() => checker.onStart(node.place, (bundle) => node.standing(bundle.held.ref)?.place === "accepted"));
+      const reread = await opened.finalized({ from: 1, limit: lastSequence });
+      return this.guard(() => checker.onReread(node.place, reread));
+    }
     const known = this.checker.position(node.place);
     if (lastSequence < known) {
       const forgot = `node ${node.place} came back at place ${lastSequence}, it had finalized ${known}`;
@@ -174,17 +214,18 @@ export class World implements NodeWorld {
   }
 
   onSubmitted(payload: Uint8Array): void {
-    this.checker.onSubmitted(payload);
+    (this.dag?.checker ?? this.checker).onSubmitted(payload);
   }
 
-  onAccepted(node: VirtualNode, hashes: readonly Hash[]): void {
+  onAccepted(node: VirtualNode, hashes: readonly Hash[], payloads: readonly Uint8Array[]): void {
     if (!node.isCorrect) return;
+    this.dag?.checker.onPromised(node.place, payloads);
     for (const hash of hashes) this.accepted.set(hash, node.place);
   }
 
   onFinal(node: VirtualNode, items: readonly FinalizedItem[]): void {
     this.fingerprint.number(items.length);
-    if (node.isCorrect) this.guard(() => this.checker.onFinal(node.place, items));
+    if (node.isCorrect) this.guard(() => (this.dag?.checker ?? this.checker).onFinal(node.place, items));
   }
 
   onValidators(node: VirtualNode, { epoch, removed }: ValidatorSetChanged): void {
@@ -222,9 +263,18 @@ export class World implements NodeWorld {
     if (node.isCorrect) this.guard(() => this.checker.onBlamed(node.place, blamed, `ban: ${reason}`));
   }
 
+  onEquivocation(node: VirtualNode, { first }: Equivocation): void {
+    if (!node.isCorrect) return;
+    const { signer } = first.proof.seal;
+    this.detected.add(signer);
+    this.guard(() => this.checker.onBlamed(node.place, signer, "evidence of a lie"));
+  }
+
   /** What only the lost disk held is lost with it. */
   onDiskLost(node: VirtualNode): void {
     this.checker.onDiskLost(node.place);
+    this.dag?.checker.onDiskLost(node.place);
+    this.dag?.rules.onDiskLost(node.place);
     for (const [vertex, creator] of this.accepted) if (creator === node.place) this.accepted.delete(vertex);
   }
 
@@ -241,13 +291,20 @@ export class World implements NodeWorld {
   #onSend(from: Endpoint, to: Endpoint, lane: Lane, frame: Uint8Array): boolean {
     const sender = this.node(from.place);
     this.recorder?.sent(this.schedule.nowMs, from.place, to.place, lane, frame);
-    if (sender.isCorrect && lane === "consensus" && this.#lastFrames.get(from.place) !== frame) {
+    if (sender.isCorrect && this.#lastFrames.get(from.place) !== frame && (lane === "consensus" || this.dag !== null)) {
       this.#lastFrames.set(from.place, frame);
-      this.guard(() =>
-        this.checker.onSent(from.place, decode(frameCodec, frame), (epoch, key) => sender.row(epoch, key)),
-      );
+      this.guard(() => this.#onSpoken(sender, lane, decode(frameCodec, frame)));
     }
     return this.passes(from, to, lane, frame);
+  }
+
+  #onSpoken(sender: VirtualNode, lane: Lane, frame: Frame): void {
+    const { place } = sender;
+    const row: DurableRow = (epoch, key) => sender.row(epoch, key);
+    if (lane === "consensus") this.checker.onSent(place, frame, row);
+    if (this.dag === null || frame.kind !== "sealed") return;
+    if (lane === "consensus") this.dag.rules.onSent(place, frame, row);
+    else this.dag.rules.onBundles(place, frame);
   }
 
   #onDeliver(from: Endpoint, to: Endpoint, lane: Lane, frame: Uint8Array): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { INVARIANTS } from "../../src/sim/checker.ts";
+import { INVARIANTS } from "../../src/sim/violation.ts";
 import { type RunResult, runPlan } from "../../src/sim/run.ts";
 import { WRONG_NODES } from "../../src/sim/wrong/catalogue.ts";
 import { SINGLE_FAULTS } from "./single-faults.ts";

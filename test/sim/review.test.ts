@@ -7,7 +7,7 @@ import { sealedBytes } from "../../src/membership/seal.ts";
 import { statementDigest } from "../../src/membership/statement.ts";
 import type { TransportHandler } from "../../src/node/ports.ts";
 import { frameCodec } from "../../src/node/wire.ts";
-import { LIARS_MARK } from "../../src/sim/checker.ts";
+import { LIARS_MARK } from "../../src/sim/violation.ts";
 import { kindsOf, Scene, SETTLED_MS, withTransport } from "./scene.ts";
 
 /** Virtual time is cheap, and a busy machine slow. */

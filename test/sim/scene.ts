@@ -8,7 +8,7 @@ import type { NodeParts } from "../../src/node/consensus-node.ts";
 import type { Transport } from "../../src/node/ports.ts";
 import type { ProposedChange } from "../../src/node/service.ts";
 import { frameCodec } from "../../src/node/wire.ts";
-import { LIARS_MARK } from "../../src/sim/checker.ts";
+import { LIARS_MARK } from "../../src/sim/violation.ts";
 import type { Plan } from "../../src/sim/plan.ts";
 import { planOf } from "../../src/sim/swarm.ts";
 import { TRUE_CLOCK } from "../../src/sim/virtual-clock.ts";

@@ -11,7 +11,7 @@ import { type Phase, type Statement, statementDigest } from "../../src/membershi
 import type { NodeParts } from "../../src/node/consensus-node.ts";
 import type { TransportHandler } from "../../src/node/ports.ts";
 import { frameCodec, questionCodec, type WitnessAnswer, witnessAnswerCodec } from "../../src/node/wire.ts";
-import { LIARS_MARK } from "../../src/sim/checker.ts";
+import { LIARS_MARK } from "../../src/sim/violation.ts";
 import { Scene, SETTLED_MS, withTransport } from "./scene.ts";
 
 /** Virtual time is cheap, and a busy machine slow. */

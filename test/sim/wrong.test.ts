@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { INVARIANTS } from "../../src/sim/checker.ts";
+import { INVARIANTS } from "../../src/sim/violation.ts";
 import { runPlan, type RunResult } from "../../src/sim/run.ts";
 import { WRONG_NODES } from "../../src/sim/wrong/catalogue.ts";
 import { planFor, type WrongNode } from "../../src/sim/wrong/wrong-node.ts";

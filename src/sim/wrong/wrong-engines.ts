@@ -65,7 +65,7 @@ function placeOf({ view, sequence }: { readonly view: View; readonly sequence: S
 export const unfaithful: Planted = (options) => {
   const prepares = new Map<string, Set<ValidatorIndex>>();
   const engine = new PbftEngine(options);
-  const wrong = edited(engine, (effect, event) => {
+  const wrong = edited<PbftMessage>(engine, (effect, event) => {
     if (!isEnd(effect) || event.kind !== "message") return [effect];
     const { message, proof } = event.signed;
     if (message.kind !== "prepare") return [effect];

@@ -1,4 +1,4 @@
-import type { Invariant } from "../checker.ts";
+import type { Invariant } from "../violation.ts";
 import type { Fault, Plan, Work } from "../plan.ts";
 import type { RunOptions } from "../run.ts";
 import { planOf, type SwarmOptions } from "../swarm.ts";
