@@ -17,11 +17,11 @@ export function onBundles(p: Participant, arrivals: readonly DagArrival[]): void
     p.missing.onArrived(ref.digest);
     const insertion = p.graph.insert(arrival, p.nowMs);
     if (insertion.kind === "node") {
-      for (const vertex of arrival.lost) insertion.node.rejected.add(vertex);
+      for (const vertex of arrival.lost) insertion.node.reject(vertex);
       take(p, insertion.node, arrival.lost);
     } else if (insertion.kind === "dead") bury(p, arrival);
     const isHere = p.graph.nodes.has(ref.digest) || p.graph.past.get(ref.digest) !== undefined;
-    if (isHere) waiting.push(...p.graph.orphans.take(ref.tip));
+    if (isHere) waiting.push(...p.graph.orphans.take(ref.tip, p.graph.winners.added));
   }
 }
 

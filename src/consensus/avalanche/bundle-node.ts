@@ -52,6 +52,8 @@ export class BundleNode {
   place: "open" | "accepted" | "rejected" = "open";
   readonly accepted: Set<number> = new Set();
   readonly rejected: Set<number> = new Set();
+  /** Whether no vertex of it was ever contested or rejected: polls look at nothing else of such a bundle. */
+  isPlain = true;
   /** Whether it is preferred and all its ancestors are. */
   isStrong = true;
   ownAccept: OwnVote | null = null;
@@ -127,10 +129,16 @@ export class BundleNode {
     return vertex === null ? this.snow : (this.contested.get(vertex) ?? this.snow);
   }
 
+  reject(vertex: number): void {
+    this.isPlain = false;
+    this.rejected.add(vertex);
+  }
+
   /** From now on this vertex is counted apart. */
   contest(vertex: number): Snow {
     const known = this.contested.get(vertex);
     if (known !== undefined) return known;
+    this.isPlain = false;
     const snow = this.snow.copy();
     this.contested.set(vertex, snow);
     return snow;

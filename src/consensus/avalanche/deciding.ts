@@ -14,6 +14,8 @@ import type { Participant } from "./participant.ts";
 
 /** Looks whether anything of a bundle has become final, and goes on to its descendants. Iterative: a lane may be long. */
 export function maybeFinal(p: Participant, first: BundleNode): void {
+  // Every vote asks this, and nearly all are answered here.
+  if (first.isSettled || (first.place === "open" && !isFinalPlace(p, first))) return;
   const waiting: BundleNode[] = [first];
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
     if (node.place === "open" && isFinalPlace(p, node) && hasPlace(node.previous) && hasPlace(node.second)) {
@@ -110,7 +112,7 @@ export function rejectVertex(p: Participant, node: BundleNode, vertex: number): 
     node.commits.count(vertex) < p.quorum,
     `a quorum committed to vertex ${vertex} of ${node.digest}, which loses`,
   );
-  node.rejected.add(vertex);
+  node.reject(vertex);
   p.outcomeOf(node).rejected.push(vertex);
   leaveSets(p, { node, vertex });
   maybeSettle(p, node);
@@ -125,7 +127,7 @@ export function rejectPlace(p: Participant, first: BundleNode): void {
     assert(node.commits.size < p.quorum, `a quorum committed to bundle ${node.digest}, which loses`);
     const outcome = p.outcomeOf(node);
     for (const vertex of [...node.open()]) {
-      node.rejected.add(vertex);
+      node.reject(vertex);
       outcome.rejected.push(vertex);
       leaveSets(p, { node, vertex });
     }

@@ -95,7 +95,7 @@ export class DagGraph {
     if (previous === "dead" || second === "dead" || !this.#follows(arrival, previous)) return { kind: "dead", arrival };
     if (previous === null || second === null) {
       const missing = previous === null ? ref.previous : (bundle.parents[1] ?? this.#genesis);
-      this.orphans.add(missing, arrival, nowMs);
+      this.orphans.add(missing, arrival, nowMs, this.winners.added);
       return { kind: "none" };
     }
     const lane = this.#lanes.get(ref.creator) ?? [];
@@ -119,7 +119,7 @@ export class DagGraph {
     const node = new BundleNode(held, { previous, second, forkSet: forkSetOf(ref), nowMs, order: this.#count++ });
     node.place = place;
     for (const vertex of accepted) node.accepted.add(vertex);
-    for (const vertex of rejected) node.rejected.add(vertex);
+    for (const vertex of rejected) node.reject(vertex);
     this.#add(node, this.#lanes.get(ref.creator) ?? []);
     return node;
   }

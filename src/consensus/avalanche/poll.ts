@@ -37,7 +37,12 @@ export class Poll {
   isClosed = false;
   /** For each chain, how many answers have their head at each node. */
   readonly #credits: readonly Uint16Array[];
-  readonly #places = new Map<BundleNode, { readonly chain: number; readonly at: number }>();
+  /** Where dissents are counted; made when the first one comes, for most polls hear of none. */
+  #places: Map<BundleNode, Place> | null = null;
+  /** For each chain how many of its newest bundles it counts: behind a fork two chains share their stem. */
+  readonly #owned: readonly number[];
+  /** The chain that was open when this was last looked at: most probably it still is. */
+  #openChain = 0;
   readonly #dissents = new Map<BundleNode, Map<number, number>>();
 
   constructor({ id, chains, sampled, asked, nowMs, deadlineMs }: PollBegin) {
@@ -49,12 +54,7 @@ export class Poll {
     this.deadlineMs = deadlineMs;
     this.waiting = new Set(asked);
     this.#credits = chains.map(({ nodes }) => new Uint16Array(nodes.length));
-    chains.forEach(({ nodes }, chain) => {
-      nodes.forEach((node, at) => {
-        // Behind a fork two chains share their stem: the first one counts it.
-        if (!this.#places.has(node)) this.#places.set(node, { chain, at });
-      });
-    });
+    this.#owned = ownedOf(chains);
   }
 
   query(): Query {
@@ -77,6 +77,7 @@ export class Poll {
       const node = nodeOf(bundle);
       if (node === undefined || named.has(node)) continue;
       named.add(node);
+      this.#places ??= placesOf(this.chains, this.#owned);
       const place = this.#places.get(node);
       if (place === undefined) continue;
       const head = heads[place.chain] ?? -1;
@@ -90,12 +91,15 @@ export class Poll {
 
   /** Bundles with the votes for their places, each once, the oldest of a chain first. */
   *results(): Generator<{ readonly node: BundleNode; readonly yes: number }> {
-    for (const [chain, { nodes }] of this.chains.entries()) {
-      const sums = this.#sums(chain);
-      for (let at = nodes.length - 1; at >= 0; at--) {
-        const node = nodes[at];
-        if (node !== undefined && this.#places.get(node)?.chain === chain) yield { node, yes: sums[at] ?? 0 };
-      }
+    for (let chain = 0; chain < this.chains.length; chain++) yield* this.#resultsOf(chain);
+  }
+
+  *#resultsOf(chain: number): Generator<{ readonly node: BundleNode; readonly yes: number }> {
+    const nodes = this.chains[chain]?.nodes ?? [];
+    const sums = this.#sums(chain);
+    for (let at = (this.#owned[chain] ?? 0) - 1; at >= 0; at--) {
+      const node = nodes[at];
+      if (node !== undefined) yield { node, yes: sums[at] ?? 0 };
     }
   }
 
@@ -113,21 +117,59 @@ export class Poll {
     const left = this.waiting.size;
     if (left === 0) return true;
     const isOpen = (yes: number): boolean => yes < thresholds.confidence && yes + left >= thresholds.preference;
-    for (const { node, yes } of this.results()) {
-      if (isOpen(yes)) return false;
-      for (const vertex of node.contested.keys()) if (isOpen(this.yesFor(node, vertex, yes))) return false;
-      for (const [, no] of this.dissentsOf(node)) if (isOpen(yes - no)) return false;
+    for (let step = 0; step < this.chains.length; step++) {
+      const chain = (this.#openChain + step) % this.chains.length;
+      if (!this.#isChainOpen(chain, isOpen)) continue;
+      this.#openChain = chain;
+      return false;
     }
     return true;
   }
 
-  #sums(chain: number): readonly number[] {
+  #isChainOpen(chain: number, isOpen: (yes: number) => boolean): boolean {
+    for (const { node, yes } of this.#resultsOf(chain)) {
+      if (isOpen(yes)) return true;
+      for (const [, no] of this.dissentsOf(node)) if (isOpen(yes - no)) return true;
+      if (node.isPlain) continue;
+      for (const vertex of node.contested.keys()) if (isOpen(this.yesFor(node, vertex, yes))) return true;
+    }
+    return false;
+  }
+
+  #sums(chain: number): Uint16Array {
     let sum = 0;
-    return [...(this.#credits[chain] ?? [])].map((credit) => {
+    return (this.#credits[chain] ?? NO_CREDITS).map((credit) => {
       sum += credit;
       return sum;
     });
   }
+}
+
+interface Place {
+  readonly chain: number;
+  readonly at: number;
+}
+
+const NO_CREDITS = new Uint16Array(0);
+
+/** Only chains of one creator share bundles, always their oldest ones; the first chain counts them. */
+function ownedOf(chains: readonly Chain[]): readonly number[] {
+  const creators = new Set(chains.map(({ nodes }) => nodes[0]?.creator));
+  if (creators.size === chains.length) return chains.map(({ nodes }) => nodes.length);
+  const counted = new Set<BundleNode>();
+  return chains.map(({ nodes }) => {
+    const shared = nodes.findIndex((node) => counted.has(node));
+    for (const node of nodes) counted.add(node);
+    return shared < 0 ? nodes.length : shared;
+  });
+}
+
+function placesOf(chains: readonly Chain[], owned: readonly number[]): Map<BundleNode, Place> {
+  const places = new Map<BundleNode, Place>();
+  chains.forEach(({ nodes }, chain) => {
+    for (const [at, node] of nodes.slice(0, owned[chain]).entries()) places.set(node, { chain, at });
+  });
+  return places;
 }
 
 const NONE: ReadonlyMap<number, number> = new Map();

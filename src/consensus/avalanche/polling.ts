@@ -112,7 +112,7 @@ function isStrong(p: Participant, digest: Hash, from: ValidatorIndex | null): bo
 function collectDissents(p: Participant, head: BundleNode, last: Hash | undefined, dissents: Dissent[]): void {
   for (let node: BundleNode | "past" = head; node !== "past"; node = node.previous) {
     if (dissents.length >= DISSENTS_MAX) return;
-    if (node.contested.size > 0 || node.rejected.size > 0) {
+    if (!node.isPlain) {
       const current = node;
       const vertices = [...new Set([...node.contested.keys(), ...node.rejected])]
         .filter((vertex) => !isPreferred(p, { node: current, vertex }))

@@ -10,8 +10,6 @@ interface Ballot {
   votes: readonly { readonly except: readonly number[]; readonly signed: Signed<Votes> }[];
 }
 
-const NONE: readonly number[] = [];
-
 /** Messages of one signer that add up, at most: each is kept whole, and a liar could say one for each vertex. */
 const MESSAGES_MAX = 8;
 
@@ -21,7 +19,11 @@ const MESSAGES_MAX = 8;
  * Invariant: what a signer covered once stays covered.
  */
 export class Tally {
+  /** By signer: one message that covers everything, as nearly all do. There are many tallies, so this is to be small. */
+  readonly #whole: (Signed<Votes> | undefined)[] = [];
+  /** Signers whose first message did not cover everything. */
   readonly #ballots = new Map<ValidatorIndex, Ballot>();
+  #size = 0;
   /** By vertex, how many signers do not cover it: what one vote names must not be looked through for every vertex. */
   readonly #uncovered = new Map<number, number>();
   /** Signers that cover everything. */
@@ -36,7 +38,7 @@ export class Tally {
 
   /** Validators that vote for the bundle's place. */
   get size(): number {
-    return this.#ballots.size;
+    return this.#size;
   }
 
   /** Validators that vote for all of it. */
@@ -45,16 +47,22 @@ export class Tally {
   }
 
   has(signer: ValidatorIndex): boolean {
-    return this.#ballots.has(signer);
+    return this.#whole[signer] !== undefined || this.#ballots.has(signer);
   }
 
   /** Answers whether the vote said anything new. */
   add(signer: ValidatorIndex, except: readonly number[], signed: Signed<Votes>): boolean {
+    if (this.#whole[signer] !== undefined) return false;
     const known = this.#ballots.get(signer);
     if (known === undefined) {
-      this.#ballots.set(signer, { except: except.length === 0 ? NONE : except, votes: [{ except, signed }] });
+      this.#size += 1;
+      if (except.length === 0) {
+        this.#whole[signer] = signed;
+        this.#full += 1;
+        return true;
+      }
+      this.#ballots.set(signer, { except, votes: [{ except, signed }] });
       for (const vertex of except) this.#uncovered.set(vertex, (this.#uncovered.get(vertex) ?? 0) + 1);
-      if (except.length === 0) this.#full += 1;
       return true;
     }
     if (known.except.length === 0) return false;
@@ -76,17 +84,17 @@ export class Tally {
 
   /** How many cover one vertex. */
   count(vertex: number): number {
-    return this.#ballots.size - (this.#uncovered.get(vertex) ?? 0);
+    return this.#size - (this.#uncovered.get(vertex) ?? 0);
   }
 
   /** One message of each signer that votes for the bundle's place (`vertex` null) or a vertex, in the order of the signers. */
   proofs(vertex: number | null): readonly Signed<Votes>[] {
-    const found: Signed<Votes>[] = [];
-    for (const [, { votes }] of [...this.#ballots].sort(([left], [right]) => left - right)) {
+    const found: Signed<Votes>[] = this.#whole.flatMap((signed) => signed ?? []);
+    for (const { votes } of this.#ballots.values()) {
       const vote = votes.find(({ signed: { message } }) => votesFor(message, this.#level, this.#bundle, vertex));
       if (vote !== undefined) found.push(vote.signed);
     }
-    return found;
+    return found.sort((left, right) => left.proof.seal.signer - right.proof.seal.signer);
   }
 }
 
