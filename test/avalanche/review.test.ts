@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { arrival, made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import { AvalancheCore, type CoreOptions } from "../../src/consensus/avalanche/core.ts";
 import type { AvalancheMessage } from "../../src/consensus/avalanche/messages.ts";
+import { PAST_MAX, SETTLED_MAX } from "../../src/consensus/avalanche/limits.ts";
 import { Orphans } from "../../src/consensus/avalanche/orphans.ts";
 import { deriveParams } from "../../src/consensus/avalanche/params.ts";
 import type { DagArrival, DagClaim, DagDecision, DagEvent, DagOpen, Unit } from "../../src/consensus/dag-engine.ts";
@@ -9,6 +10,7 @@ import type { Effect } from "../../src/consensus/engine.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import { conflictSetOf, openEnvelope } from "../../src/dag/conflict-keys.ts";
 import type { VoteEntry, VoteLevel } from "../../src/dag/votes.ts";
+import { BUNDLE_VERTICES_MAX } from "../../src/dag/limits.ts";
 import type { LaneTip } from "../../src/dag/lanes.ts";
 import { vertexOf } from "../../src/dag/resolution.cases.ts";
 import { judge } from "../../src/dag/resolution.ts";
@@ -320,6 +322,33 @@ describe("the passage to the next epoch", () => {
     }
     expect(seat.decisions()).toEqual([]);
   });
+});
+
+describe("a double spend behind a parent that is withheld", () => {
+  test("is not accepted when the other spend is forgotten by then: what the ledger said of it is too old", () => {
+    const seat = new Seat();
+    const hidden = made({ creator: 3, payloads: [vertex("h")] });
+    const double = made({ creator: 3, previous: hidden, payloads: [vertex("double", "spent")] });
+    const finish = (...bundles: readonly HeldBundle[]): void => {
+      seat.bundles(...bundles);
+      for (const held of bundles) for (const level of ["accept", "commit"] as const) seat.votes(level, held, [1, 2, 3]);
+    };
+    seat.bundles(double);
+    finish(made({ creator: 2, payloads: [vertex("first", "spent")] }));
+    let previous: HeldBundle | null = null;
+    const others = PAST_MAX / 8 / BUNDLE_VERTICES_MAX + 1;
+    for (let at = 0; at < SETTLED_MAX + others + 1; at++) {
+      const count = at < others ? BUNDLE_VERTICES_MAX : 1;
+      const keys = (vertexAt: number): readonly string[] => [..."abcdefgh"].map((key) => `${at}.${vertexAt}${key}`);
+      const payloads = Array.from({ length: count }, (_, index) => vertex("s", ...(count > 1 ? keys(index) : [])));
+      previous = made({ creator: 1, previous, payloads });
+      finish(previous);
+    }
+    finish(hidden);
+    seat.votes("accept", double, [1, 2, 3]);
+    seat.votes("commit", double, [1, 2, 3]);
+    expect(seat.decisions().filter(({ bundle }) => bundle === double.ref.digest)).toEqual([]);
+  }, 60_000);
 });
 
 describe("what one liar names", () => {

@@ -19,12 +19,15 @@ export class Past {
 /** Which vertex won a conflict set that is not in memory any more; the ledger knows the older ones. */
 export class Winners {
   readonly #winners = new Map<Hash, Hash>();
+  /** How many were ever added: who came when it was less by more than `PAST_MAX` may have missed some. */
+  added = 0;
 
   get(set: Hash): Hash | undefined {
     return this.#winners.get(set);
   }
 
   add(set: Hash, winner: Hash): void {
+    this.added += 1;
     remember(this.#winners, set, winner);
   }
 }
