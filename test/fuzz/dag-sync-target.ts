@@ -48,8 +48,11 @@ async function exchanged(answer: DagAnswer): Promise<string> {
     } as unknown as Ports["catchUp"],
     onBundles: (bundles) => {
       const arrivals = bundles.map(({ held }) => arrival(held));
-      for (const effect of core.onEvent({ kind: "dag-bundles", nowMs: 20, wallMs: 20, bundles: arrivals }))
-        promise(effect.kind !== "decide", "bundles decide nothing");
+      // One that contradicts its own parents is refused for good at once.
+      for (const effect of core.onEvent({ kind: "dag-bundles", nowMs: 20, wallMs: 20, bundles: arrivals })) {
+        const isAccepting = effect.kind === "decide" && effect.decisions.some(({ place }) => place !== "rejected");
+        promise(!isAccepting, "bundles accept nothing");
+      }
       return Promise.resolve();
     },
     feed: step,
