@@ -351,6 +351,29 @@ describe("a double spend behind a parent that is withheld", () => {
   }, 60_000);
 });
 
+describe("an answer", () => {
+  test("votes for nothing that its sender does not prefer, however many dissents that takes", () => {
+    const seat = new Seat();
+    const spent = Array.from({ length: 300 }, (_, at) => `k${at}`);
+    // What the first lane's vertices claim is final elsewhere or preferred otherwise: each is a dissent.
+    seat.bundles(made({ creator: 2, payloads: spent.map((key) => vertex("first", key)) }));
+    seat.wait(3_000);
+    const rogue: HeldBundle[] = [];
+    for (const key of spent)
+      rogue.push(made({ creator: 1, previous: rogue.at(-1) ?? null, payloads: [vertex("x", key)] }));
+    seat.bundles(...rogue);
+    const lane = [rogue.at(-1), rogue.at(0)].flatMap((held) => held?.ref.digest ?? []);
+    seat.hear(3, { kind: "query", poll: 1, lanes: [lane] });
+    const answers = seat.effects.flatMap((effect) =>
+      effect.kind === "send" && effect.message.kind === "answer" ? [effect.message] : [],
+    );
+    const [answer] = answers;
+    expect(answers).toHaveLength(1);
+    expect(answer?.heads).toEqual([1]);
+    expect(answer?.dissents.map(({ bundle }) => bundle)).toEqual(lane.slice(1));
+  });
+});
+
 describe("what one liar names", () => {
   const garbage = (from: number, count: number): readonly Hash[] =>
     Array.from({ length: count }, (_, at) => (from * 1_000_000 + at).toString(16).padStart(64, "0") as Hash);

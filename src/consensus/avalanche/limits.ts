@@ -10,6 +10,9 @@ export const QUERIED_LANES_MAX: number = VALIDATORS_MAX;
 /** Bundles with vertices that an answer does not prefer. More are contested only under attack; the rest waits for later polls. */
 export const DISSENTS_MAX = 256;
 
+/** Those of one lane: a liar's own must not leave other contested lanes without votes. */
+export const DISSENTS_OF_LANE_MAX = 64;
+
 /** Bundles whose parents are missing, in all and of one creator; what falls out is fetched again when a child or a poll names it. */
 export const ORPHANS_MAX = 4_096;
 export const ORPHANS_OF_CREATOR_MAX = 512;

@@ -2,7 +2,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import type { Member } from "./conflict-set.ts";
-import { DISSENTS_MAX, POLL_GAP_MS, PROBE_MS, QUERIED_LANES_MAX } from "./limits.ts";
+import { DISSENTS_MAX, DISSENTS_OF_LANE_MAX, POLL_GAP_MS, PROBE_MS, QUERIED_LANES_MAX } from "./limits.ts";
 import type { Answer, Dissent, Query } from "./messages.ts";
 import type { Participant } from "./participant.ts";
 import { type Chain, chainsOf, Poll } from "./poll.ts";
@@ -93,10 +93,18 @@ function preferencesOf(
 ): Pick<Answer, "heads" | "dissents"> {
   const dissents: Dissent[] = [];
   const heads = lanes.map((lane) => {
-    const head = lane.findIndex((digest) => isStrong(p, digest, from));
-    const node = head < 0 ? undefined : p.nodeOf(lane[head] as Hash);
-    if (node !== undefined) collectDissents(p, node, lane.at(-1), dissents);
-    return head < 0 ? lane.length : head;
+    const first = lane.findIndex((digest) => isStrong(p, digest, from));
+    if (first < 0) return lane.length;
+    // A vote whose dissents find no room would be one for what this node does not prefer: then an older head gets it, or none.
+    for (let head = first; head < lane.length; head++) {
+      const node = p.nodeOf(lane[head] as Hash);
+      if (node === undefined) return head;
+      const found = dissentsOf(p, node, lane.at(-1), Math.min(DISSENTS_OF_LANE_MAX, DISSENTS_MAX - dissents.length));
+      if (found === null) continue;
+      dissents.push(...found);
+      return head;
+    }
+    return lane.length;
   });
   return { heads, dissents };
 }
@@ -108,19 +116,21 @@ function isStrong(p: Participant, digest: Hash, from: ValidatorIndex | null): bo
   return p.graph.past.get(digest) === "accepted";
 }
 
-/** What of a chain this node does not prefer, from its head to the last bundle that the query is about. */
-function collectDissents(p: Participant, head: BundleNode, last: Hash | undefined, dissents: Dissent[]): void {
+/** What of a chain this node does not prefer, from its head to the last bundle that the query is about; null if there is more. */
+function dissentsOf(p: Participant, head: BundleNode, last: Hash | undefined, max: number): readonly Dissent[] | null {
+  const dissents: Dissent[] = [];
   for (let node: BundleNode | "past" = head; node !== "past"; node = node.previous) {
-    if (dissents.length >= DISSENTS_MAX) return;
     if (!node.isPlain) {
       const current = node;
       const vertices = [...new Set([...node.contested.keys(), ...node.rejected])]
         .filter((vertex) => !isPreferred(p, { node: current, vertex }))
         .sort((left, right) => left - right);
       if (vertices.length > 0) dissents.push({ bundle: node.digest, vertices });
+      if (dissents.length > max) return null;
     }
-    if (node.digest === last) return;
+    if (node.digest === last) break;
   }
+  return dissents;
 }
 
 export function onAnswer(p: Participant, from: ValidatorIndex, answer: Answer): void {
