@@ -1,9 +1,15 @@
+import { decode, encode } from "../../codec/codec.ts";
+import { type AvalancheMessage, decodeMessage, encodeMessage } from "../../consensus/avalanche/messages.ts";
 import type { AvalancheParams } from "../../consensus/avalanche/params.ts";
-import type { HeldBundle } from "../../dag/bundle.ts";
+import { bundleCodec, type HeldBundle, holdBundle } from "../../dag/bundle.ts";
 import { sealEnvelope } from "../../dag/conflict-keys.ts";
 import { hashOf } from "../../crypto/hash.ts";
 import type { NodeId } from "../../crypto/identity.ts";
-import { ML_DSA_87_PUBLIC_KEY_BYTES } from "../../crypto/signature.ts";
+import {
+  ED25519_SIGNATURE_BYTES,
+  ML_DSA_87_PUBLIC_KEY_BYTES,
+  ML_DSA_87_SIGNATURE_BYTES,
+} from "../../crypto/signature.ts";
 import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
@@ -31,8 +37,11 @@ export interface ScaleOptions {
   readonly seed: number;
   readonly costs: CostTable;
   readonly engineCosts: EngineCosts;
-  /** Whether each receiver holds a copy of its own of what it gets, as in processes of their own: for measuring memory. */
-  readonly copies: boolean;
+  /**
+   * So many nodes hold copies of their own of all that they get, with seals of real size, as in processes of their own: for
+   * measuring memory. The others share what they got.
+   */
+  readonly copying: number;
 }
 
 /** Vertices that became final and durable at the node of their client. */
@@ -50,10 +59,10 @@ const FETCH_MS = 2;
  * Signatures are time only; sizes are those of the real encodings; nothing is lost.
  */
 export class ScaleNetwork {
-  readonly schedule: Schedule = new Schedule();
+  schedule: Schedule = new Schedule();
   readonly options: ScaleOptions;
   readonly context: NetworkContext;
-  readonly nodes: readonly ScaleNode[];
+  nodes: readonly ScaleNode[];
   readonly meter: StepMeter = new StepMeter();
   readonly payload: Uint8Array;
   readonly finals: FinalSample[] = [];
@@ -62,7 +71,6 @@ export class ScaleNetwork {
   readonly #byName = new Map<Hash, HeldBundle>();
   readonly #bytes = new Map<Hash, number>();
   readonly #proofs: readonly Proof[];
-  #isLoaded = true;
 
   constructor(options: ScaleOptions) {
     this.options = options;
@@ -95,9 +103,12 @@ export class ScaleNetwork {
     }
   }
 
-  /** No client submits anything from now on. */
-  unload(): void {
-    this.#isLoaded = false;
+  /** Nothing happens any more; what the nodes held and the way between them is let go of. */
+  close(): void {
+    this.nodes = [];
+    this.schedule = new Schedule();
+    this.#byName.clear();
+    this.#bytes.clear();
   }
 
   randomOf(index: ValidatorIndex): Random {
@@ -139,12 +150,23 @@ export class ScaleNetwork {
     });
   }
 
-  proofOf(from: ValidatorIndex, _to: ValidatorIndex, _parcel: Parcel): Proof {
-    return present(this.#proofs[from], `proof ${from}`);
+  /** The proof of one turn's statements. */
+  proofOf(from: ValidatorIndex, receiver: ValidatorIndex): Proof {
+    return this.#copies(receiver) ? realProof(from) : present(this.#proofs[from], `proof ${from}`);
   }
 
-  copyOf(held: HeldBundle): HeldBundle {
-    return held;
+  messageFor(receiver: ValidatorIndex, message: AvalancheMessage): AvalancheMessage {
+    return this.#copies(receiver) ? decodeMessage(encodeMessage(message)) : message;
+  }
+
+  bundleFor(receiver: ValidatorIndex, held: HeldBundle): HeldBundle {
+    return this.#copies(receiver)
+      ? holdBundle(this.context, decode(bundleCodec, encode(bundleCodec, held.bundle)))
+      : held;
+  }
+
+  #copies(receiver: ValidatorIndex): boolean {
+    return receiver < this.options.copying;
   }
 
   onFinal(finals: readonly { readonly submittedMs: number; readonly polls: number }[], atMs: number): void {
@@ -156,11 +178,20 @@ export class ScaleNetwork {
     const meanMs = (1_000 * this.speaking.length) / this.options.loadPerS;
     const atMs = this.schedule.nowMs - Math.log(1 - this.#random.fraction()) * meanMs;
     this.schedule.at(atMs, () => {
-      if (!this.#isLoaded) return;
       node.submit(atMs);
       this.#submitNext(node);
     });
   }
+}
+
+/** With the bytes of a real signature and the path of a turn with a hundred statements. */
+function realProof(signer: ValidatorIndex): Proof {
+  const signature = {
+    mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES),
+    ed25519: new Uint8Array(ED25519_SIGNATURE_BYTES),
+  };
+  const path = Array.from({ length: 7 }, (_, at) => hashOf("merkle-node", new Uint8Array([at])));
+  return { seal: { signer, leafCount: 100, signature }, leafIndex: 0, path };
 }
 
 function contextOf(nodes: number): NetworkContext {

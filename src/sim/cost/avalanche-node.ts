@@ -120,8 +120,8 @@ export class ScaleNode {
 
   #take(parcel: Parcel, nowMs: number): void {
     if (parcel.bundles.length > 0) this.#arrive(parcel.bundles, nowMs);
-    const proof = this.#network.proofOf(parcel.from, this.index, parcel);
-    for (const message of parcel.messages) this.#hear(message, proof, nowMs);
+    const proof = this.#network.proofOf(parcel.from, this.index);
+    for (const message of parcel.messages) this.#hear(this.#network.messageFor(this.index, message), proof, nowMs);
   }
 
   #arrive(bundles: readonly HeldBundle[], nowMs: number): void {
@@ -130,7 +130,11 @@ export class ScaleNode {
       vertices += ref.count;
       this.#store(BUNDLE_ROWS, this.#network.bytesOf(ref) + SEAL_BYTES, nowMs);
     }
-    const arrivals = bundles.map((held) => ({ held: this.#network.copyOf(held), lost: [], settled: null }));
+    const arrivals = bundles.map((held) => ({
+      held: this.#network.bundleFor(this.index, held),
+      lost: [],
+      settled: null,
+    }));
     this.#step("bundles", vertices, nowMs, (stepMs) =>
       this.core.onEvent({ kind: "dag-bundles", nowMs: stepMs, wallMs: stepMs, bundles: arrivals }),
     );

@@ -71,7 +71,7 @@ export function measureScale(question: ScaleQuestion): ScaleFigures & { readonly
     seed,
     costs,
     engineCosts,
-    copies: false,
+    copying: 0,
   });
   network.run(warmUpMs);
   network.meter.clear();
