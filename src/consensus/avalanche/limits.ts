@@ -13,6 +13,9 @@ export const DISSENTS_MAX = 256;
 /** Those of one lane: a liar's own must not leave other contested lanes without votes. */
 export const DISSENTS_OF_LANE_MAX = 64;
 
+/** Bundles that one answer looks at: all open ones of 64 full lanes. A query may name long chains a thousand times over. */
+export const WALK_MAX = 65_536;
+
 /** Bundles whose parents are missing, in all and of one creator; what falls out is fetched again when a child or a poll names it. */
 export const ORPHANS_MAX = 4_096;
 export const ORPHANS_OF_CREATOR_MAX = 512;

@@ -2,7 +2,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import type { Member } from "./conflict-set.ts";
-import { DISSENTS_MAX, DISSENTS_OF_LANE_MAX, POLL_GAP_MS, PROBE_MS, QUERIED_LANES_MAX } from "./limits.ts";
+import { DISSENTS_MAX, DISSENTS_OF_LANE_MAX, POLL_GAP_MS, PROBE_MS, QUERIED_LANES_MAX, WALK_MAX } from "./limits.ts";
 import type { Answer, Dissent, Query } from "./messages.ts";
 import type { Participant } from "./participant.ts";
 import { type Chain, chainsOf, Poll } from "./poll.ts";
@@ -92,6 +92,7 @@ function preferencesOf(
   from: ValidatorIndex | null,
 ): Pick<Answer, "heads" | "dissents"> {
   const dissents: Dissent[] = [];
+  const walk = { left: WALK_MAX };
   const heads = lanes.map((lane) => {
     const first = lane.findIndex((digest) => isStrong(p, digest, from));
     if (first < 0) return lane.length;
@@ -99,7 +100,8 @@ function preferencesOf(
     for (let head = first; head < lane.length; head++) {
       const node = p.nodeOf(lane[head] as Hash);
       if (node === undefined) return head;
-      const found = dissentsOf(p, node, lane.at(-1), Math.min(DISSENTS_OF_LANE_MAX, DISSENTS_MAX - dissents.length));
+      const max = Math.min(DISSENTS_OF_LANE_MAX, DISSENTS_MAX - dissents.length);
+      const found = dissentsOf(p, node, lane.at(-1), { max, walk });
       if (found === null) continue;
       dissents.push(...found);
       return head;
@@ -117,9 +119,16 @@ function isStrong(p: Participant, digest: Hash, from: ValidatorIndex | null): bo
 }
 
 /** What of a chain this node does not prefer, from its head to the last bundle that the query is about; null if there is more. */
-function dissentsOf(p: Participant, head: BundleNode, last: Hash | undefined, max: number): readonly Dissent[] | null {
+function dissentsOf(
+  p: Participant,
+  head: BundleNode,
+  last: Hash | undefined,
+  { max, walk }: { readonly max: number; readonly walk: { left: number } },
+): readonly Dissent[] | null {
   const dissents: Dissent[] = [];
   for (let node: BundleNode | "past" = head; node !== "past"; node = node.previous) {
+    walk.left -= 1;
+    if (walk.left < 0) return null;
     if (!node.isPlain) {
       const current = node;
       const vertices = [...new Set([...node.contested.keys(), ...node.rejected])]
