@@ -71,7 +71,7 @@ export function acceptPlace(p: Participant, node: BundleNode): void {
   if (node.place === "accepted") return;
   assert(hasPlace(node.previous) && hasPlace(node.second), "ancestors before descendants");
   node.place = "accepted";
-  p.outcomeOf(node).place = "accepted";
+  p.placeOutcome(node);
   p.graph.onPlaceAccepted(node);
   p.trace("final", `${node.digest}`);
   win(p, { node, vertex: null });

@@ -143,6 +143,14 @@ export class Participant {
     return outcome;
   }
 
+  /** A bundle whose place is accepted is told of after its ancestors, also where one of its vertices lost before in this step. */
+  placeOutcome(node: BundleNode): void {
+    const outcome = this.outcomeOf(node);
+    outcome.place = "accepted";
+    this.#outcomes.delete(node);
+    this.#outcomes.set(node, outcome);
+  }
+
   takeDecisions(): readonly DagDecision[] {
     if (this.#outcomes.size === 0 && this.buried.length === 0) return [];
     const decisions: DagDecision[] = [...this.#outcomes].map(([node, { place, accepted, rejected }]) => ({
