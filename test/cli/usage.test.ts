@@ -4,7 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "./command.ts";
 
-const COMMANDS = ["start", "cluster", "testnet", "keygen", "submit", "status", "health", "peers", "validators", "sim"];
+const COMMANDS = [
+  "start",
+  "cluster",
+  "testnet",
+  "keygen",
+  "submit",
+  "status",
+  "health",
+  "peers",
+  "validators",
+  "params",
+  "sim",
+];
 
 const folder = mkdtempSync(join(tmpdir(), "cretoai-usage-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -19,11 +19,11 @@ export interface Chart {
 }
 
 const WIDTH = 760;
-const HEIGHT = 440;
+const HEIGHT = 460;
 const LEFT = 76;
 const RIGHT = 24;
 const TOP = 48;
-const BOTTOM = 92;
+const BOTTOM = 112;
 
 /** Distinguishable without red against green, on light and on dark pages (Okabe and Ito). */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#a05195", "#c99700", "#56b4e9"] as const;
@@ -66,10 +66,10 @@ function curveSvg({ name, points }: Curve, index: number, x: Place, y: Place): s
   const dash = DASHES[index % DASHES.length] ?? "";
   const path = points.map(([px, py]) => `${x(px).toFixed(1)},${y(py).toFixed(1)}`).join(" ");
   const dots =
-    points.length > 20
+    points.length > 12
       ? []
       : points.map(([px, py]) => `<circle cx="${x(px).toFixed(1)}" cy="${y(py).toFixed(1)}" r="3" fill="${colour}"/>`);
-  const at = { x: LEFT + (index % 2) * 340, y: HEIGHT - 32 + Math.floor(index / 2) * 18 };
+  const at = { x: LEFT + (index % 2) * 340, y: HEIGHT - 50 + Math.floor(index / 2) * 18 };
   return [
     `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-dasharray="${dash}"/>`,
     ...dots,

@@ -130,7 +130,8 @@ export function wilson(hits: number, runs: number): readonly [number, number] {
   const middle = rate + z ** 2 / (2 * runs);
   const half = z * Math.sqrt((rate * (1 - rate)) / runs + z ** 2 / (4 * runs ** 2));
   const scale = 1 + z ** 2 / runs;
-  return [Math.max(0, (middle - half) / scale), Math.min(1, (middle + half) / scale)];
+  // At none and at all of the runs one end is exact, but for rounding.
+  return [hits === 0 ? 0 : (middle - half) / scale, hits === runs ? 1 : (middle + half) / scale];
 }
 
 export interface StallRow {
