@@ -25,7 +25,7 @@ export interface DagArrival {
   readonly settled: "accepted" | "rejected" | null;
 }
 
-/** A bundle of which something is open, as the ledger or the engine of the epoch before has it. */
+/** A bundle of which something is open, or was lately, as the ledger or the engine of the epoch before has it. */
 export interface DagOpen {
   readonly held: HeldBundle;
   readonly place: "open" | "accepted";
@@ -40,7 +40,10 @@ export interface DagOpen {
 export interface DagRestored {
   /** For each validator of the roster: the last vertex of the last bundle that took its place in the lane. */
   readonly lanes: readonly LaneTip[];
-  /** Parents before children. */
+  /**
+   * Parents before children. Accepted bundles that were settled lately may be among them: a validator that is behind needs
+   * this node's votes for them.
+   */
   readonly open: readonly DagOpen[];
 }
 

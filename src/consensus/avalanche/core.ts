@@ -7,7 +7,7 @@ import type { Effect, TimerName, Verdict } from "../engine.ts";
 import { certifiedOf, onBundles, restore } from "./arriving.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { ownRow } from "./deciding.ts";
-import { encodeOwnVotes } from "./durable.ts";
+import { encodeOwnVotes, WITNESS_ROW } from "./durable.ts";
 import type { AvalancheMessage } from "./messages.ts";
 import { secondParent } from "./parents.ts";
 import { Participant, type ParticipantOptions } from "./participant.ts";
@@ -44,6 +44,7 @@ export class AvalancheCore implements DagView {
     p.nowMs = nowMs;
     restore(p, this.#options.restored.open, this.#options.rows);
     this.#carry();
+    if (p.isOwnWitness) p.emit({ kind: "persist", writes: [{ key: WITNESS_ROW, value: new Uint8Array(0) }] });
     p.wantsSync = new Set(sample(p.others(), p.set.honestMinority, p.random));
     return this.#finish();
   }
@@ -122,7 +123,8 @@ export class AvalancheCore implements DagView {
         if (poll === undefined) return { kind: "ignore", reason: "late-answer" };
         return message.heads.length === poll.chains.length
           ? { kind: "accept" }
-          : { kind: "reject", reason: "malformed-answer" };
+          : // Its asker began anew since: polls count from 1 in each of its lives.
+            { kind: "ignore", reason: "answer-to-an-earlier-life" };
       }
       case "votes": {
         const fault = votesFault(message);
@@ -177,7 +179,8 @@ export class AvalancheCore implements DagView {
 
   handOver(): DagRestored {
     const { graph } = this.#p;
-    const open = [...graph.open()].sort((left, right) => left.order - right.order);
+    // What was settled lately goes along: others may need this node's votes for it in the next epoch.
+    const open = [...graph.settled(), ...graph.open()].sort((left, right) => left.order - right.order);
     return {
       lanes: [...graph.decided],
       open: open.map((node) => ({

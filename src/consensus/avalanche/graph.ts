@@ -120,15 +120,30 @@ export class DagGraph {
     node.place = place;
     for (const vertex of accepted) node.accepted.add(vertex);
     for (const vertex of rejected) node.reject(vertex);
-    this.#add(node, this.#lanes.get(ref.creator) ?? []);
+    if (!node.isSettled) {
+      this.#add(node, this.#lanes.get(ref.creator) ?? []);
+      return node;
+    }
+    this.#link(node);
+    node.settledAtMs = nowMs;
+    this.#settled.push(node);
     return node;
   }
 
-  #add(node: BundleNode, lane: BundleNode[]): void {
+  /** Accepted bundles of which nothing is open and that are still in memory, in the order in which they came. */
+  settled(): readonly BundleNode[] {
+    return this.#settled.filter(({ place }) => place === "accepted").sort((left, right) => left.order - right.order);
+  }
+
+  #link(node: BundleNode): void {
     this.nodes.set(node.digest, node);
     this.#byTip.set(node.tip, node);
     if (node.previous !== "past") node.previous.children.push(node);
     if (node.second !== "past" && node.second !== node.previous) node.second.children.push(node);
+  }
+
+  #add(node: BundleNode, lane: BundleNode[]): void {
+    this.#link(node);
     const last = lane.at(-1);
     lane.push(node);
     // A lane without forks comes in order.

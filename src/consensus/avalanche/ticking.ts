@@ -17,10 +17,12 @@ export const RESAID_PER_TICK = 256;
 export function onTick(p: Participant): void {
   fetchMissing(p);
   sync(p);
-  if (p.self === null || p.health.isPartitioned) return;
+  if (p.self === null) return;
+  // Also in a partition: who has nothing open polls nobody, and would not learn that it is over.
+  sayOwed(p);
+  if (p.health.isPartitioned) return;
   losePatience(p);
   sayAgain(p);
-  sayOwed(p);
   joinLater(p);
   reportOpen(p);
 }
@@ -77,10 +79,18 @@ function sayOwed(p: Participant): void {
   p.owed.clear();
 }
 
-/** What is final this node may commit to at any time, also where it learned of it from others. */
+/**
+ * What is final this node may accept and commit to at any time, also where it learned of it from others or in an earlier
+ * epoch: nothing that conflicts with it can be. Whoever is behind may need both to come so far.
+ */
 function finalVotes(p: Participant, node: BundleNode): readonly VoteEntry[] {
-  if (node.place === "accepted")
-    node.ownCommit ??= { except: new Set(node.rejected), saidAtMs: p.nowMs, isUnsaid: true };
+  if (node.place !== "accepted") return entriesOf(p, node, "all");
+  node.ownAccept ??= { except: new Set(node.rejected), saidAtMs: p.nowMs, isUnsaid: true };
+  node.ownCommit ??= { except: new Set(node.rejected), saidAtMs: p.nowMs, isUnsaid: true };
+  for (const vertex of node.accepted) {
+    node.ownAccept.except.delete(vertex);
+    node.ownCommit.except.delete(vertex);
+  }
   return entriesOf(p, node, "all");
 }
 

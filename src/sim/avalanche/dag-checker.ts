@@ -24,8 +24,8 @@ interface Record {
     readonly accept: Map<string, Set<ValidatorIndex>>;
     readonly commit: Map<string, Set<ValidatorIndex>>;
   };
-  /** Set -> the event in which it was reported. */
-  readonly frozen: Map<Hash, number>;
+  /** Set -> what was reported of it, and in which event. */
+  readonly frozen: Map<Hash, { readonly subject: Unit; readonly event: number }[]>;
 }
 
 /** What is remembered of one member's process. */
@@ -55,6 +55,8 @@ export class DagChecker implements DagWatch {
   /** What correct members decided: unit -> accepted or rejected, and by whom first. */
   readonly #fates = new Map<string, { readonly fate: "accepted" | "rejected"; readonly by: ValidatorIndex }>();
   readonly #winners = new Map<Hash, { readonly unit: Unit; readonly by: ValidatorIndex }>();
+  /** What the step under way decides; its effects tell it last. */
+  readonly #deciding = new Map<string, "accepted" | "rejected">();
   checks = 0;
 
   constructor(cluster: DagCluster) {
@@ -74,6 +76,17 @@ export class DagChecker implements DagWatch {
     this.facts.add(held);
     const { answers, arrivals } = this.#processOf(member);
     arrivals.set(held.ref.digest, { atMs: this.#cluster.nowMs, answers: answers.size });
+  }
+
+  onStep(_: DagMember, effects: readonly LiarEffect[]): void {
+    this.#deciding.clear();
+    for (const effect of effects) {
+      for (const { bundle, place, accepted, rejected } of effect.kind === "decide" ? effect.decisions : []) {
+        if (place !== null) this.#deciding.set(bundle, place);
+        for (const vertex of accepted) this.#deciding.set(unitKey({ bundle, vertex }), "accepted");
+        for (const vertex of rejected) this.#deciding.set(unitKey({ bundle, vertex }), "rejected");
+      }
+    }
   }
 
   onSaid(member: DagMember, message: AvalancheMessage): void {
@@ -114,7 +127,8 @@ export class DagChecker implements DagWatch {
   onReport(member: DagMember, { subject, certified }: Extract<LiarEffect, { readonly kind: "report" }>): void {
     const record = this.#recordOf(member);
     for (const set of this.facts.setsOf(subject)) {
-      if (!record.frozen.has(set)) record.frozen.set(set, this.#cluster.schedule.ran);
+      const event = this.#cluster.schedule.ran;
+      record.frozen.set(set, [...(record.frozen.get(set) ?? []), { subject, event }]);
       for (const rival of this.facts.membersOf(set)) {
         if (unitKey(rival) === unitKey(subject) || !record.covered.commit.has(unitKey(rival))) continue;
         if (this.#isDead(member, rival)) continue;
@@ -192,19 +206,23 @@ export class DagChecker implements DagWatch {
     if (record.covered[level].has(key)) return;
     record.covered[level].add(key);
     this.checks += 1;
-    const isFinal = member.isAccepted(unit.bundle, unit.vertex);
-    if (isFinal) return;
+    if (this.#isFinal(member, unit)) return;
     const sets = this.facts.setsOf(unit);
     // What was accepted in the very step of the report came before it, and leaves after it.
     const { ran } = this.#cluster.schedule;
-    const frozen = sets.find((set) => record.frozen.has(set) && (level === "commit" || record.frozen.get(set) !== ran));
+    const frozen = sets.find((set) =>
+      record.frozen.get(set)?.some(({ subject, event }) => {
+        return (level === "commit" || event !== ran) && !this.#isDead(member, subject);
+      }),
+    );
     this.#require("promise-kept", frozen === undefined, member, unit, `${level} after a report on its set`);
     this.#require("gate", this.#isThroughGate(member), member, unit, `${level} before the epoch before was heard out`);
     if (level === "accept") this.#onAccept(member, record, unit, sets);
     else {
       const heard = record.heard.accept.get(key)?.size ?? 0;
       const { quorum } = member.network.set;
-      this.#require("certified-commit", heard >= quorum, member, unit, `commits with ${heard} of ${quorum} accepts`);
+      const isCertified = heard >= quorum || (unit.vertex === null && this.#isCertified(record, unit.bundle, quorum));
+      this.#require("certified-commit", isCertified, member, unit, `commits with ${heard} of ${quorum} accepts`);
     }
   }
 
@@ -226,7 +244,13 @@ export class DagChecker implements DagWatch {
     this.#checkSampling(member, unit);
   }
 
+  #isFinal(member: DagMember, unit: Unit): boolean {
+    return member.isAccepted(unit.bundle, unit.vertex) || this.#deciding.get(unitKey(unit)) === "accepted";
+  }
+
   #isDead(member: DagMember, { bundle, vertex }: Unit): boolean {
+    if (this.#deciding.get(bundle) === "rejected" || this.#deciding.get(unitKey({ bundle, vertex })) === "rejected")
+      return true;
     return member.placeOf(bundle) === "rejected" || (vertex !== null && member.isRejected(bundle, vertex));
   }
 
@@ -235,10 +259,20 @@ export class DagChecker implements DagWatch {
       const key = unitKey({ bundle: parent, vertex: null });
       const isVoted =
         record.covered.accept.has(key) ||
-        member.isAccepted(parent, null) ||
-        (record.heard.accept.get(key)?.size ?? 0) >= member.network.set.quorum;
+        this.#isFinal(member, { bundle: parent, vertex: null }) ||
+        this.#isCertified(record, parent, member.network.set.quorum);
       this.#require("ancestors-first", isVoted, member, unit, `accepted before its parent ${parent}`);
     }
+  }
+
+  /** Whether a quorum's accepts for a bundle's place were heard, or for that of a descendant: it had theirs before. */
+  #isCertified({ heard }: Record, bundle: Hash, quorum: number): boolean {
+    const seen = new Set([bundle]);
+    for (const each of seen) {
+      if ((heard.accept.get(each)?.size ?? 0) >= quorum) return true;
+      for (const child of this.facts.childrenOf(each)) seen.add(child);
+    }
+    return false;
   }
 
   /** A lower bound: beta polls of which each had its answers, less the own one. */

@@ -44,6 +44,8 @@ export interface DagLiar {
 /** Who watches the correct members; throws a `DagViolation`. */
 export interface DagWatch {
   onBundle(member: DagMember, held: HeldBundle): void;
+  /** Before the effects of one step are performed. */
+  onStep(member: DagMember, effects: readonly LiarEffect[]): void;
   onSaid(member: DagMember, message: AvalancheMessage): void;
   onHeard(member: DagMember, signed: Signed<AvalancheMessage>): void;
   onClaims(member: DagMember, from: ValidatorIndex, epoch: number, claims: readonly DagClaim[]): void;
@@ -216,6 +218,7 @@ export class DagCluster {
   perform(member: DagMember, effects: readonly LiarEffect[]): void {
     const liar = this.options.liars?.get(member.index);
     const alter = member.isCorrect ? this.options.plant?.alter : undefined;
+    if (member.isCorrect) this.#watch?.onStep(member, effects);
     for (const effect of effects) {
       if (member.effectsLeft !== null && member.effectsLeft-- <= 0) return this.crash(member.index);
       const wanted = liar === undefined ? (alter?.(effect) ?? [effect]) : liar.alter(effect, this, member.index);

@@ -13,12 +13,15 @@ export class DagFacts {
   readonly #byTip = new Map<Hash, HeldBundle>();
   readonly #sets = new Map<string, readonly Hash[]>();
   readonly #members = new Map<Hash, Unit[]>();
+  /** By a parent's last vertex: it may come later than they. */
+  readonly #children = new Map<Hash, Hash[]>();
 
   add(held: HeldBundle): void {
     const { digest } = held.ref;
     if (this.#bundles.has(digest)) return;
     this.#bundles.set(digest, held);
     this.#byTip.set(held.ref.tip, held);
+    for (const tip of held.bundle.parents) this.#children.set(tip, [...(this.#children.get(tip) ?? NONE), digest]);
     this.#join({ bundle: digest, vertex: null }, [forkSetOf(held.ref)]);
     held.bundle.payloads.forEach((payload, vertex) => {
       const keys = openEnvelope(payload)?.conflictKeys ?? NONE;
@@ -53,6 +56,11 @@ export class DagFacts {
 
   membersOf(set: Hash): readonly Unit[] {
     return this.#members.get(set) ?? NONE;
+  }
+
+  childrenOf(bundle: Hash): readonly Hash[] {
+    const tip = this.#bundles.get(bundle)?.ref.tip;
+    return tip === undefined ? NONE : (this.#children.get(tip) ?? NONE);
   }
 
   /** Digests of the parents that are known. */

@@ -186,16 +186,16 @@ export class DagMember {
     return this.#isSettled(ref) && this.core.claimOf(ref.digest) === null ? status.place : null;
   }
 
-  /** What a process that begins finds on its disk: what is open, parents before children. */
+  /** What a process that begins finds on its disk: what is open or was accepted, parents before children. */
   restored(): DagRestored {
     const open: DagOpen[] = [];
     const reached = new Set<Hash>();
     const isThere = (tip: Hash): boolean => {
       if (tip === this.network.genesis) return true;
       const parent = this.#tips.get(tip)?.ref.digest;
-      return parent !== undefined && (reached.has(parent) || this.placeOf(parent) === "accepted");
+      return parent !== undefined && reached.has(parent);
     };
-    const left = new Set([...this.#held.values()].filter(({ ref }) => !this.#isSettled(ref)));
+    const left = new Set([...this.#held.values()].filter(({ ref }) => this.placeOf(ref.digest) !== "rejected"));
     for (let before = -1; before !== left.size; ) {
       before = left.size;
       for (const held of left) {

@@ -47,9 +47,9 @@ export interface DagPlan {
   readonly bundles: number;
 }
 
-const SIZES = [4, 4, 4, 5, 6, 7, 7, 7, 10, 13];
+const SIZES = [4, 4, 4, 4, 5, 5, 6, 7, 7, 7, 10];
 const CHAOS_MS = 6_000;
-const SETTLE_MS = 90_000;
+const SETTLE_MS = 45_000;
 
 /** The plan of a seed; the same words give the same plan. */
 export function dagPlanOf(words: DagPlanWords): DagPlan {
@@ -68,7 +68,7 @@ export function dagPlanOf(words: DagPlanWords): DagPlan {
     nodes,
     liars,
     adversary: words.adversary ?? random.pick(DAG_ADVERSARIES),
-    params: paramsOf(nodes, random),
+    params: paramsOf(nodes, delayMaxMs, random),
     weather: { delayMinMs: random.between(1, 15), delayMaxMs, lossPermille: random.pick([0, 0, 10, 50, 150]) },
     logMs: random.between(20, 400),
     chaosMs: CHAOS_MS,
@@ -81,12 +81,13 @@ export function dagPlanOf(words: DagPlanWords): DagPlan {
 }
 
 /** In half of the runs sampling is far too weak on purpose: then everything rests on votes and the log. */
-function paramsOf(nodes: number, random: Random): AvalancheParams {
+function paramsOf(nodes: number, delayMaxMs: number, random: Random): AvalancheParams {
   const patienceMs = random.pick([150, 400, 1_000, 2_000]);
   const common = {
     patienceMs,
     resolveAfterMs: patienceMs + random.pick([50, 300, 1_000, 3_000]),
-    queryTimeoutMs: random.pick([200, 500, 1_000]),
+    // An answer takes two delays: with less nobody would ever be heard in time.
+    queryTimeoutMs: Math.max(2 * delayMaxMs + 50, random.pick([200, 500, 1_000])),
     concurrentPolls: random.between(1, 4),
     beta: random.pick([2, 3, 5, 12, 20]),
   };
