@@ -274,6 +274,19 @@ simulator
   // `sim` has options of the same names, which take the words first.
   .action(async (_, self: Command) => (await import("./sim-predict.ts")).simPredict(self.optsWithGlobals()));
 
+simulator
+  .command("scale")
+  .description("a leaderless network with real engines, each node on a machine that costs what the cost model says")
+  .option("-n, --nodes <counts>", "validators, with commas between (default: 4,7,20; 100 takes minutes)")
+  .option("--load <vertices>", "vertices a second in the whole network (default: 5200)")
+  .option("--framing <name>", "how frames prove their statements: leaves, tree-once, paths (default: leaves)")
+  .option("--beta <count>", "polls in a row that decide (default: the engine's)")
+  .option("--polls <count>", "polls of a node at a time (default: the engine's)")
+  .option("--memory", "what one engine weighs, instead of speed")
+  .option("--silent <count>", "with --memory: so many validators are down (default: 0)")
+  .option("--costs <file>", "costs measured on this machine (docs/cost-model.md), instead of the reference's")
+  .action(async (_, self: Command) => (await import("./sim-scale.ts")).simScale(self.optsWithGlobals()));
+
 function command(name: string, description: string, examples: readonly string[]): Command {
   // Only a line that is more than this command itself names the program on its own.
   const lines = examples.map((line) => (line.startsWith(`${name} `) || line === name ? `cretoai-node ${line}` : line));

@@ -8,21 +8,18 @@ interface Sums {
   unitsUnits: number;
 }
 
-/** Longer than any step takes: another program had the core meanwhile. In microseconds. */
-const INTERRUPTED_US = 5_000;
-
-/** Measures the real engines' steps on this machine while they run, and answers what each kind costs. */
+/** Measures the real engines' steps, in CPU time of this machine, while they run, and answers what each kind costs. */
 export class StepMeter {
   readonly #sums = new Map<StepKind, Sums>(
     STEP_KINDS.map((kind) => [kind, { steps: 0, units: 0, us: 0, unitsUs: 0, unitsUnits: 0 }]),
   );
 
   run<T>(kind: StepKind, units: number, step: () => T): T {
-    const began = performance.now();
+    const began = threadUs();
     const result = step();
-    const us = (performance.now() - began) * 1_000;
+    const us = threadUs() - began;
     const sums = this.#sums.get(kind);
-    if (sums === undefined || us > INTERRUPTED_US) return result;
+    if (sums === undefined) return result;
     sums.steps += 1;
     sums.units += units;
     sums.us += us;
@@ -57,6 +54,12 @@ export class StepMeter {
       [...this.#sums].map(([kind, { steps, units, us }]) => [kind, { steps, units, us }]),
     ) as ReturnType<StepMeter["counts"]>;
   }
+}
+
+/** CPU time of this thread so far: what other programs do meanwhile does not count. */
+function threadUs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return user + system;
 }
 
 function lineOf({ steps, units, us, unitsUs, unitsUnits }: Sums): StepCost {

@@ -17,8 +17,6 @@ export interface ScaleQuestion {
   readonly engineCosts: EngineCosts;
 }
 
-export type ScaleBound = "none" | "loop" | "cores" | "disk" | "link" | "latency";
-
 export interface ScaleFigures {
   readonly nodes: number;
   readonly turnMs: number;
@@ -57,7 +55,16 @@ export const REFERENCE_ENGINE_COSTS: EngineCosts = {
   timer: { fixedUs: 30, perUnitUs: 0 },
 };
 
-/** Runs the network until the window is over, and drains what was submitted in it for at most as long again. */
+/** As `TURN_INTERVAL_MS` of node/outbox.ts; what a turn costs everybody grows with n, so turns must become rarer. */
+const TURN_MS_MIN = 6;
+const TURN_MS_MAX = 100;
+
+/** The least time between two turns that suits so many validators, in milliseconds: docs/avalanche-scale.md says why. */
+export function turnMsOf(nodes: number): number {
+  return Math.min(TURN_MS_MAX, Math.max(TURN_MS_MIN, nodes));
+}
+
+/** Runs the network through the warm-up and measures the window after it; what is final in it counts, whenever it was submitted. */
 export function measureScale(question: ScaleQuestion): ScaleFigures & { readonly engineCosts: EngineCosts } {
   const { nodes, loadPerS, turnMs, framing, warmUpMs, measureMs, seed, costs, engineCosts } = question;
   const network = new ScaleNetwork({

@@ -1,0 +1,50 @@
+import { measureMemory } from "./avalanche-memory.ts";
+import { measureScale, type ScaleFigures, type ScaleQuestion, turnMsOf } from "./avalanche-scale.ts";
+
+const MIB = 1_048_576;
+
+/** Block cache and write buffers as node/config-keys.ts has them, in MiB. */
+const DATABASE_MIB = 64 + 32;
+
+const HEAD = `${"nodes".padStart(5)}${"turn ms".padStart(9)}${"final/s".padStart(9)}${"p50 ms".padStart(8)}${"p95".padStart(7)}${"p99".padStart(7)}${"polls".padStart(7)}${"loop".padStart(7)}${"engine".padStart(8)}${"cores".padStart(7)}${"disk".padStart(7)}${"MB/s out".padStart(10)}${"in".padStart(6)}`;
+
+/** What the leaderless network does at several sizes, each run with its own virtual seconds: text for people. */
+export function scaleReport(sizes: readonly number[], question: Omit<ScaleQuestion, "nodes" | "turnMs">): string {
+  return [HEAD, ...sizes.map((nodes) => row(measureScale({ ...question, nodes, turnMs: turnMsOf(nodes) })))].join("\n");
+}
+
+function row(figures: ScaleFigures): string {
+  const { nodes, turnMs, finalPerS, p50Ms, p95Ms, p99Ms, polls, loop, engine, cores, disk } = figures;
+  const whole = (value: number, width: number): string => Math.round(value).toString().padStart(width);
+  const share = (value: number, width: number): string => value.toFixed(2).padStart(width);
+  return [
+    whole(nodes, 5),
+    whole(turnMs, 9),
+    whole(finalPerS, 9),
+    whole(p50Ms, 8),
+    whole(p95Ms, 7),
+    whole(p99Ms, 7),
+    polls.toFixed(1).padStart(7),
+    share(loop, 7),
+    share(engine, 8),
+    share(cores, 7),
+    share(disk, 7),
+    whole(figures.bytesOutPerS / 1e6, 10),
+    whole(figures.bytesInPerS / 1e6, 6),
+  ].join("");
+}
+
+/** The heap of one engine under a load, and with some validators down, so that nothing is decided. */
+export function memoryReport(
+  question: ScaleQuestion,
+  run: { readonly untilMs: number; readonly silent: number },
+): string {
+  const figures = measureMemory(question, run);
+  const mib = (bytes: number): string => (bytes / MIB).toFixed(1);
+  return [
+    `${question.nodes} nodes, ${run.silent} of them down, ${run.untilMs / 1_000} s`,
+    `  one engine with its copies of all that it keeps: ${mib(figures.enginePerNode)} MiB, without them ${mib(figures.ownPerNode)} MiB`,
+    `  with the database's caches and buffers: ${mib(figures.enginePerNode + DATABASE_MIB * MIB)} MiB`,
+    `  open: ${figures.openBundles} bundles, ${figures.openVertices} vertices; final so far: ${figures.finalized}`,
+  ].join("\n");
+}

@@ -1,0 +1,95 @@
+import { describe, expect, test } from "bun:test";
+import { frameBytes, openFrameUs } from "./avalanche-charges.ts";
+import { Machine } from "./avalanche-machine.ts";
+import { StepMeter } from "./avalanche-meter.ts";
+import { measureScale, SCALE_DEFAULTS, type ScaleQuestion, turnMsOf } from "./avalanche-scale.ts";
+import { REFERENCE_COSTS } from "./cost-table.ts";
+import { SEAL_BYTES } from "./work.ts";
+
+const SMALL: ScaleQuestion = {
+  ...SCALE_DEFAULTS,
+  nodes: 4,
+  turnMs: 6,
+  framing: "paths",
+  loadPerS: 500,
+  warmUpMs: 300,
+  measureMs: 300,
+};
+
+describe("a leaderless network of machines", () => {
+  test("finalizes what its clients submit, below capacity", () => {
+    const { finalPerS, polls, p99Ms, p50Ms } = measureScale(SMALL);
+    // 150 vertices of a Poisson stream: four standard deviations.
+    expect(Math.abs(finalPerS - 500)).toBeLessThan(170);
+    expect(polls).toBeGreaterThanOrEqual(20);
+    expect(p99Ms).toBeGreaterThanOrEqual(p50Ms);
+  });
+
+  test("does the same again with the same seed, and other things with another", () => {
+    const virtual = (seed: number): unknown => {
+      const { measuredToCharged: _, engineCosts: __, ...figures } = measureScale({ ...SMALL, seed });
+      return figures;
+    };
+    expect(virtual(3)).toEqual(virtual(3));
+    expect(virtual(3)).not.toEqual(virtual(4));
+  });
+
+  test("spends less on frames with paths than on frames with leaves", () => {
+    const [paths, leaves] = (["paths", "leaves"] as const).map((framing) => measureScale({ ...SMALL, framing }).loop);
+    expect(paths).toBeLessThan(leaves ?? 0);
+  });
+
+  test("takes longer where turns are rarer", () => {
+    expect(measureScale({ ...SMALL, turnMs: 20 }).p50Ms).toBeGreaterThan(measureScale(SMALL).p50Ms);
+  });
+});
+
+describe("a turn's frame", () => {
+  const shape = { bodies: 3, bodyBytes: 1_000, leaves: 100 };
+
+  test("names every other statement's leaf, or brings a path for each of its own", () => {
+    expect(frameBytes(shape, "leaves") - frameBytes({ ...shape, leaves: 99 }, "leaves")).toBe(36);
+    expect(frameBytes(shape, "paths")).toBe(SEAL_BYTES + 16 + 1_000 + 3 * 8 + 3 * (8 + 7 * 32));
+  });
+
+  test("costs a tree for its root and one for each statement, unless trees are kept or paths come along", () => {
+    const us = (["leaves", "tree-once", "paths"] as const).map((framing) =>
+      openFrameUs(shape, framing, REFERENCE_COSTS),
+    );
+    expect((us[0] ?? 0) - (us[1] ?? 0)).toBeCloseTo(3 * 2 * 100 * REFERENCE_COSTS.hashFixedUs, 6);
+    expect(us[2]).toBeLessThan(us[1] ?? 0);
+  });
+});
+
+describe("a machine", () => {
+  test("does one thing after the other on its event loop and on its link", () => {
+    const machine = new Machine(REFERENCE_COSTS);
+    expect([machine.loop(10, 2_000), machine.loop(10, 1_000), machine.loop(20, 500)]).toEqual([12, 13, 20.5]);
+    expect([machine.send(0, 125_000), machine.send(0, 125_000)]).toEqual([1, 2]);
+    expect(machine.use).toMatchObject({ loopUs: 3_500, bytesOut: 250_000 });
+  });
+
+  test("checks on as many other cores as it has", () => {
+    const machine = new Machine({ ...REFERENCE_COSTS, coresPerNode: 3 });
+    expect([machine.pool(0, 1_000), machine.pool(0, 1_000), machine.pool(0, 1_000)]).toEqual([1, 1, 2]);
+  });
+});
+
+test("a meter charges what it measured", () => {
+  const meter = new StepMeter();
+  for (let units = 1; units <= 50; units++) {
+    meter.run("votes", units, () => {
+      let sum = 0;
+      for (let at = 0; at < units * 10_000; at++) sum += Math.sqrt(at);
+      return sum;
+    });
+  }
+  const { measuredUs, chargedUs } = meter.compare(meter.costs());
+  expect(chargedUs).toBeCloseTo(measuredUs, -2);
+  meter.clear();
+  expect(meter.compare(meter.costs())).toEqual({ measuredUs: 0, chargedUs: 0 });
+});
+
+test("turns become rarer as the network grows", () => {
+  expect([4, 20, 100, 1_000].map(turnMsOf)).toEqual([6, 20, 100, 100]);
+});
