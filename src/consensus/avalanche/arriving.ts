@@ -6,7 +6,7 @@ import { maybeFinal, rejectPlace, rejectVertex } from "./deciding.ts";
 import { type OwnVotes, restoreOwnVotes } from "./durable.ts";
 import type { Participant } from "./participant.ts";
 import { joinSets } from "./preferring.ts";
-import { applyLoss, applyResolution } from "./resolving.ts";
+import { applyLoss, applyResolution, loseToLog } from "./resolving.ts";
 import { hold, onVotes } from "./voting.ts";
 
 /** Bundles that are held, and those that waited for them. */
@@ -30,6 +30,7 @@ function take(p: Participant, node: BundleNode, lost: readonly number[]): void {
   if (lost.length > 0) p.outcomeOf(node).rejected.push(...lost);
   joinSets(p, node);
   loseToWinners(p, node);
+  for (const vertex of [null, ...node.sets.keys()]) loseToLog(p, { node, vertex });
   for (const unit of p.lostLater.get(node.digest) ?? []) applyLoss(p, node, unit);
   p.lostLater.delete(node.digest);
   const resolution = p.resolvedLater.get(node.digest);

@@ -1,3 +1,4 @@
+import { isSameUnit, type Unit } from "../../dag/unit.ts";
 import { type Hash, compareHashes } from "../../lib/hash.ts";
 import type { BundleNode } from "./bundle-node.ts";
 
@@ -37,6 +38,8 @@ export class ConflictSet {
   isDisputed = false;
   /** The log has decided for one member, or against one; it stays frozen until that member is final. */
   isResolved = false;
+  /** Whom the log gave this set to, in memory or not: all others have lost, also should that one die with its bundle. */
+  givenTo: Unit | null = null;
   winner: Hash | null = null;
 
   constructor(id: Hash) {
@@ -71,6 +74,11 @@ export class ConflictSet {
   isFreeFor(member: Member): boolean {
     const isFree = (held: Member | null): boolean => held === null || sameMember(held, member);
     return this.winner === null && !this.isFrozen && !this.isDisputed && isFree(this.lock) && isFree(this.certified);
+  }
+
+  /** Whether the log gave this set to somebody else. */
+  isLostTo({ node, vertex }: Member): boolean {
+    return this.givenTo !== null && !isSameUnit(this.givenTo, { bundle: node.digest, vertex });
   }
 
   prefers(member: Member): boolean {

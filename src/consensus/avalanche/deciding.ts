@@ -146,7 +146,7 @@ function leaveSets(p: Participant, member: Member): void {
     if (set === undefined) continue;
     const before = set.preferred;
     set.remove(member);
-    if (set.members.length === 0 && set.winner === null) p.graph.sets.delete(id);
+    if (set.members.length === 0 && set.winner === null && set.givenTo === null) p.graph.sets.delete(id);
     else if (member.vertex === null && !sameMember(before, set.preferred)) refreshSet(p, set, before);
   }
 }
@@ -154,8 +154,9 @@ function leaveSets(p: Participant, member: Member): void {
 function maybeSettle(p: Participant, node: BundleNode): void {
   if (!node.isSettled || node.settledAtMs !== null) return;
   node.settledAtMs = p.nowMs;
-  const key = ownRow(node.digest);
-  if (node.ownAccept !== null || node.ownCommit !== null) p.emit({ kind: "persist", writes: [{ key, value: null }] });
+  const hasRow =
+    node.ownAccept !== null || node.ownCommit !== null || node.reported.size > 0 || node.carried.length > 0;
+  if (hasRow) p.forgetRow(ownRow(node.digest));
   for (const old of p.graph.settle(node)) p.graph.forget(old);
 }
 

@@ -238,7 +238,7 @@ export class DagGraph {
       if (set === undefined) continue;
       if (set.winner !== null) this.winners.add(id, set.winner);
       set.remove(member);
-      if (set.members.length === 0) this.sets.delete(id);
+      if (set.members.length === 0 && (set.givenTo === null || set.winner !== null)) this.sets.delete(id);
     }
   }
 }

@@ -171,11 +171,17 @@ export function joinLater(p: Participant): void {
   }
 }
 
-/** The log's word: the winner is final as soon as its ancestors are; nobody else of its sets gets a vote meanwhile. */
+/**
+ * The log's word: the winner is final as soon as its ancestors are. Whoever else is in its sets has lost at once, for no quorum
+ * can have committed to it (`judge`): were the winner to die with its bundle, the others would wait for ever.
+ */
 function takeOver(p: Participant, { winner, sets }: Resolution): void {
   for (const id of sets) {
     const set = p.graph.setOf(id);
-    if (set.winner === null) set.isFrozen = set.isResolved = true;
+    if (set.winner !== null) continue;
+    set.isFrozen = set.isResolved = true;
+    set.givenTo = winner;
+    for (const member of [...set.members]) loseToLog(p, member);
   }
   const node = p.nodeOf(winner.bundle);
   if (node === undefined) {
@@ -185,9 +191,17 @@ function takeOver(p: Participant, { winner, sets }: Resolution): void {
   applyResolution(p, node, { winner, sets });
 }
 
+/** A member of a set that the log gave to another one. */
+export function loseToLog(p: Participant, member: Member): void {
+  const { node, vertex } = member;
+  if (!node.setsOf(vertex).some((id) => p.graph.sets.get(id)?.isLostTo(member) === true)) return;
+  applyLoss(p, node, { bundle: node.digest, vertex });
+}
+
 export function applyResolution(p: Participant, node: BundleNode, { winner, sets }: Resolution): void {
   const { vertex } = winner;
   if (vertex !== null && vertex >= node.count) return;
+  if (node.place === "rejected" || (vertex !== null && node.rejected.has(vertex))) return;
   node.resolved.add(codeOf(vertex));
   if (sets.includes(node.forkSet)) node.resolved.add(0);
   for (const set of p.graph.setsOf({ node, vertex })) {
