@@ -2,7 +2,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
 import type { DagDecision, DagRestored, Resolution, Unit } from "../dag-engine.ts";
-import type { Effect, TimerName, Trace } from "../engine.ts";
+import type { DurableWrite, Effect, TimerName, Trace } from "../engine.ts";
 import type { View } from "../../membership/ids.ts";
 import type { Sequence } from "../../membership/ids.ts";
 import type { BundleNode } from "./bundle-node.ts";
@@ -87,6 +87,7 @@ export class Participant {
   readonly #outcomes = new Map<BundleNode, Outcome>();
   readonly #timers = new Map<TimerName, number>();
   #out: Effect<AvalancheMessage>[] = [];
+  #settledRows: DurableWrite[] = [];
 
   constructor(options: ParticipantOptions) {
     const { network, self, params, random, restored, previous } = options;
@@ -185,9 +186,19 @@ export class Participant {
     return true;
   }
 
+  /**
+   * What this node said of a settled bundle need not be remembered: deleted behind the decision that settles it, or a crash
+   * between the two would leave an open bundle of which this node does not know any more how it voted.
+   */
+  forgetRow(key: string): void {
+    this.#settledRows.push({ key, value: null });
+  }
+
   takeEffects(): readonly Effect<AvalancheMessage>[] {
+    if (this.#settledRows.length > 0) this.emit({ kind: "persist", writes: this.#settledRows });
     const out = this.#out;
     this.#out = [];
+    this.#settledRows = [];
     return out;
   }
 
