@@ -146,7 +146,7 @@ function leaveSets(p: Participant, member: Member): void {
     if (set === undefined) continue;
     const before = set.preferred;
     set.remove(member);
-    if (set.members.length === 0 && set.winner === null) p.graph.sets.delete(id);
+    if (set.members.length === 0 && set.winner === null && set.givenTo === null) p.graph.sets.delete(id);
     else if (member.vertex === null && !sameMember(before, set.preferred)) refreshSet(p, set, before);
   }
 }
