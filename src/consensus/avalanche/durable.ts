@@ -50,6 +50,9 @@ export function restoreOwnVotes(
   return votes;
 }
 
+/** That what this node knew of the epoch before, when that ended, is in its rows and those of the DAG. */
+export const WITNESS_ROW = "dag/witness";
+
 /** Whether a row is this engine's own; the ordered engine beside it has the others. */
 export function isDagRow(key: string): boolean {
   return key.startsWith("dag/");
