@@ -220,8 +220,7 @@ export class DagChecker {
   }
 
   #checkTold(place: number, witness: Witness, hash: Hash, payload: Uint8Array): void {
-    const carrier = this.knowledge.byVertex(hash);
-    if (carrier === undefined || this.outcomeOf(carrier) !== "accepted")
+    if (!this.knowledge.byVertex(hash).some((carrier) => this.outcomeOf(carrier) === "accepted"))
       throw new Violation("validity", `node ${place} told ${hash} to be final, which no engine decided`);
     const text = clientText(payload);
     // Liars may issue what they like of their own; it begins with their mark.

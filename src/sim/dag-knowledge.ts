@@ -22,7 +22,8 @@ export interface Carrier {
 export class DagKnowledge {
   readonly #bundles = new Map<Hash, KnownBundle>();
   readonly #byTip = new Map<Hash, Hash>();
-  readonly #byVertex = new Map<Hash, Carrier>();
+  /** More than one where a creator forks: what both branches have in common has one id. */
+  readonly #byVertex = new Map<Hash, Carrier[]>();
   readonly #carriers = new Map<string, Carrier[]>();
   /** The first vertex that claimed a set, and whether another did. */
   readonly #claims = new Map<Hash, { readonly first: Hash; isContested: boolean }>();
@@ -35,7 +36,7 @@ export class DagKnowledge {
       const envelope = openEnvelope(payload);
       const carrier: Carrier = { bundle: digest, vertex };
       const id = held.vertexIds[vertex];
-      if (id !== undefined) this.#byVertex.set(id, carrier);
+      if (id !== undefined) this.#byVertex.set(id, [...(this.#byVertex.get(id) ?? []), carrier]);
       if (envelope === null) return;
       const text = textOf(envelope.payload);
       this.#carriers.set(text, [...(this.#carriers.get(text) ?? []), carrier]);
@@ -68,8 +69,8 @@ export class DagKnowledge {
     return this.#byTip.get(tip);
   }
 
-  byVertex(id: Hash): Carrier | undefined {
-    return this.#byVertex.get(id);
+  byVertex(id: Hash): readonly Carrier[] {
+    return this.#byVertex.get(id) ?? [];
   }
 
   /** The vertices with this client's payload. */

@@ -39,7 +39,8 @@ interface Witness {
   readonly said: Set<string>;
   /** Sets about which it promised silence. */
   readonly frozen: Map<Hash, Reported>;
-  /** Reports of the step under way. */
+  /** Votes and reports of the step under way: what it makes final counts for all of them. */
+  readonly votes: VoteEntry[];
   readonly reported: Unit[];
 }
 
@@ -69,6 +70,8 @@ export class DagRules {
   readonly #accepts = new Map<string, Map<number, ReadonlySet<number>>>();
   /** By epoch: places of which a quorum may have accepted them or a descendant. */
   readonly #certified = new Set<string>();
+  /** Units that the log decided for. */
+  readonly #ruled = new Set<string>();
   checks = 0;
 
   constructor(options: DagRulesOptions) {
@@ -87,6 +90,7 @@ export class DagRules {
     const witness = this.#witnesses.get(place);
     if (witness === undefined) return;
     witness.reported.length = 0;
+    witness.votes.length = 0;
     for (const [set, { hasLeft }] of [...witness.frozen]) if (!hasLeft) witness.frozen.delete(set);
   }
 
@@ -100,12 +104,14 @@ export class DagRules {
   onStep(place: number, event: DagStep): void {
     const witness = this.#witnesses.get(place);
     if (witness === undefined) return;
+    for (const entry of witness.votes.splice(0)) this.#onVoted(place, witness, entry);
     for (const unit of witness.reported.splice(0)) {
       for (const set of this.#knowledge.setsOf(unit)) {
         witness.frozen.set(set, { subject: unitKey(unit), hasLeft: witness.frozen.get(set)?.hasLeft ?? false });
       }
     }
     if (event.kind !== "resolutions") return;
+    for (const { winner } of event.decided) this.#ruled.add(unitKey(winner));
     const released = event.decided.flatMap(({ sets }) => sets);
     for (const unit of event.lost ?? []) released.push(...this.#knowledge.setsOf(unit));
     for (const set of released) witness.frozen.delete(set);
@@ -116,8 +122,7 @@ export class DagRules {
     if (witness === undefined) return;
     if (effect.kind === "report") witness.reported.push(effect.subject);
     if (effect.kind !== "broadcast" && effect.kind !== "send" && effect.kind !== "multicast") return;
-    if (effect.message.kind !== "votes") return;
-    for (const entry of effect.message.entries) this.#onVoted(place, witness, entry);
+    if (effect.message.kind === "votes") witness.votes.push(...effect.message.entries);
   }
 
   /** What left a correct node on the consensus lane. */
@@ -165,7 +170,7 @@ export class DagRules {
       const key = `${level}/${unitKey(unit)}`;
       if (witness.voted.has(key)) continue;
       witness.voted.add(key);
-      const isFinal = this.#options.checker.outcomeOf(unit) === "accepted";
+      const isFinal = this.#options.checker.outcomeOf(unit) === "accepted" || this.#ruled.has(unitKey(unit));
       if (level === "commit" && !isFinal && !this.#isCertified(witness, known, unit))
         throw new Violation("lock-respected", `node ${place} commits to ${unitKey(unit)} without a quorum's accepts`);
       const { checker } = this.#options;
@@ -244,7 +249,16 @@ export class DagRules {
 }
 
 function newWitness(epoch: Epoch, quorum: number): Witness {
-  return { epoch, quorum, locks: new Map(), voted: new Set(), said: new Set(), frozen: new Map(), reported: [] };
+  return {
+    epoch,
+    quorum,
+    locks: new Map(),
+    voted: new Set(),
+    said: new Set(),
+    frozen: new Map(),
+    votes: [],
+    reported: [],
+  };
 }
 
 /** What an entry covers: the place, and of the vertices those that are not excepted. */

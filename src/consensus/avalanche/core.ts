@@ -36,7 +36,10 @@ export class AvalancheCore implements DagView {
 
   constructor(options: CoreOptions) {
     this.#options = options;
-    this.#p = options.makeParticipant?.(options) ?? new Participant(options);
+    // What it knew is on the disk with the row that says so; else validators that restart in a young epoch wait for each other.
+    const isWritten = options.rows.some(({ key }) => key === WITNESS_ROW);
+    const remembering = { ...options, remembersPrevious: options.remembersPrevious || isWritten };
+    this.#p = options.makeParticipant?.(remembering) ?? new Participant(remembering);
   }
 
   start(nowMs: number): readonly Effect<AvalancheMessage>[] {
