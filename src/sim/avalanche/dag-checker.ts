@@ -52,6 +52,8 @@ export class DagChecker implements DagWatch {
   readonly #claims = new Map<string, Set<ValidatorIndex>>();
   /** Units that the log decided for, by member. */
   readonly #resolved = new Set<string>();
+  /** Whom the log gave a set to. */
+  readonly #given = new Map<Hash, Unit>();
   /** What correct members decided: unit -> accepted or rejected, and by whom first. */
   readonly #fates = new Map<string, { readonly fate: "accepted" | "rejected"; readonly by: ValidatorIndex }>();
   readonly #winners = new Map<Hash, { readonly unit: Unit; readonly by: ValidatorIndex }>();
@@ -145,6 +147,7 @@ export class DagChecker implements DagWatch {
 
   onResolved(member: DagMember, { decided }: ReturnType<typeof heardOf>): void {
     for (const { winner, sets } of decided) {
+      for (const set of sets) this.#given.set(set, winner);
       this.#resolved.add(`${member.index}:${unitKey(winner)}`);
       const place = { bundle: winner.bundle, vertex: null };
       if (this.facts.setsOf(place).some((set) => sets.includes(set)))
@@ -163,6 +166,12 @@ export class DagChecker implements DagWatch {
   /** Who won a set at any correct member. */
   winnerOf(set: Hash): Unit | null {
     return this.#winners.get(set)?.unit ?? null;
+  }
+
+  /** Whether the log gave a set to a vertex that died afterwards with its bundle: then nobody has it (`judge`). */
+  isBurnt(set: Hash): boolean {
+    const winner = this.#given.get(set);
+    return winner !== undefined && this.fateOf(winner) === "rejected";
   }
 
   fateOf(unit: Unit): "accepted" | "rejected" | null {

@@ -80,7 +80,7 @@ export function whatWasLost(checker: DagChecker): string | null {
       if (sets.every((set) => facts.membersOf(set).length === 1))
         return `vertex ${unit.vertex} of ${digest} is virtuous, but lost`;
       const [only] = sets;
-      if (sets.length === 1 && only !== undefined && checker.winnerOf(only) === null)
+      if (sets.length === 1 && only !== undefined && checker.winnerOf(only) === null && !checker.isBurnt(only))
         return `vertex ${unit.vertex} of ${digest} lost, but nobody won set ${only}`;
     }
   }
