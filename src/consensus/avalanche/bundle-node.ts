@@ -106,6 +106,11 @@ export class BundleNode {
     return this.held.ref.tip;
   }
 
+  /** Validators that vote for it, or told that it is final. */
+  get support(): number {
+    return Math.max(this.accepts.size, this.commits.size, this.claims.size);
+  }
+
   get openVertices(): number {
     return this.place === "rejected" ? 0 : this.count - this.accepted.size - this.rejected.size;
   }

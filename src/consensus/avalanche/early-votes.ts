@@ -32,6 +32,11 @@ export class EarlyVotes {
     this.#counts.set(signer, count + 1);
   }
 
+  /** How many validators have voted for a bundle that is not here. */
+  supportOf(bundle: Hash): number {
+    return new Set([...(this.#waiting.get(bundle) ?? [])].map(({ proof }) => proof.seal.signer)).size;
+  }
+
   take(bundle: Hash): readonly Signed<Votes>[] {
     const waiting = this.#waiting.get(bundle);
     if (waiting === undefined) return [];

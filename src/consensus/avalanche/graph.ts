@@ -81,8 +81,8 @@ export class DagGraph {
     return set;
   }
 
-  /** Takes a bundle in, or lets it wait for its parents. */
-  insert(arrival: DagArrival, nowMs: number): Insertion {
+  /** Takes a bundle in, or lets it wait for its parents. `support` is how many validators have voted for it already. */
+  insert(arrival: DagArrival, nowMs: number, support = 0): Insertion {
     const { ref, bundle } = arrival.held;
     if (this.nodes.has(ref.digest) || this.orphans.has(ref.digest)) return { kind: "none" };
     if (arrival.settled !== null) {
@@ -99,7 +99,7 @@ export class DagGraph {
       return { kind: "none" };
     }
     const lane = this.#lanes.get(ref.creator) ?? [];
-    if (lane.length >= OPEN_OF_CREATOR_MAX) return { kind: "none" };
+    if (lane.length >= OPEN_OF_CREATOR_MAX && !this.#makeRoom(lane, support)) return { kind: "none" };
     const node = new BundleNode(arrival.held, {
       previous,
       second,
@@ -109,6 +109,28 @@ export class DagGraph {
     });
     this.#add(node, lane);
     return { kind: "node", node };
+  }
+
+  /**
+   * A liar may fill its lane here with forks that nobody else has, and have the others certify one more. The branch with the
+   * fewest votes gives way to a bundle with more; it comes again if anybody votes for it.
+   */
+  #makeRoom(lane: readonly BundleNode[], support: number): boolean {
+    let least: BundleNode | null = null;
+    for (const node of lane) if (this.#isExpendable(node) && node.support < (least?.support ?? support)) least = node;
+    if (least === null) return false;
+    // Polls that are under way may still name it: they pass over what is settled.
+    least.place = "rejected";
+    this.#leaveLane(least);
+    this.#unlink(least);
+    return true;
+  }
+
+  /** A leaf of a fork that this node neither prefers nor voted for. */
+  #isExpendable(node: BundleNode): boolean {
+    const set = this.sets.get(node.forkSet);
+    if (node.children.length > 0 || node.ownAccept !== null || node.isCertified || node.reported.size > 0) return false;
+    return set !== undefined && set.isContested && !set.prefers({ node, vertex: null });
   }
 
   /** A bundle that was open before a restart or an epoch's end; its parents are here or of the past. */
@@ -162,24 +184,30 @@ export class DagGraph {
 
   /** Nothing of it is open any more: it leaves the lane, stays in memory for a while, and is let go of. */
   settle(node: BundleNode): readonly BundleNode[] {
-    const lane = this.#lanes.get(node.creator);
-    const at = lane?.indexOf(node) ?? -1;
-    if (lane !== undefined && at >= 0) {
-      lane.splice(at, 1);
-      if (lane.length === 0) {
-        this.#lanes.delete(node.creator);
-        this.#creators = null;
-      }
-    }
+    this.#leaveLane(node);
     this.#settled.push(node);
     return this.#settled.length > SETTLED_MAX ? this.#settled.splice(0, this.#settled.length - SETTLED_MAX) : NONE;
   }
 
+  #leaveLane(node: BundleNode): void {
+    const lane = this.#lanes.get(node.creator);
+    const at = lane?.indexOf(node) ?? -1;
+    if (lane === undefined || at < 0) return;
+    lane.splice(at, 1);
+    if (lane.length > 0) return;
+    this.#lanes.delete(node.creator);
+    this.#creators = null;
+  }
+
   /** Lets go of a settled bundle; its name, its last vertex and the sets that it won stay for a while longer. */
   forget(node: BundleNode): void {
+    this.#remember(node.digest, node.tip, node.place === "accepted" ? "accepted" : "rejected");
+    this.#unlink(node);
+  }
+
+  #unlink(node: BundleNode): void {
     this.nodes.delete(node.digest);
     this.#byTip.delete(node.tip);
-    this.#remember(node.digest, node.tip, node.place === "accepted" ? "accepted" : "rejected");
     this.#leave({ node, vertex: null });
     for (const vertex of node.sets.keys()) this.#leave({ node, vertex });
     for (const parent of [node.previous, node.second]) {

@@ -25,19 +25,35 @@ const REPORT_AGAIN_MS = 15_000;
 /** Subjects of others' reports that wait here: a few of each of the largest set's validators. */
 const REPORTED_ELSEWHERE_MAX = 4_096;
 
-/** Reports conflicts that are open for longer than sampling and patience may take. */
+/**
+ * Reports conflicts that are open for longer than sampling and patience may take, and, at once, those in which sampling stands
+ * still: where all validators are asked and no member has a quorum, no poll will ever move a preference.
+ */
 export function reportOpen(p: Participant): void {
   if (p.self === null || !p.mayVote || p.health.isPartitioned) return;
   let reports = 0;
+  const looked = new Set<ConflictSet>();
   for (const node of [...p.graph.open()]) {
-    if (p.nowMs - node.sinceMs < p.params.resolveAfterMs) continue;
+    const isOld = p.nowMs - node.sinceMs >= p.params.resolveAfterMs;
     for (const member of openMembers(node)) {
       if (reports >= REPORTS_PER_TICK) return;
-      const set = p.graph.setsOf(member).find(isUndecided);
+      const set = p.graph.setsOf(member).find((each) => isUndecided(each) && (isOld || isStill(p, each, looked)));
       const subject = set?.pinned ?? set?.preferred ?? null;
       if (subject !== null && report(p, subject)) reports += 1;
     }
   }
+}
+
+/** Polls without any success for any member, in units of beta, after which a set stands still. */
+const STILL_BETAS = 2;
+
+/** `looked` keeps a tick from looking through a large set once for each of its members. */
+function isStill(p: Participant, set: ConflictSet, looked: Set<ConflictSet>): boolean {
+  const { members, isContested, certified } = set;
+  if (looked.has(set)) return false;
+  looked.add(set);
+  const polls = STILL_BETAS * p.params.beta;
+  return isContested && certified === null && members.every(({ node, vertex }) => node.snowOf(vertex).idle >= polls);
 }
 
 /** What nobody contests any more may still be frozen here by a report about a rival that lost elsewhere: the log thaws it. */

@@ -8,6 +8,8 @@ export class Snow {
   /** Polls in a row in which the confidence threshold was reached: cnt. */
   inRow = 0;
   polls = 0;
+  /** Polls since one last reached the preference threshold: where nothing moves, nobody's preference does. */
+  idle = 0;
   /** Parts per million. */
   confidencePpm = 0;
 
@@ -20,6 +22,7 @@ export class Snow {
     this.confidencePpm =
       this.polls === 0 ? ratioPpm : Math.floor((this.confidencePpm * KEPT + ratioPpm * (TENTHS - KEPT)) / TENTHS);
     this.polls += 1;
+    this.idle = yes >= thresholds.preference ? 0 : this.idle + 1;
     if (yes >= thresholds.preference) this.successes += 1;
     this.inRow = yes >= thresholds.confidence ? this.inRow + 1 : 0;
   }
@@ -35,6 +38,7 @@ export class Snow {
     copy.successes = this.successes;
     copy.inRow = this.inRow;
     copy.polls = this.polls;
+    copy.idle = this.idle;
     copy.confidencePpm = this.confidencePpm;
     return copy;
   }
