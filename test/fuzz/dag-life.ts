@@ -270,6 +270,8 @@ function claim(life: DagLife): void {
 /** The liar reports anything that it holds, also what nobody else has. */
 function report(life: DagLife): void {
   const liar = life.cluster.member(LIAR);
+  // Its own engine may not survive its lies.
+  if (liar.isDown) life.cluster.restart(LIAR);
   const held = [...liar.held].slice(-60);
   if (held.length === 0) return;
   const { ref } = life.random.pick(held);

@@ -87,5 +87,5 @@ describe("the fuzzer", () => {
     for (const target of TARGETS) await faultOf(target, FIXED_SEED + 1, MUTANTS / 2);
     Bun.gc(true);
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(HEAP_GROWTH_BYTES_MAX);
-  });
+  }, 120_000);
 });
