@@ -1,3 +1,5 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,6 +9,7 @@ import { loadConfig } from "../../src/node/config.ts";
 import { ask } from "./growing-cluster.ts";
 import { UdpRelay } from "./udp-relay.ts";
 
+const LIAR = join(import.meta.dirname, "run-dag-liar.ts");
 const READY_MS = 30_000;
 const DEADLINE_MS = 45_000;
 const POLL_MS = 50;
@@ -33,6 +36,7 @@ export class AvalancheCluster {
   readonly nodes: NodeProcess[] = [];
   readonly configs: string[] = [];
   readonly ids: string[] = [];
+  #liar: ChildProcess | null = null;
 
   static async create(validators: number, options: ClusterOptions = {}): Promise<AvalancheCluster> {
     const cluster = new AvalancheCluster();
@@ -72,7 +76,23 @@ export class AvalancheCluster {
     await Promise.all(nodes.map((node) => node.whenReady(READY_MS)));
   }
 
+  /** In the place of this validator one that lies, until the cluster is stopped; the lies are those of `run-dag-liar.ts`. */
+  startLiar(index: number, lie: "votes" | "malformed" | "fork" | "spend"): void {
+    const args = ["--no-warnings", LIAR, this.configs[index] ?? "", lie];
+    this.#liar = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
+  }
+
+  async #endLiar(): Promise<void> {
+    const child = this.#liar;
+    this.#liar = null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  }
+
   async stop(): Promise<void> {
+    await this.#endLiar();
     await Promise.all(this.nodes.map((node) => node.stop()));
     this.relay.close();
     rmSync(this.folder, { recursive: true, force: true });

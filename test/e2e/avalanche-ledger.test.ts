@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import type { NodeProcess } from "../../src/cli/node-process.ts";
 import { createTestnet } from "../../src/cli/testnet.ts";
 import { run } from "../cli/command.ts";
-import { AvalancheCluster, standing } from "./avalanche-cluster.ts";
+import { AvalancheCluster, finalized, standing } from "./avalanche-cluster.ts";
 import { ask } from "./growing-cluster.ts";
 
 const VALIDATORS = 4;
@@ -14,6 +14,9 @@ const VALIDATORS = 4;
 const OPENING = 1_000_000;
 
 const ROUNDS = 25;
+
+/** Numbers that the cheat of `run-dag-liar.ts` gives to two transfers each. */
+const SPENDS = 16;
 
 let cluster: AvalancheCluster | null = null;
 
@@ -59,10 +62,10 @@ function account(index: number): string {
 }
 
 /** One digest everywhere, which says of all of them that they hold the same transfers to be final. */
-async function whenEqual(running: AvalancheCluster, final: number): Promise<Summary> {
+async function whenEqual(running: AvalancheCluster, nodes: readonly NodeProcess[], final: number): Promise<Summary> {
   return await running.eventually(`one ledger everywhere, of ${final} transfers`, async () => {
-    const places = await Promise.all(running.nodes.map(standing));
-    const all = await Promise.all(running.nodes.map((node) => ask<Summary>(node, "/v1/ledger")));
+    const places = await Promise.all(nodes.map(standing));
+    const all = await Promise.all(nodes.map((node) => ask<Summary>(node, "/v1/ledger")));
     const [first] = all;
     if (first === undefined || places.some(({ lastSequence }) => lastSequence !== final)) return null;
     return all.every(({ digest, isCurrent }) => digest === first.digest && isCurrent) ? first : null;
@@ -75,7 +78,7 @@ describe("a ledger on a leaderless network of four processes", () => {
     const running = cluster;
     await running.start();
     const { nodes } = running;
-    const opening = await whenEqual(running, 0);
+    const opening = await whenEqual(running, running.nodes, 0);
     expect(Number(opening.total)).toBe(VALIDATORS * OPENING);
     expect((await standing(running.node(0))).engine).toBe("avalanche");
 
@@ -88,7 +91,7 @@ describe("a ledger on a leaderless network of four processes", () => {
       ),
     );
     expect(done.map(({ status, body }) => [status, body.result])).toEqual(done.map(() => [200, "applied"]));
-    const moved = await whenEqual(running, VALIDATORS * ROUNDS);
+    const moved = await whenEqual(running, nodes, VALIDATORS * ROUNDS);
     expect(moved.total).toBe(opening.total);
     expect(moved.digest).not.toBe(opening.digest);
     const balances = await Promise.all(
@@ -120,12 +123,37 @@ describe("a ledger on a leaderless network of four processes", () => {
     expect([poor.status, poor.body.type]).toEqual([409, "/problems/insufficient-balance"]);
     const stolen = await transfer(running.node(1), { from: account(2), to: account(1), amount: 1 });
     expect([stolen.status, stolen.body.type]).toEqual([403, "/problems/not-owner"]);
-    const { total } = await whenEqual(running, 1);
+    const { total } = await whenEqual(running, running.nodes, 1);
     expect(Number(total)).toBe(VALIDATORS * OPENING);
     for (const node of running.nodes) {
       expect(await balance(node, account(0))).toBe(0);
       const paid = [await balance(node, account(1)), await balance(node, account(2))];
       expect(paid.toSorted()).toEqual([OPENING, 2 * OPENING]);
+    }
+  }, 60_000);
+});
+
+describe("a ledger on three honest processes and one whose organisation cheats", () => {
+  test("takes one of two transfers of a number, the same one everywhere, and goes on", async () => {
+    cluster = await AvalancheCluster.create(VALIDATORS, { application: "ledger" });
+    const running = cluster;
+    const liar = VALIDATORS - 1;
+    const honest = running.nodes.slice(0, liar);
+    await running.start(honest);
+    running.startLiar(liar, "spend");
+    const done = await Promise.all(
+      honest.flatMap((node, at) =>
+        Array.from({ length: ROUNDS }, () => transfer(node, { from: account(at), to: account(at + 1), amount: 5 })),
+      ),
+    );
+    expect(done.map(({ status, body }) => [status, body.result])).toEqual(done.map(() => [200, "applied"]));
+    const { total } = await whenEqual(running, honest, done.length + SPENDS);
+    expect(Number(total)).toBe(VALIDATORS * OPENING);
+    for (const node of honest) {
+      expect(await balance(node, account(liar))).toBe(OPENING - SPENDS + 5 * ROUNDS);
+      const own = (await finalized(node)).filter(({ creator }) => creator === running.ids[liar]);
+      expect(own).toHaveLength(SPENDS);
+      expect(await standing(node)).toMatchObject({ pending: 0 });
     }
   }, 60_000);
 });

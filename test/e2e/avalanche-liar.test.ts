@@ -1,7 +1,4 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
 import type { NodeProcess } from "../../src/cli/node-process.ts";
 import {
   AvalancheCluster,
@@ -16,8 +13,6 @@ import {
 import { ask, memberOf, membership } from "./growing-cluster.ts";
 import { payloads, submit } from "./real-cluster.ts";
 
-const LIAR = join(import.meta.dirname, "run-dag-liar.ts");
-
 /** Document 2, Appendix B, scenario 2: three honest nodes and D. */
 const HONEST = 3;
 
@@ -27,16 +22,8 @@ const BETA = 20;
 const MALFORMED = 'cretoai_byzantine_violations_total{type="malformed"}';
 
 let cluster: AvalancheCluster | null = null;
-let liar: ChildProcess | null = null;
 
 afterEach(async () => {
-  const child = liar;
-  liar = null;
-  if (child !== null && child.exitCode === null && child.signalCode === null) {
-    const exited = once(child, "exit");
-    child.kill("SIGKILL");
-    await exited;
-  }
   await cluster?.stop();
   cluster = null;
 }, 30_000);
@@ -46,9 +33,7 @@ async function startWith(lie: "votes" | "malformed" | "fork"): Promise<Avalanche
   cluster = await AvalancheCluster.create(HONEST + 1, { validatorsMin: HONEST });
   const running = cluster;
   await running.start(honestOf(running));
-  liar = spawn(process.execPath, [LIAR, running.configs[HONEST] ?? "", lie], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  running.startLiar(HONEST, lie);
   return running;
 }
 

@@ -27,6 +27,7 @@ import { peerAddresses } from "../../src/node/peer-addresses.ts";
 import type { Lane, SendOutcome, Transport } from "../../src/node/ports.ts";
 import { systemClock } from "../../src/node/system-clock.ts";
 import { type Frame, frameCodec, type SealedFrame } from "../../src/node/wire.ts";
+import { encodeTransfer, transferKey } from "../../src/replication/ledger/transfer.ts";
 import { MemoryDatabase } from "../../src/storage/memory-database.ts";
 
 /**
@@ -36,6 +37,7 @@ import { MemoryDatabase } from "../../src/storage/memory-database.ts";
  * - `votes`: answers every poll at random or against what it knows, twice and differently, and accepts and commits to every
  *   member of every conflict.
  * - `malformed`: its answers are none of any poll.
+ * - `spend`: as `votes`, and spends what it owns twice, on a ledger.
  * - `fork`: says one bundle to some and another one in its place to others.
  */
 const [file = "", lie = ""] = process.argv.slice(2);
@@ -49,6 +51,11 @@ const victims = network.set.indices().filter((index) => index !== self);
 
 /** Between two vertices of its own. */
 const PAUSE_MS = 250;
+
+/** So many numbers of its account are each given to two transfers. */
+const SPENDS = 16;
+
+const isVotingFalsely = lie === "votes" || lie === "spend";
 
 /** Queries that were not answered yet. */
 const QUERIES_MAX = 1_024;
@@ -80,7 +87,7 @@ class LyingEngine implements Engine<NodeMessage> {
       this.#queries.set(`${event.signed.proof.seal.signer}/${event.signed.message.poll}`, event.signed.message);
     }
     const effects = this.#inner.step(event).flatMap((effect) => this.#alter(effect));
-    if (lie === "votes" && event.kind === "dag-bundles")
+    if (isVotingFalsely && event.kind === "dag-bundles")
       for (const { held } of event.bundles) effects.push(...this.#voteFor(held.ref.digest));
     return effects;
   }
@@ -102,7 +109,7 @@ class LyingEngine implements Engine<NodeMessage> {
     const answer = effect.message;
     if (lie === "malformed") return [{ ...effect, message: { ...answer, heads: [...answer.heads, 0] } }];
     const query = this.#queries.get(`${answer.to}/${answer.poll}`);
-    if (lie !== "votes" || query === undefined) return [effect];
+    if (!isVotingFalsely || query === undefined) return [effect];
     const opposite: Answer = {
       ...answer,
       heads: query.lanes.map((lane, at) => (answer.heads[at] === 0 ? lane.length : 0)),
@@ -217,14 +224,35 @@ const node = await ConsensusNode.open({
 });
 await node.start();
 
-if (lie === "fork") {
-  let count = 0;
-  setInterval(() => {
-    count += 1;
-    // Refused before it is connected, and after it lost its place.
-    try {
-      const { accepted, finalized } = node.submit([envelope(`one history, ${count}`)]);
-      for (const outcome of [accepted, finalized]) outcome.catch(() => undefined);
-    } catch {}
-  }, PAUSE_MS);
+/** Whether these were taken in: they are refused before enough peers are connected, and after it lost its place. */
+async function submit(...payloads: readonly Uint8Array[]): Promise<boolean> {
+  const { accepted, finalized } = node.submit(payloads);
+  // What lost is no news to a liar.
+  finalized.catch(() => undefined);
+  return await accepted.then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Each number in the same bundle as its rival, or in the one before it. */
+async function spendTwice(number: number): Promise<void> {
+  const [first, second] = [spend(number, 0), spend(number, 1)];
+  if (number % 2 === 0) while (!(await submit(first, second))) await Bun.sleep(PAUSE_MS);
+  else for (const one of [first, second]) while (!(await submit(one))) await Bun.sleep(PAUSE_MS);
+}
+
+if (lie === "fork")
+  for (let count = 1; ; count++) {
+    await submit(envelope(`one history, ${count}`));
+    await Bun.sleep(PAUSE_MS);
+  }
+if (lie === "spend") for (let number = 1; number <= SPENDS; number++) await spendTwice(number);
+
+/** One unit of its own account for the main account of another validator; its node would refuse to say the second. */
+function spend(number: number, to: number): Uint8Array {
+  const others = genesis.validators.filter(({ nodeId }) => nodeId !== keys.nodeId);
+  const own = genesis.validators.find(({ nodeId }) => nodeId === keys.nodeId);
+  const transfer = { from: `${own?.name}/main`, to: `${others[to]?.name}/main`, amount: 1n, number };
+  return sealEnvelope({ conflictKeys: [transferKey(transfer)], payload: encodeTransfer(transfer) });
 }
