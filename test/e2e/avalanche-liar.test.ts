@@ -98,7 +98,7 @@ describe("a leaderless network of four processes, of which one lies", () => {
     await expectHonestUnmarked(running);
   }, 60_000);
 
-  test("counts answers that are none, and polls without who sends them", async () => {
+  test("counts words without a meaning, and polls without who says them", async () => {
     const running = await startWith("malformed");
     const node = running.node(0);
     await whenConnected(running);

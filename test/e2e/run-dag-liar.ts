@@ -36,7 +36,7 @@ import { MemoryDatabase } from "../../src/storage/memory-database.ts";
  *
  * - `votes`: answers every poll at random or against what it knows, twice and differently, and accepts and commits to every
  *   member of every conflict.
- * - `malformed`: its answers are none of any poll.
+ * - `malformed`: beside each answer says something that has no meaning.
  * - `spend`: as `votes`, and spends what it owns twice, on a ledger.
  * - `fork`: says one bundle to some and another one in its place to others.
  */
@@ -107,7 +107,7 @@ class LyingEngine implements Engine<NodeMessage> {
   #alter(effect: Effect<NodeMessage>): readonly Effect<NodeMessage>[] {
     if (effect.kind !== "send" || effect.message.kind !== "answer") return [effect];
     const answer = effect.message;
-    if (lie === "malformed") return [{ ...effect, message: { ...answer, heads: [...answer.heads, 0] } }];
+    if (lie === "malformed") return [effect, { ...effect, message: { kind: "votes", entries: [] } }];
     const query = this.#queries.get(`${answer.to}/${answer.poll}`);
     if (!isVotingFalsely || query === undefined) return [effect];
     const opposite: Answer = {
