@@ -15,6 +15,7 @@ import type { heardOf } from "./dag-log.ts";
 
 /** What is remembered of one correct member in one epoch; a crash does not end it, since a member's word binds it. */
 interface Record {
+  isWitness: boolean;
   /** Set -> who got this member's accept. */
   readonly accepted: Map<Hash, Unit>;
   /** Units that an accept or a commit covered already. */
@@ -33,6 +34,8 @@ interface Process {
   /** Validators of the epoch before that were heard out. */
   readonly heardOut: Set<ValidatorIndex>;
   isOwnWitness: boolean;
+  /** In this event it began; what it says in it was written by the process before. */
+  readonly event: number;
   readonly answers: Set<string>;
   /** Bundle -> when it came, and how many answers had come by then. */
   readonly arrivals: Map<Hash, { readonly atMs: number; readonly answers: number }>;
@@ -70,8 +73,17 @@ export class DagChecker implements DagWatch {
     const { nowMs } = this.#cluster;
     const arrivals: Process["arrivals"] = new Map();
     for (const { ref } of member.held) arrivals.set(ref.digest, { atMs: nowMs, answers: 0 });
-    const isOwnWitness = !isRestart && member.previous?.has(member.index) === true;
-    this.#processes.set(member.index, { heardOut: new Set(), isOwnWitness, answers: new Set(), arrivals });
+    // Who was there when the epoch before ended has written it down: a restart does not take that away.
+    const record = this.#recordOf(member);
+    record.isWitness ||= !isRestart && member.previous?.has(member.index) === true;
+    const isOwnWitness = record.isWitness;
+    this.#processes.set(member.index, {
+      heardOut: new Set(),
+      isOwnWitness,
+      event: isRestart ? this.#cluster.schedule.ran : -1,
+      answers: new Set(),
+      arrivals,
+    });
   }
 
   onBundle(member: DagMember, held: HeldBundle): void {
@@ -224,6 +236,9 @@ export class DagChecker implements DagWatch {
         return (level === "commit" || event !== ran) && !this.#isDead(member, subject);
       }),
     );
+    const isSaidAgain = this.#processOf(member).event === ran;
+    if (isSaidAgain && level === "accept") return this.#lock(member, record, unit, sets);
+    if (isSaidAgain) return;
     this.#require("promise-kept", frozen === undefined, member, unit, `${level} after a report on its set`);
     this.#require("gate", this.#isThroughGate(member), member, unit, `${level} before the epoch before was heard out`);
     if (level === "accept") this.#onAccept(member, record, unit, sets);
@@ -236,6 +251,12 @@ export class DagChecker implements DagWatch {
   }
 
   #onAccept(member: DagMember, record: Record, unit: Unit, sets: readonly Hash[]): void {
+    this.#lock(member, record, unit, sets);
+    if (unit.vertex === null) this.#checkParents(member, record, unit);
+    this.#checkSampling(member, unit);
+  }
+
+  #lock(member: DagMember, record: Record, unit: Unit, sets: readonly Hash[]): void {
     for (const set of sets) {
       const before = record.accepted.get(set);
       // What has lost for good frees the sets that it did not lose.
@@ -249,8 +270,6 @@ export class DagChecker implements DagWatch {
       );
       record.accepted.set(set, unit);
     }
-    if (unit.vertex === null) this.#checkParents(member, record, unit);
-    this.#checkSampling(member, unit);
   }
 
   #isFinal(member: DagMember, unit: Unit): boolean {
@@ -317,6 +336,7 @@ export class DagChecker implements DagWatch {
     let record = this.#records.get(key);
     if (record === undefined) {
       record = {
+        isWitness: false,
         accepted: new Map(),
         covered: { accept: new Set(), commit: new Set() },
         heard: { accept: new Map(), commit: new Map() },
@@ -330,7 +350,7 @@ export class DagChecker implements DagWatch {
   #processOf(member: DagMember): Process {
     let process = this.#processes.get(member.index);
     if (process === undefined) {
-      process = { heardOut: new Set(), isOwnWitness: false, answers: new Set(), arrivals: new Map() };
+      process = { heardOut: new Set(), isOwnWitness: false, event: -1, answers: new Set(), arrivals: new Map() };
       this.#processes.set(member.index, process);
     }
     return process;

@@ -219,10 +219,24 @@ export class DagCluster {
     const liar = this.options.liars?.get(member.index);
     const alter = member.isCorrect ? this.options.plant?.alter : undefined;
     if (member.isCorrect) this.#watch?.onStep(member, effects);
-    for (const effect of effects) {
-      if (member.effectsLeft !== null && member.effectsLeft-- <= 0) return this.crash(member.index);
+    const left = member.effectsLeft;
+    for (const [at, effect] of effects.entries()) {
+      // What one step writes is one batch: it is on the disk as a whole, or nothing of it leaves.
+      const isWritten = effect.kind === "persist" || effect.kind === "decide";
+      if (left !== null && at >= left && !isWritten) continue;
       const wanted = liar === undefined ? (alter?.(effect) ?? [effect]) : liar.alter(effect, this, member.index);
       for (const each of wanted) this.performOne(member, each);
+    }
+    if (left !== null && effects.length > 0) this.crash(member.index);
+  }
+
+  /** Connections between these members and all others are there again. */
+  reconnect(members: readonly ValidatorIndex[]): void {
+    for (const member of this.members) {
+      for (const peer of this.members) {
+        if (member === peer || !(members.includes(member.index) || members.includes(peer.index))) continue;
+        this.#step(member, () => member.core.onPeerConnected(peer.index, this.nowMs));
+      }
     }
   }
 
@@ -354,6 +368,8 @@ export class DagCluster {
 
   /** Asks one after the other, those that are named first, until somebody has it: as the node's fetcher does. */
   #fetch(member: DagMember, from: readonly ValidatorIndex[], find: (peer: DagMember) => readonly HeldBundle[]): void {
+    const own = find(member);
+    if (own.length > 0) this.schedule.after(1, () => this.arrive(member, own));
     const others = member.network.set.indices().filter((peer) => peer !== member.index && !from.includes(peer));
     const asked = [...from.filter((peer) => peer !== member.index), ...this.#random.shuffled(others)].slice(
       0,
@@ -445,6 +461,8 @@ export class DagCluster {
       (_, place) => handed.lanes[place] ?? { nonce: 0 as Nonce, tip: network.genesis },
     );
     member.previous = before;
+    // What waits for a parent is not handed over: it is fetched again with it.
+    member.dropOrphans();
     member.disk.clear();
     member.begin(
       this.#makeEngine(member.index, network, {

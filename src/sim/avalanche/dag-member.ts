@@ -206,11 +206,14 @@ export class DagMember {
       }
     }
     // Whatever waited for a parent is fetched again with it.
-    for (const { ref } of left) {
-      this.#held.delete(ref.digest);
-      this.#tips.delete(ref.tip);
-    }
+    for (const { ref } of left) this.#drop(ref);
     return { lanes: this.#lanes(), open };
+  }
+
+  /** Lets go of what its engine keeps waiting for a parent. */
+  dropOrphans(): void {
+    const { orphans } = this.inside.graph;
+    for (const { ref } of [...this.#held.values()]) if (orphans.has(ref.digest)) this.#drop(ref);
   }
 
   write(writes: readonly DurableWrite[]): void {
@@ -276,6 +279,11 @@ export class DagMember {
 
   #require(code: "agreement" | "ancestors-first", condition: boolean, what: string, bundle: Hash): void {
     if (!condition) throw new DagViolation(code, `member ${this.index}, bundle ${bundle}: ${what}`);
+  }
+
+  #drop({ digest, tip }: HeldBundle["ref"]): void {
+    this.#held.delete(digest);
+    this.#tips.delete(tip);
   }
 
   #openOf(held: HeldBundle): DagOpen {

@@ -141,6 +141,10 @@ function faults(plan: DagPlan, cluster: DagCluster): void {
     cluster.schedule.at(atMs, () => cluster.crash(member, effects));
     cluster.schedule.at(untilMs, () => cluster.restart(member));
   }
+  for (const { untilMs, minority } of plan.partitions) cluster.schedule.at(untilMs, () => cluster.reconnect(minority));
+  // A lost message is a lost connection: when nothing is lost any more everybody has connected again.
+  const all = cluster.members.map(({ index }) => index);
+  cluster.schedule.at(plan.chaosMs, () => cluster.reconnect(all));
   for (const { atMs, gone } of plan.epochs) cluster.schedule.at(atMs, () => cluster.endEpoch(gone));
 }
 
