@@ -12,8 +12,8 @@ export const BUNDLE_PAYLOAD_BYTES_MAX: number = 1024 * 1024;
 
 /**
  * The largest report about an open conflict, in bytes: a bundle's worth. Two unit proofs with the largest payloads leave
- * 768 kB for the certificate, whose votes take about 5 kB each, and 15 kB at worst: enough for a quorum of 150, and so for
- * n = 225; at worst for a quorum of 51, and so for n = 76. Above, who holds a certificate that does not fit cannot report.
+ * 768 kB for the certificate, whose votes take about 5 kB each, and 18 kB at worst: enough for a quorum of 150, and so for
+ * n = 225; at worst for a quorum of 42, and so for n = 62. Above, who holds a certificate that does not fit cannot report.
  */
 export const RESOLUTION_PAYLOAD_BYTES_MAX: number = BUNDLE_PAYLOAD_BYTES_MAX;
 

@@ -44,8 +44,8 @@ const certifiedCodec: Codec<CertifiedUnit> = struct<CertifiedUnit>({
 });
 
 /**
- * About 5 kB for each vote of the certificate (a seal of 4.7 kB, its path, and the statement), 15 kB where every vote of
- * its statement names exceptions. See `RESOLUTION_PAYLOAD_BYTES_MAX`.
+ * About 5 kB for each vote of the certificate (a seal of 4.7 kB, its path, and the statement), 18 kB where the statement is
+ * as large as it may be. See `RESOLUTION_PAYLOAD_BYTES_MAX`.
  */
 export const reportCodec: Codec<Report> = struct<Report>({
   epoch: epochCodec,

@@ -32,6 +32,12 @@ export interface Votes {
 /** The most votes of one message: it is kept whole as a part of certificates. */
 export const VOTE_ENTRIES_MAX = 256;
 
+/**
+ * The most exceptions of one message, over all its entries: 2 kB. One entry always fits. Without this bound a message could
+ * take 512 kB, a few liars' would make every certificate too large for a report, and all of them would be kept.
+ */
+export const VOTE_EXCEPTIONS_MAX: number = BUNDLE_VERTICES_MAX;
+
 const entryCodec: Codec<VoteEntry> = struct<VoteEntry>({
   level: mapped<boolean, VoteLevel>(
     bool,
@@ -69,6 +75,8 @@ export function votesFault({ entries }: Votes): string | null {
   if (entries.length === 0) return "a message without votes";
   const ascend = entries.every(({ except }) => except.every((index, at) => index > (except[at - 1] ?? -1)));
   if (!ascend) return "exceptions that do not ascend";
+  const exceptions = entries.reduce((sum, { except }) => sum + except.length, 0);
+  if (exceptions > VOTE_EXCEPTIONS_MAX) return `${exceptions} exceptions, at most ${VOTE_EXCEPTIONS_MAX}`;
   return entries.every(({ except }) => except.every((index) => index < BUNDLE_VERTICES_MAX))
     ? null
     : `an exception above ${BUNDLE_VERTICES_MAX}`;

@@ -1,4 +1,4 @@
-import { type VoteEntry, type VoteLevel, VOTE_ENTRIES_MAX, type Votes } from "../../dag/votes.ts";
+import { type VoteEntry, type VoteLevel, VOTE_ENTRIES_MAX, VOTE_EXCEPTIONS_MAX, type Votes } from "../../dag/votes.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { DurableWrite } from "../engine.ts";
@@ -238,10 +238,21 @@ export function entriesOf(p: Participant, node: BundleNode, which: "all" | "unsa
   return [...entry("accept", node.ownAccept), ...entry("commit", node.ownCommit)];
 }
 
+/** As few messages as hold these votes. */
 export function messagesOf(entries: readonly VoteEntry[]): readonly Votes[] {
   const messages: Votes[] = [];
-  for (let at = 0; at < entries.length; at += VOTE_ENTRIES_MAX) {
-    messages.push({ kind: "votes", entries: entries.slice(at, at + VOTE_ENTRIES_MAX) });
+  let some: VoteEntry[] = [];
+  let exceptions = 0;
+  for (const entry of entries) {
+    const isFull = some.length >= VOTE_ENTRIES_MAX || exceptions + entry.except.length > VOTE_EXCEPTIONS_MAX;
+    if (isFull && some.length > 0) {
+      messages.push({ kind: "votes", entries: some });
+      some = [];
+      exceptions = 0;
+    }
+    some.push(entry);
+    exceptions += entry.except.length;
   }
+  if (some.length > 0) messages.push({ kind: "votes", entries: some });
   return messages;
 }
