@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { arrival, lane, made, NETWORK, noHash, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
-import type { AvalancheMessage } from "../../src/consensus/avalanche/messages.ts";
+import { type AvalancheMessage, encodeMessage } from "../../src/consensus/avalanche/messages.ts";
+import { messagesOf } from "../../src/consensus/avalanche/voting.ts";
 import type { DagClaim, DagDecision } from "../../src/consensus/dag-engine.ts";
 import type { Effect, Verified } from "../../src/consensus/engine.ts";
 import { forkSetOf } from "../../src/dag/conflict-keys.ts";
@@ -203,6 +204,21 @@ describe("before a signature is checked", () => {
     expect(screen({ kind: "votes", entries: [{ level: "commit", bundle, except: [1, 1] }] })).toBe("reject");
     expect(screen({ kind: "votes", entries: [{ level: "commit", bundle, except: [1_024] }] })).toBe("reject");
     expect(screen({ kind: "answer", to: 0 as ValidatorIndex, poll: 1, heads: [], dissents: [] })).not.toBe("accept");
+  });
+
+  test("nor are votes that are said to be correct ones ever too large, for one message or for a report", () => {
+    const many = Array.from({ length: 700 }, (_, at): VoteEntry => {
+      const except = Array.from({ length: at % 7 === 0 ? 1_024 : at % 5 }, (_unused, index) => index);
+      return { level: "accept", bundle: at.toString(16).padStart(64, "0") as Hash, except };
+    });
+    const messages = messagesOf(many);
+    expect(messages.flatMap(({ entries }) => entries)).toEqual(many);
+    for (const message of messages) {
+      expect(screen(message)).toBe("accept");
+      expect(encodeMessage(message).length).toBeLessThan(16_000);
+    }
+    expect(screen({ kind: "votes", entries: many.slice(0, 8) })).toBe("reject");
+    expect(messagesOf([])).toEqual([]);
   });
 
   test("what is late or for another is passed over, and buys no signature check", () => {
