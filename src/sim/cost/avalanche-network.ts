@@ -1,6 +1,5 @@
 import { decode, encode } from "../../codec/codec.ts";
 import { type AvalancheMessage, decodeMessage, encodeMessage } from "../../consensus/avalanche/messages.ts";
-import type { AvalancheParams } from "../../consensus/avalanche/params.ts";
 import { bundleCodec, type HeldBundle, holdBundle } from "../../dag/bundle.ts";
 import { sealEnvelope } from "../../dag/conflict-keys.ts";
 import { hashOf } from "../../crypto/hash.ts";
@@ -17,32 +16,10 @@ import type { Proof } from "../../membership/seal.ts";
 import { type NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
 import { Random } from "../random.ts";
 import { Schedule } from "../schedule.ts";
-import type { EngineCosts, Framing } from "./avalanche-charges.ts";
 import { StepMeter } from "./avalanche-meter.ts";
 import { ScaleNode } from "./avalanche-node.ts";
 import type { Parcel } from "./avalanche-turn.ts";
-import type { CostTable } from "./cost-table.ts";
-
-export interface ScaleOptions {
-  readonly nodes: number;
-  readonly params: AvalancheParams;
-  /** The least time between two turns of one node, in milliseconds. */
-  readonly turnMs: number;
-  readonly framing: Framing;
-  /** Vertices a second that clients submit in the whole network, spread over the nodes that speak. */
-  readonly loadPerS: number;
-  readonly payloadBytes: number;
-  /** Nodes that are down from the beginning; the last ones. */
-  readonly silent: number;
-  readonly seed: number;
-  readonly costs: CostTable;
-  readonly engineCosts: EngineCosts;
-  /**
-   * So many nodes hold copies of their own of all that they get, with seals of real size, as in processes of their own: for
-   * measuring memory. The others share what they got.
-   */
-  readonly copying: number;
-}
+import type { Asker, ScaleOptions, ScaleWorld } from "./avalanche-world.ts";
 
 /** Vertices that became final and durable at the node of their client. */
 export interface FinalSample {
@@ -58,7 +35,7 @@ const FETCH_MS = 2;
  * Real engines of one network in virtual time, each with a machine of its own whose resources cost what the cost table says.
  * Signatures are time only; sizes are those of the real encodings; nothing is lost.
  */
-export class ScaleNetwork {
+export class ScaleNetwork implements ScaleWorld {
   schedule: Schedule = new Schedule();
   readonly options: ScaleOptions;
   readonly context: NetworkContext;
@@ -133,7 +110,7 @@ export class ScaleNetwork {
   }
 
   /** Answers to who asks for bundles by digest or last vertex; every bundle is somewhere. */
-  fetch(asker: ScaleNode, names: readonly Hash[], nowMs: number): void {
+  fetch(asker: Asker, names: readonly Hash[], nowMs: number): void {
     const found = names.flatMap((name) => this.#byName.get(name) ?? []);
     this.fetched += found.length;
     if (found.length === 0) return;
@@ -141,13 +118,10 @@ export class ScaleNetwork {
     this.schedule.at(atMs, () => asker.receiveFetched(found, atMs));
   }
 
-  /** Everybody is in the same epoch and nothing was lost: who asks learns nothing. */
-  sync(asker: ScaleNode, from: ValidatorIndex, nowMs: number): void {
+  /** Nothing was lost, so who asks would learn nothing: it gets no answer. */
+  sync(asker: Asker, from: ValidatorIndex, nowMs: number): void {
     const atMs = nowMs + (2 * this.options.costs.linkLatencyUs) / 1_000 + FETCH_MS;
-    const { epoch } = this.context.set;
-    this.schedule.at(atMs, () => {
-      asker.onEvent({ kind: "dag-claims", nowMs: atMs, wallMs: atMs, from, epoch, claims: [], isLast: true });
-    });
+    this.schedule.at(atMs, () => asker.onEvent({ kind: "dag-sync-failed", nowMs: atMs, wallMs: atMs, from }));
   }
 
   /** The proof of one turn's statements. */

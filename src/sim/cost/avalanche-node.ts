@@ -9,8 +9,8 @@ import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { Proof } from "../../membership/seal.ts";
 import { bundleUs, type StepKind, wireUs } from "./avalanche-charges.ts";
 import { Machine } from "./avalanche-machine.ts";
-import type { ScaleNetwork } from "./avalanche-network.ts";
 import { closeTurn, type Parcel, type Said } from "./avalanche-turn.ts";
+import type { Asker, ScaleWorld } from "./avalanche-world.ts";
 import { SEAL_BYTES } from "./work.ts";
 
 /** As `TURNS_UNDER_WAY_MAX` of node/outbox.ts. */
@@ -28,13 +28,13 @@ interface Final {
 }
 
 /** One validator of the network: the real engine, its machine, and turns as node/outbox.ts makes them. */
-export class ScaleNode {
+export class ScaleNode implements Asker {
   readonly index: ValidatorIndex;
   readonly machine: Machine;
   readonly core: AvalancheCore;
   /** Vertices of this node's clients that are neither in a bundle nor lost, by when they came. */
   readonly #queue: number[] = [];
-  readonly #network: ScaleNetwork;
+  readonly #network: ScaleWorld;
   readonly #others: readonly ValidatorIndex[];
   readonly #proof: Proof;
   readonly #timers = new Map<TimerName, () => void>();
@@ -51,7 +51,7 @@ export class ScaleNode {
   #underWay = 0;
   #leavesAtMs = 0;
 
-  constructor(network: ScaleNetwork, index: ValidatorIndex) {
+  constructor(network: ScaleWorld, index: ValidatorIndex) {
     const { context, options } = network;
     this.#network = network;
     this.index = index;
