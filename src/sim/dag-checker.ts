@@ -62,6 +62,11 @@ export class DagChecker {
     return this.#outcomes.get(unitKey(unit))?.outcome ?? null;
   }
 
+  /** Of a unit by its `unitKey`. */
+  isLost(key: string): boolean {
+    return this.#outcomes.get(key)?.outcome === "rejected";
+  }
+
   /** The unit that is final of a conflict set, by `unitKey`; null where none is yet. */
   winnerOf(set: Hash): string | null {
     return this.#winners.get(set) ?? null;
@@ -172,7 +177,7 @@ export class DagChecker {
     const { digest } = held.ref;
     for (const parent of held.bundle.parents) {
       const before = this.knowledge.byTip(parent);
-      if (parent === this.#genesis || (before !== undefined && witness.placed.has(before))) continue;
+      if (parent === this.#genesis || before.some((one) => witness.placed.has(one))) continue;
       throw new Violation("prefix-consistency", `node ${place} places ${digest} before its parent ${parent}`);
     }
     this.#settle(place, { bundle: digest, vertex: null }, "accepted");

@@ -21,7 +21,7 @@ export interface Carrier {
 /** All that any correct node ever held of the DAG: what bundles say, without any opinion. */
 export class DagKnowledge {
   readonly #bundles = new Map<Hash, KnownBundle>();
-  readonly #byTip = new Map<Hash, Hash>();
+  readonly #byTip = new Map<Hash, Hash[]>();
   /** More than one where a creator forks: what both branches have in common has one id. */
   readonly #byVertex = new Map<Hash, Carrier[]>();
   readonly #carriers = new Map<string, Carrier[]>();
@@ -46,7 +46,7 @@ export class DagKnowledge {
       for (const set of ofVertex) this.#claim(set, id);
     });
     this.#bundles.set(digest, { held, forkSet: forkSetOf(held.ref), sets });
-    this.#byTip.set(tip, digest);
+    this.#byTip.set(tip, [...(this.#byTip.get(tip) ?? []), digest]);
   }
 
   bundles(): Iterable<KnownBundle> {
@@ -64,9 +64,9 @@ export class DagKnowledge {
     return known;
   }
 
-  /** The bundle of which this is the last vertex. */
-  byTip(tip: Hash): Hash | undefined {
-    return this.#byTip.get(tip);
+  /** The bundles of which this is the last vertex: the branches of a fork may end alike. */
+  byTip(tip: Hash): readonly Hash[] {
+    return this.#byTip.get(tip) ?? [];
   }
 
   byVertex(id: Hash): readonly Carrier[] {

@@ -201,10 +201,7 @@ export class DagRules {
       if (this.#certified.has(key)) continue;
       this.#certified.add(key);
       const parents = this.#knowledge.find(digest)?.held.bundle.parents ?? [];
-      for (const parent of parents) {
-        const before = this.#knowledge.byTip(parent);
-        if (before !== undefined) waiting.push(before);
-      }
+      for (const parent of parents) waiting.push(...this.#knowledge.byTip(parent));
     }
   }
 
@@ -223,7 +220,8 @@ export class DagRules {
       const key = unitKey(unit);
       for (const set of this.#knowledge.setsOf(unit)) {
         const before = locks.get(`${level}/${set}`);
-        if (before !== undefined && before !== key)
+        // What has lost for good locks nothing any more: a vertex of two sets frees the one when it loses the other.
+        if (before !== undefined && before !== key && !this.#options.checker.isLost(before))
           throw new Violation(
             "no-contradiction",
             `node ${place} votes ${level} for ${key} in epoch ${epoch}, and did so for ${before} of the same set`,

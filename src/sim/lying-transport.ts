@@ -74,7 +74,7 @@ export class LyingTransport implements Transport {
     const { random } = this.#scene;
     if (this.#does("garbage") && random.chance(GARBAGE_CHANCE)) this.#inner.send(peer, lane, this.#garbage(frame));
     if (this.#does("replay")) this.#replay(peer, lane, frame);
-    if (this.#does("fork-lane") && lane === "dissemination" && random.chance(0.5)) {
+    if ((this.#does("fork-lane") || this.#does("fork-alike")) && lane === "dissemination" && random.chance(0.5)) {
       const fork = this.#forkOf(frame);
       if (fork !== null) return this.#inner.send(peer, lane, fork);
     }
@@ -141,13 +141,14 @@ export class LyingTransport implements Transport {
   }
 
   #fork(bytes: Uint8Array): Uint8Array | null {
+    const isAlike = this.#does("fork-alike");
     return this.#rewrite(bytes, (bundle) => {
       const [, ...rest] = bundle.payloads;
       const other = new Uint8Array([LIARS_MARK, 1]);
-      // A place in the lane of a leaderless network is forked as it is; what is ordered, as what the log takes from clients.
-      if (bundle.purpose === "dag")
-        return { ...bundle, payloads: [sealEnvelope({ payload: other, conflictKeys: [] }), ...rest] };
-      return { ...bundle, purpose: "application", payloads: [other, ...rest] };
+      if (bundle.purpose !== "dag") return { ...bundle, purpose: "application", payloads: [other, ...rest] };
+      // A place in the lane of a leaderless network; branches that end alike have one name for who hangs on them.
+      const envelope = sealEnvelope({ payload: other, conflictKeys: [] });
+      return { ...bundle, payloads: isAlike ? [envelope, ...rest] : [...bundle.payloads.slice(0, -1), envelope] };
     });
   }
 

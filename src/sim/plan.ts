@@ -37,6 +37,7 @@ export const DAG_ATTACKS = [
   "split-answers",
   "false-claims",
   "hide-bundles",
+  "fork-alike",
 ] as const;
 
 export type AttackName = (typeof ATTACKS)[number] | (typeof DAG_ATTACKS)[number];
