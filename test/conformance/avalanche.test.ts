@@ -11,7 +11,7 @@ import type { VoteEntry, VoteLevel } from "../../src/dag/votes.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
 import type { Signed } from "../../src/membership/seal.ts";
-import { signedBy } from "../fuzz/dag-fixture.ts";
+import { claimsHeard, signedBy } from "../fuzz/dag-fixture.ts";
 import { Bench, bytesOf, engineOf, type Event, type Message, type Seat } from "./dag-bench.ts";
 
 /**
@@ -273,7 +273,7 @@ describe("words that do not count", () => {
     ]);
     for (const stranger of [7 as ValidatorIndex, 8 as ValidatorIndex, 9 as ValidatorIndex]) {
       const { epoch } = NETWORK.set;
-      bench.step(seat, { kind: "dag-claims", ...bench.now(), from: stranger, epoch, claims, isLast: true });
+      bench.step(seat, claimsHeard(stranger, { nowMs: bench.schedule.nowMs, epoch, claims, isLast: true }));
       bench.step(seat, { kind: "dag-sync-failed", ...bench.now(), from: stranger });
       bench.step(seat, { kind: "peer-connected", nowMs: bench.schedule.nowMs, peer: stranger });
     }
@@ -295,7 +295,7 @@ describe("words that do not count", () => {
       for (const state of ["accepted", "rejected"] as const) {
         const claims = bundlesOf().map(({ ref }) => ({ bundle: ref.digest, state, undecided: [], rejected: [] }));
         const { epoch } = NETWORK.set;
-        bench.step(seat, { kind: "dag-claims", ...bench.now(), from: liar, epoch, claims, isLast: true });
+        bench.step(seat, claimsHeard(liar, { nowMs: bench.schedule.nowMs, epoch, claims, isLast: true }));
       }
     }
     expect(decisionsOf(seat)).toEqual([]);

@@ -12,7 +12,7 @@ import type { Signed } from "../../src/membership/seal.ts";
 import { Random } from "../../src/sim/random.ts";
 import { Schedule } from "../../src/sim/schedule.ts";
 import { Solo } from "../cluster/solo.ts";
-import { signedBy } from "../fuzz/dag-fixture.ts";
+import { claimsHeard, signedBy } from "../fuzz/dag-fixture.ts";
 
 export type Message = PbftMessage | AvalancheMessage;
 export type Event = EngineEvent<Message>;
@@ -207,7 +207,7 @@ export class Bench {
       });
       this.bundles(seat, ...bundles);
       const { epoch } = NETWORK.set;
-      this.step(seat, { kind: "dag-claims", ...this.now(), from: peer.self, epoch, claims, isLast: true });
+      this.step(seat, claimsHeard(peer.self, { nowMs: this.schedule.nowMs, epoch, claims, isLast: true }));
     });
   }
 }

@@ -3,11 +3,11 @@ import { AvalancheCore } from "../../src/consensus/avalanche/core.ts";
 import type { AvalancheMessage } from "../../src/consensus/avalanche/messages.ts";
 import { deriveParams } from "../../src/consensus/avalanche/params.ts";
 import { Participant, type ParticipantOptions } from "../../src/consensus/avalanche/participant.ts";
-import type { DagRestored } from "../../src/consensus/dag-engine.ts";
+import type { DagEvent, DagRestored } from "../../src/consensus/dag-engine.ts";
 import type { Effect } from "../../src/consensus/engine.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import { present } from "../../src/lib/assert.ts";
-import type { Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
 import type { Proof, Signed } from "../../src/membership/seal.ts";
 import { Random as SimRandom } from "../../src/sim/random.ts";
 
@@ -87,6 +87,19 @@ const SIGNATURE = { mlDsa: new Uint8Array(0), ed25519: null };
 export function signedBy(signer: ValidatorIndex, message: AvalancheMessage): Signed<AvalancheMessage> {
   const proof: Proof = { seal: { signer, leafCount: 1, signature: SIGNATURE }, leafIndex: 0, path: [] };
   return { message, proof };
+}
+
+type ClaimsHeard = Extract<DagEvent, { readonly kind: "dag-claims" }>;
+
+/** What a peer that may never have voted answers. */
+const NEVER_VOTED: { readonly passed: readonly Epoch[] } = { passed: [] };
+
+/** What one validator says of bundles over its own connection. */
+export function claimsHeard(
+  from: ValidatorIndex,
+  said: Omit<ClaimsHeard, "kind" | "from" | "passed" | "wallMs">,
+): ClaimsHeard {
+  return { ...NEVER_VOTED, kind: "dag-claims", from, wallMs: 0, ...said };
 }
 
 export function messagesOf(effects: readonly Effect<AvalancheMessage>[]): readonly AvalancheMessage[] {

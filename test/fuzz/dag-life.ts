@@ -10,7 +10,7 @@ import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
 import { DagCluster, type DagWatch, type LiarEffect } from "../../src/sim/avalanche/dag-cluster.ts";
 import type { DagMember } from "../../src/sim/avalanche/dag-member.ts";
 import { networkOf } from "../cluster/signing.ts";
-import { LIAR, signedBy } from "./dag-fixture.ts";
+import { claimsHeard, LIAR, signedBy } from "./dag-fixture.ts";
 import { Random } from "./random.ts";
 import { promise } from "./target.ts";
 
@@ -262,8 +262,7 @@ function claim(life: DagLife): void {
     return { bundle: life.digest(), state, undecided: life.indices(4), rejected: life.indices(3) };
   });
   const epoch = random.below(cluster.network.set.epoch + 2) as Epoch;
-  const now = { nowMs: cluster.nowMs, wallMs: 0 };
-  const event = { kind: "dag-claims", ...now, from: LIAR, epoch, claims, isLast: random.chance(0.5) } as const;
+  const event = claimsHeard(LIAR, { nowMs: cluster.nowMs, epoch, claims, isLast: random.chance(0.5) });
   life.step(member, () => member.core.onEvent(event));
 }
 
