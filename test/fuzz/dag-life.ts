@@ -4,6 +4,7 @@ import type { AvalancheMessage, Dissent } from "../../src/consensus/avalanche/me
 import { deriveParams } from "../../src/consensus/avalanche/params.ts";
 import type { DagClaim } from "../../src/consensus/dag-engine.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
+import { RESOLUTION_BOUNDS } from "../../src/dag/resolution-state.ts";
 import type { VoteEntry } from "../../src/dag/votes.ts";
 import { type Hash, toHash } from "../../src/lib/hash.ts";
 import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
@@ -73,8 +74,8 @@ export class DagLife {
         ["polls", polls.size, 300],
         ["owed", owedNodes, 5 * 256],
         ["reported elsewhere", reportedElsewhere.size, 4_096],
-        ["resolved later", resolvedLater.size, 4 * 64],
-        ["lost later", lostLater.size, 4 * 64],
+        ["resolved later", resolvedLater.size, RESOLUTION_BOUNDS.rulings],
+        ["lost later", lostLater.size, RESOLUTION_BOUNDS.rulings],
         ["claims", claimedCertified.size, 4 * nodes],
       ];
       for (const [name, size, most] of sizes)
