@@ -63,7 +63,7 @@ export class DagLife {
   /** Everything that an engine keeps has a bound, whatever it was told. */
   checkSizes(): void {
     for (const { inside, index } of this.cluster.members) {
-      const { graph, missing, polls, owed, reportedElsewhere, resolvedLater, lostLater, claimedCertified } = inside;
+      const { graph, missing, polls, owed, reportedElsewhere, resolvedLater, lostLater } = inside;
       const nodes = 5 * OPEN_OF_CREATOR_MAX + SETTLED_MAX;
       const owedNodes = [...owed.values()].reduce((sum, owedTo) => sum + owedTo.size, 0);
       const sizes: readonly (readonly [string, number, number])[] = [
@@ -76,7 +76,6 @@ export class DagLife {
         ["reported elsewhere", reportedElsewhere.size, 4_096],
         ["resolved later", resolvedLater.size, RESOLUTION_BOUNDS.rulings],
         ["lost later", lostLater.size, RESOLUTION_BOUNDS.rulings],
-        ["claims", claimedCertified.size, 4 * nodes],
       ];
       for (const [name, size, most] of sizes)
         promise(size <= most, `member ${index} holds ${size} ${name}, at most ${most}; ${this.operations} operations`);
