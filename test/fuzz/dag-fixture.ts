@@ -5,6 +5,7 @@ import { deriveParams } from "../../src/consensus/avalanche/params.ts";
 import { Participant, type ParticipantOptions } from "../../src/consensus/avalanche/participant.ts";
 import type { DagEvent, DagRestored } from "../../src/consensus/dag-engine.ts";
 import type { Effect } from "../../src/consensus/engine.ts";
+import { ML_DSA_87_SIGNATURE_BYTES } from "../../src/crypto/signature.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import { present } from "../../src/lib/assert.ts";
 import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
@@ -81,7 +82,7 @@ export function victim(): Victim {
   return it;
 }
 
-const SIGNATURE = { mlDsa: new Uint8Array(0), ed25519: null };
+const SIGNATURE = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
 
 /** As if the signature had been checked: engines are handed nothing else. */
 export function signedBy(signer: ValidatorIndex, message: AvalancheMessage): Signed<AvalancheMessage> {
