@@ -44,15 +44,20 @@ function hasOpen(p: Participant): boolean {
   for (const creator of p.graph.creators()) {
     const lane = p.graph.openOf(creator);
     // The newest are the ones without a vote.
-    for (let at = lane.length - 1; at >= 0; at--) if (lane[at]?.isVoted === false) return true;
+    for (let at = lane.length - 1; at >= 0; at--) if (isPolled(p, lane[at])) return true;
   }
   return false;
+}
+
+/** What has this node's vote needs no poll; but in a partition polls are what tells that it is over. */
+function isPolled({ health }: Participant, node: BundleNode | undefined): boolean {
+  return node !== undefined && (!node.isVoted || (health.isPartitioned && !node.isSettled));
 }
 
 function openChains(p: Participant): readonly Chain[] {
   const chains: Chain[] = [];
   for (const creator of p.graph.creators()) {
-    chains.push(...chainsOf(p.graph.openOf(creator).filter((node) => !node.isVoted)));
+    chains.push(...chainsOf(p.graph.openOf(creator).filter((node) => isPolled(p, node))));
   }
   if (chains.length <= QUERIED_LANES_MAX) return chains;
   // Only forks make more chains than validators: each poll takes others of them.

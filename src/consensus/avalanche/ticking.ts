@@ -18,11 +18,11 @@ export function onTick(p: Participant): void {
   fetchMissing(p);
   sync(p);
   if (p.self === null) return;
-  // Also in a partition: who has nothing open polls nobody, and would not learn that it is over.
+  // Also in a partition: what was voted before may be all that this node waits for, or others do.
+  sayAgain(p);
   sayOwed(p);
   if (p.health.isPartitioned) return;
   losePatience(p);
-  sayAgain(p);
   joinLater(p);
   reportOpen(p);
 }
