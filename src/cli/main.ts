@@ -267,6 +267,17 @@ const simulator = command("sim", "run the protocol in a simulated world with fau
   .action(async (options) => (await import("./sim.ts")).sim(options));
 
 simulator
+  .command("avalanche")
+  .description("the pure Avalanche engines of a network against liars that see everything, one seed a run")
+  .option("-n, --nodes <count>", "validators (default: by the seed, 4 to 10)")
+  .option("-s, --seed <number>", "the first seed (default: a fresh one, which is printed)")
+  .option("-r, --runs <count>", "as many seeds, from the first one on (default: 100)")
+  .option("-b, --byzantine <count>", "validators that lie (default: by the seed, as many as are tolerated at most)")
+  .option("--adversary <name>", "what they do: split, tip, double, ... (default: by the seed)")
+  .option("--json", "print JSON, one object a line")
+  .action(async (_, self: Command) => (await import("./sim-avalanche.ts")).simAvalanche(self.optsWithGlobals()));
+
+simulator
   .command("predict")
   .description("what throughput and latency the cost model expects of networks of several sizes")
   .option("-n, --nodes <counts>", "these sizes only, with commas between, such as 4,7,31")

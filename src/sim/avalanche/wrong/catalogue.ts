@@ -49,10 +49,12 @@ export const WRONG_DAGS: readonly WrongDag[] = [
     seeds: 20,
     expects: ["one-accept"],
     words: { nodes: 4, adversary: "double" },
+    // Without a report nothing but the lock is in the way.
+    adjust: (plan) => ({ ...plan, params: { ...plan.params, resolveAfterMs: 30_000 } }),
     plant: {
       makeParticipant: altered((p) => {
         onSets(p, (set) => {
-          set.isFreeFor = (): boolean => set.winner === null;
+          set.isFreeFor = (): boolean => set.winner === null && !set.isFrozen;
           fixed(set, "pinned", null);
         });
       }),
@@ -118,7 +120,8 @@ export const WRONG_DAGS: readonly WrongDag[] = [
     bug: "a report that is not durable",
     breaks: "the promise of a report outlives a crash (0006, 3)",
     seeds: 60,
-    expects: ["promise-kept"],
+    // What it forgot and what it then says block each other.
+    expects: ["promise-kept", "liveness"],
     words: { nodes: 4, adversary: "reports" },
     adjust: withCrashes,
     plant: {
@@ -229,14 +232,5 @@ export const WRONG_DAGS: readonly WrongDag[] = [
     plant: {
       alter: (effect) => (effect.kind === "fetch-bundles" || effect.kind === "fetch-vertices" ? [] : [effect]),
     },
-  },
-  {
-    bug: "certificates forgotten at an epoch's end",
-    breaks: "what was certified is treated as accepted (0006, 6)",
-    seeds: 400,
-    expects: ["agreement", "no-failure"],
-    words: { nodes: 4, adversary: "tip" },
-    adjust: withEpochs,
-    plant: { handOver: (left) => ({ ...left, open: left.open.map((open) => ({ ...open, certified: [] })) }) },
   },
 ];
