@@ -156,7 +156,9 @@ export class DagChecker {
       const { told } = this.#of(place);
       if (told.length !== this.#accepted) return `node ${place} has ${told.length} of ${this.#accepted} final vertices`;
       for (const [key, { outcome }] of this.#outcomes) {
-        if (!this.#of(place).decided.has(key)) return `${key} is ${outcome}, and open at node ${place}`;
+        // A branch that lost may never have reached it.
+        if (outcome === "accepted" && !this.#of(place).decided.has(key))
+          return `${key} is ${outcome}, and open at node ${place}`;
       }
     }
     for (const { by, text } of this.#promised) {

@@ -87,7 +87,11 @@ function isDagDone(world: World, { checker }: WatchedDag): boolean {
   const correct = world.correct();
   const sequences = new Set(correct.map(({ node }) => node?.status().lastBatch ?? -1));
   if (sequences.size > 1 || sequences.has(-1)) return false;
-  if (correct.some(({ node }) => node?.status().dag?.undecidedBundles !== 0)) return false;
+  // What only one held whose lane died with its place stays open with it.
+  const isOpen = correct.some(
+    ({ node, place }) => !world.gone.has(place) && node?.status().dag?.undecidedBundles !== 0,
+  );
+  if (isOpen) return false;
   return openIn(world, checker) === null;
 }
 

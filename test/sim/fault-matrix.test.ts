@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { INVARIANTS } from "../../src/sim/violation.ts";
 import { type RunResult, runPlan } from "../../src/sim/run.ts";
 import { WRONG_NODES } from "../../src/sim/wrong/catalogue.ts";
-import { SINGLE_FAULTS } from "./single-faults.ts";
+import { DAG_FAULTS, SINGLE_FAULTS } from "./single-faults.ts";
 
 const SEEDS = 4;
 const ROW_MS_MAX = 60_000;
@@ -16,6 +16,26 @@ describe("every invariant holds under each fault by itself", () => {
       async () => {
         const failed: RunResult[] = [];
         for (let seed = 1; seed <= SEEDS; seed++) {
+          const result = await runPlan(plan(seed));
+          if (result.verdict !== "pass") failed.push(result);
+        }
+        expect(failed).toEqual([]);
+      },
+      ROW_MS_MAX,
+    );
+  }
+});
+
+/** Runs of a leaderless network are longer. */
+const DAG_SEEDS = 2;
+
+describe("every invariant of a leaderless network holds under each fault by itself", () => {
+  for (const { name, plan } of DAG_FAULTS) {
+    test(
+      `${name}, seeds 1 to ${DAG_SEEDS}`,
+      async () => {
+        const failed: RunResult[] = [];
+        for (let seed = 1; seed <= DAG_SEEDS; seed++) {
           const result = await runPlan(plan(seed));
           if (result.verdict !== "pass") failed.push(result);
         }
@@ -57,6 +77,11 @@ describe("docs/fault-matrix.md", () => {
 
   test("has a row for every fault kind, every circumstance, every attack and twins, and no other", () => {
     expect(rows.map(([name]) => nameIn(name))).toEqual(SINGLE_FAULTS.map(({ name }) => name));
+  });
+
+  test("has a row for every fault and attack that a leaderless network is run under, and no other", () => {
+    const ofDag = tableUnder("A leaderless network").slice(1);
+    expect(ofDag.map(([name]) => nameIn(name))).toEqual(DAG_FAULTS.map(({ name }) => name));
   });
 
   test("has no empty cell", () => {

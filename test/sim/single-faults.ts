@@ -1,4 +1,4 @@
-import { ATTACKS, type AttackName, type Fault, type Plan } from "../../src/sim/plan.ts";
+import { ATTACKS, type AttackName, DAG_ATTACKS, type Fault, type Plan, type SimEngine } from "../../src/sim/plan.ts";
 import { planOf } from "../../src/sim/swarm.ts";
 import { type ClockFault, TRUE_CLOCK } from "../../src/sim/virtual-clock.ts";
 import { CALM_DISK, type DiskWeather } from "../../src/sim/virtual-disk.ts";
@@ -52,13 +52,41 @@ export const SINGLE_FAULTS: readonly SingleFault[] = [
   ...Object.entries(FAULTS).map(([name, make]): SingleFault => ({ name, plan: (seed) => repeated(calm(seed), make) })),
   ...Object.entries(CIRCUMSTANCES).map(([name, make]): SingleFault => ({ name, plan: (seed) => make(calm(seed)) })),
   ...ATTACKS.map((name): SingleFault => ({ name, plan: (seed) => attacked(seed, name) })),
-  { name: "twin", plan: twin },
+  { name: "twin", plan: (seed) => twin(seed, "pbft") },
+];
+
+/** Attacks that are not on the ordered log alone; "fork-alike" has a test of its own. */
+const ON_DAG: readonly AttackName[] = [
+  ...DAG_ATTACKS.filter((name) => name !== "fork-alike"),
+  "fork-lane",
+  "withhold",
+  "replay",
+  "lie",
+  "garbage",
+];
+
+/** The rows of a leaderless network: every fault by itself, and attacks with all others. */
+export const DAG_FAULTS: readonly SingleFault[] = [
+  ...Object.entries(FAULTS).map(
+    ([name, make]): SingleFault => ({
+      name,
+      plan: (seed) => repeated(calm(seed, "avalanche"), make),
+    }),
+  ),
+  ...Object.entries(CIRCUMSTANCES).map(
+    ([name, make]): SingleFault => ({
+      name,
+      plan: (seed) => make(calm(seed, "avalanche")),
+    }),
+  ),
+  ...ON_DAG.map((name): SingleFault => ({ name, plan: (seed) => attacked(seed, name, "avalanche") })),
+  { name: "twin", plan: (seed) => twin(seed, "avalanche") },
 ];
 
 /** The work of a seed, and nothing else of it. */
-function calm(seed: number): Plan {
+function calm(seed: number, engine: SimEngine = "pbft"): Plan {
   return {
-    ...planOf({ seed, nodes: NODES, byzantine: 0 }),
+    ...planOf({ seed, nodes: NODES, byzantine: 0, engine }),
     links: CALM_LINKS,
     disks: CALM_DISK,
     clocks: [],
@@ -77,13 +105,13 @@ function repeated(plan: Plan, make: (node: number, atMs: number) => Fault): Plan
 }
 
 /** An attack needs the circumstances in which it does harm: it comes with all other faults. */
-function attacked(seed: number, name: AttackName): Plan {
-  return planOf({ seed, nodes: NODES, byzantine: 1, attacks: [name] });
+function attacked(seed: number, name: AttackName, engine: SimEngine = "pbft"): Plan {
+  return planOf({ seed, nodes: NODES, byzantine: 1, attacks: [name], engine });
 }
 
-function twin(seed: number): Plan {
+function twin(seed: number, engine: SimEngine): Plan {
   return {
-    ...planOf({ seed, nodes: NODES, byzantine: 0 }),
+    ...planOf({ seed, nodes: NODES, byzantine: 0, engine }),
     liars: [{ node: seed % NODES, attacks: [], twin: true }],
   };
 }

@@ -9,13 +9,22 @@ import {
   proud,
   restless,
 } from "./wrong-contents.ts";
+import {
+  acceptingEverything,
+  believingOne,
+  descendantsFirst,
+  forgettingVotes,
+  withCoinSpentTwice,
+} from "./wrong-dag.ts";
 import { agreeable, credulous, forgetting, rewriting, suspicious, unfaithful } from "./wrong-engines.ts";
 import { PbftEngine } from "../../consensus/pbft/engine.ts";
 import type { Sequence } from "../../membership/ids.ts";
 import { withBlackout, withLostCommits, withNewcomer, withUnevenClocks, type WrongNode } from "./wrong-node.ts";
 import {
   forgettingExecution,
+  forgettingOrder,
   forgettingTime,
+  forgettingWinners,
   hastyDatabase,
   oneWriteBehind,
   trusting,
@@ -286,5 +295,54 @@ export const WRONG_NODES: readonly WrongNode[] = [
     swarm: { nodes: 4, byzantine: 0 },
     adjust: withNewcomer,
     plant: { makeEngine: (options) => new PbftEngine({ ...options, base: 0 as Sequence }) },
+  },
+  {
+    bug: "a binding vote that is not durable",
+    breaks: "a vote is on the disk before it leaves (avalanche/voting.ts)",
+    seeds: 5,
+    expects: ["durable-before-visible"],
+    swarm: { nodes: 4, engine: "avalanche", byzantine: 0 },
+    plant: { makeLeaderless: forgettingVotes },
+  },
+  {
+    bug: "a vote for whatever is heard of",
+    breaks: "one accept for each conflict set, a commit with a quorum's accepts (avalanche/voting.ts)",
+    seeds: 20,
+    expects: ["lock-respected", "no-contradiction", "durable-before-visible"],
+    swarm: { nodes: 4, engine: "avalanche", byzantine: 0 },
+    plant: { makeLeaderless: acceptingEverything },
+  },
+  {
+    bug: "decisions that come with the descendants first",
+    breaks: "ancestors come before descendants (dag-engine.ts, decide)",
+    seeds: 20,
+    expects: ["prefix-consistency"],
+    swarm: { nodes: 4, engine: "avalanche", byzantine: 0 },
+    plant: { makeLeaderless: descendantsFirst },
+  },
+  {
+    bug: "claims of one peer that are believed",
+    breaks: "what f + 1 validators say to be final is final (avalanche/syncing.ts)",
+    seeds: 60,
+    expects: ["agreement", "validity", "no-failure"],
+    swarm: { nodes: 4, engine: "avalanche", byzantine: 1, attacks: ["false-claims"] },
+    plant: { makeLeaderless: believingOne },
+  },
+  {
+    bug: "a local order that is forgotten by one who comes back",
+    breaks: "what was told as final keeps its place (dag-order.ts)",
+    seeds: 20,
+    expects: ["durable-before-visible", "prefix-consistency"],
+    swarm: { nodes: 4, engine: "avalanche", byzantine: 0 },
+    plant: { alterParts: forgettingOrder },
+  },
+  {
+    bug: "spent keys that nobody looks up",
+    breaks: "a set that was won stays won over restarts (dag-exchange.ts)",
+    seeds: 20,
+    expects: ["agreement", "no-contradiction"],
+    swarm: { nodes: 4, engine: "avalanche", byzantine: 0 },
+    adjust: withCoinSpentTwice,
+    plant: { alterParts: forgettingWinners },
   },
 ];

@@ -9,6 +9,8 @@ import { executionStateCodec } from "../../replication/executor.ts";
 
 const EXECUTION_KEY = "execution";
 
+const LOCAL_ORDER_KEY = "dag-order";
+
 /** A database that says "durable" as soon as it has heard of a write. */
 export function hastyDatabase(parts: NodeParts): NodeParts {
   return withDatabase(parts, (database) => ({
@@ -35,7 +37,7 @@ export function oneWriteBehind(parts: NodeParts): NodeParts {
 
 /** The state of execution never reaches the disk; what was executed is forgotten with the process. */
 export function forgettingExecution(parts: NodeParts): NodeParts {
-  return withDatabase(parts, (database) => ({ write: (batch) => database.write(withoutExecution(batch)) }));
+  return withDatabase(parts, (database) => ({ write: (batch) => database.write(without(batch, EXECUTION_KEY)) }));
 }
 
 /** A node that comes back takes the largest time of the order for none. */
@@ -45,6 +47,21 @@ export function forgettingTime(parts: NodeParts): NodeParts {
       const row = await database.get(column, key);
       if (row === undefined || textOf(key) !== EXECUTION_KEY) return row;
       return encode(executionStateCodec, { ...decode(executionStateCodec, row), timestampMs: 0 });
+    },
+  }));
+}
+
+/** Up to where this node's own order of a leaderless network goes never reaches the disk. */
+export function forgettingOrder(parts: NodeParts): NodeParts {
+  return withDatabase(parts, (database) => ({ write: (batch) => database.write(without(batch, LOCAL_ORDER_KEY)) }));
+}
+
+/** Nobody looks whether a conflict set was won before this life. */
+export function forgettingWinners(parts: NodeParts): NodeParts {
+  return withDatabase(parts, (database) => ({
+    getMany: async (column, keys) => {
+      const rows = await database.getMany(column, keys);
+      return column === "spent" ? rows.map(() => undefined) : rows;
     },
   }));
 }
@@ -95,10 +112,10 @@ function withDatabase(parts: NodeParts, wrong: (right: Database) => Partial<Data
   };
 }
 
-function withoutExecution(batch: WriteBatchBytes): WriteBatchBytes {
+function without(batch: WriteBatchBytes, left: string): WriteBatchBytes {
   const kept = new WriteBatch();
   forEachWrite(batch, (column, key, value) => {
-    if (textOf(key) === EXECUTION_KEY) return;
+    if (textOf(key) === left) return;
     if (value === null) kept.delete(column, key);
     else kept.put(column, key, value);
   });
