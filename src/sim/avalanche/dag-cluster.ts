@@ -412,7 +412,7 @@ export class DagCluster {
         failed();
         this.arrive(member, bundles);
         if (member.isCorrect) this.#watch?.onClaims(member, peer.index, epoch, claims);
-        const event = { kind: "dag-claims", from: peer.index, epoch, passed, claims, isLast: true } as const;
+        const event = { kind: "dag-claims", from: peer.index, epoch, claims, isLast: true } as const;
         this.#step(member, () => core.onEvent({ ...event, ...this.#now() }));
       });
     });
