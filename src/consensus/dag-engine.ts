@@ -32,8 +32,22 @@ export interface DagOpen {
   /** Vertices that are final, ascending each. */
   readonly accepted: readonly number[];
   readonly rejected: readonly number[];
-  /** What this node knew to be certified when an epoch ended: 0 for its place, vertex + 1 for a vertex. Nothing from the ledger. */
-  readonly certified: readonly number[];
+  /** What this node knows to be certified, each epoch's apart; nothing from the ledger. */
+  readonly certified: readonly DagCertificate[];
+}
+
+/** What a quorum of one epoch's validators accepted of one bundle, as far as its holder knows. */
+export interface DagCertificate {
+  readonly epoch: Epoch;
+  /** Whether the bundle's place is. */
+  readonly place: boolean;
+  /** Vertices that are, ascending. */
+  readonly vertices: readonly number[];
+  /**
+   * The accepts, where they are held: a node that crashed knows by its own commit, or by what others told, without them.
+   * Where an engine hears them, each one's signature holds as a statement of that epoch.
+   */
+  readonly votes: readonly Signed<Votes>[];
 }
 
 /** What a leaderless engine begins with. */
@@ -45,6 +59,8 @@ export interface DagRestored {
    * this node's votes for them.
    */
   readonly open: readonly DagOpen[];
+  /** Epochs in which this node came to vote, newest last; absent from the ledger. */
+  readonly passed?: readonly Epoch[];
 }
 
 /** How far a peer says that it has got with a bundle. Unsigned: the connection tells who says it. */
@@ -56,6 +72,8 @@ export interface DagClaim {
   readonly undecided: readonly number[];
   /** Vertices that are rejected for good, ascending. */
   readonly rejected: readonly number[];
+  /** What the peer knows to be certified, for who begins an epoch; absent where nobody asked. */
+  readonly certified?: readonly DagCertificate[];
 }
 
 export type DagEvent =
@@ -73,6 +91,8 @@ export type DagEvent =
       readonly from: ValidatorIndex;
       /** The epoch that the asked one was in. */
       readonly epoch: Epoch;
+      /** Epochs in which it came to vote, as it says. */
+      readonly passed: readonly Epoch[];
       readonly claims: readonly DagClaim[];
       /** Whether it had nothing further to say. */
       readonly isLast: boolean;
@@ -112,7 +132,12 @@ export type DagEffect =
   /** Bundles of which these are the last vertices. */
   | { readonly kind: "fetch-vertices"; readonly tips: readonly Hash[]; readonly from: readonly ValidatorIndex[] }
   /** Ask one validator for the bundles above this node's decided frontier, and what it knows of them (`dag-claims`). */
-  | { readonly kind: "dag-sync"; readonly from: ValidatorIndex }
+  | {
+      readonly kind: "dag-sync";
+      readonly from: ValidatorIndex;
+      /** Whether it must also tell what earlier epochs certified, with the votes. */
+      readonly isForEpoch: boolean;
+    }
   /**
    * Tell the ordered log that this conflict is open here, with the quorum's accepts for the subject or for a vertex that
    * conflicts with it, where this node holds such. It has promised not to vote on the subject's sets any more.
@@ -148,11 +173,13 @@ export interface DagView {
   /** The second parent of a bundle that is made now: the last vertex of a bundle of another creator; genesis for none. */
   secondParent(nowMs: number): Hash;
   /** What this node would say of a bundle to a peer that asks; null where it is not in memory. */
-  claimOf(bundle: Hash): DagClaim | null;
+  claimOf(bundle: Hash, isForEpoch?: boolean): DagClaim | null;
   /** For each validator of the roster: up to which nonce its lane is decided without a gap. */
   frontier(): readonly Nonce[];
   /** What the next epoch's engine begins with. */
   handOver(): DagRestored;
+  /** Epochs in which this node came to vote, newest last; a few of them. */
+  passed(): readonly Epoch[];
   /** The moving average of the polls about a vertex that is not final, 0 to 1,000,000; null where it is unknown. */
   confidencePpm(bundle: Hash, vertex: number): number | null;
 }

@@ -11,7 +11,7 @@ import { epochCodec } from "./evidence.ts";
 import type { Epoch, Sequence, ValidatorIndex } from "./ids.ts";
 import type { MembershipCommand } from "./membership-command.ts";
 import { MembershipDraft, type Verdict } from "./membership-draft.ts";
-import { activated, type MembershipEntry, membershipEntryCodec, newEntry } from "./membership-entry.ts";
+import { activated, type MembershipEntry, membershipEntryCodec, newEntry, wasActiveIn } from "./membership-entry.ts";
 import { type Report, reportCodec } from "./reputation.ts";
 import { activeOf, condemnedOf, type Removal, rotate } from "./rotation.ts";
 import { validatorIndexCodec } from "./seal.ts";
@@ -108,6 +108,9 @@ export function genesisMembership(
   return { epoch: set.epoch, policy: { min, max }, entries, rosterSize: entries.length, ...none };
 }
 
+/** Epochs that are looked back to: as many as end before anybody could have spoken in the last of them. */
+const EARLIER_SETS_MAX = 16;
+
 const STATE_TAG = asciiBytes("state\0");
 
 /** States never change, and most batches leave theirs as it is: each is hashed once. */
@@ -128,6 +131,22 @@ export function validatorSetOf(state: MembershipState): ValidatorSet {
     .map(({ nodeId, publicKeys, name }) => ({ nodeId, publicKeys, name }));
   const terms = state.entries.map(({ activeSinceEpoch }) => activeSinceEpoch ?? (0 as Epoch));
   return new ValidatorSet(state.epoch, roster, activeOf(state.entries), terms);
+}
+
+/** The sets of the epochs before this one, the newest first; at most 16. */
+export function earlierSetsOf(state: MembershipState): readonly ValidatorSet[] {
+  const { roster } = validatorSetOf(state);
+  const sets: ValidatorSet[] = [];
+  for (let epoch = state.epoch - 1; epoch >= 0 && sets.length < EARLIER_SETS_MAX; epoch--) {
+    const active = roster
+      .map((_, index) => index as ValidatorIndex)
+      .filter((index) => {
+        const entry = state.entries[index];
+        return entry !== undefined && wasActiveIn(entry, epoch as Epoch);
+      });
+    if (active.length > 0) sets.push(new ValidatorSet(epoch as Epoch, roster, active));
+  }
+  return sets;
 }
 
 /**

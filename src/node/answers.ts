@@ -5,7 +5,7 @@ import { checkpointCertificateCodec } from "../consensus/pbft/codec.ts";
 import type { Batch } from "../dag/batch.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { ValidatorIndex } from "../membership/ids.ts";
+import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { BundlePool } from "./bundle-pool.ts";
 import type { DagLedger } from "./dag-ledger.ts";
@@ -55,7 +55,8 @@ interface AnswerSources {
 export interface DagSources {
   readonly pool: DagPool;
   readonly ledger: DagLedger;
-  claimOf(bundle: Hash): DagClaim | null;
+  claimOf(bundle: Hash, isForEpoch: boolean): DagClaim | null;
+  passed(): readonly Epoch[];
   /** A validator's newest bundle that is held. */
   newestOf(validator: ValidatorIndex): Promise<ProvenBody | null>;
   /** Resolves when all that this node has taken in so far is on the disk. */
@@ -130,11 +131,12 @@ async function bodiesOf(
 
 /** What lies above the asker's frontier, from one creator on, as far as it fits; long settled bundles as well. */
 async function dagOf(
-  { above, start }: Extract<Question, { readonly kind: "dag" }>,
+  { above, start, isForEpoch }: Extract<Question, { readonly kind: "dag" }>,
   { dag, epochs }: AnswerSources,
 ): Promise<DagAnswer> {
   // Read first: what is said here is at least as new as the epoch that it names, and nothing that was voted on is left out.
   const { epoch, roster } = epochs.network.set;
+  const passed = dag?.passed() ?? [];
   await dag?.whenDurable();
   const items: DagItem[] = [];
   let bytes = 0;
@@ -144,18 +146,21 @@ async function dagOf(
       const page = await dag.ledger.lane(creator, from, DAG_PAGE_ROWS);
       for (const { stored, standing } of page) {
         const { body, proof } = stored;
-        const claim = dag.claimOf(stored.held.ref.digest);
+        const claim = dag.claimOf(stored.held.ref.digest, isForEpoch);
         const { undecided, rejected } = claim ?? standing;
-        items.push({ bundle: { body, proof }, state: claim?.state ?? standing.place, undecided, rejected });
-        bytes += body.length + PROOF_BYTES;
-        if (bytes > ANSWER_BYTES_SOFT_MAX || items.length >= DAG_ITEMS_MAX) return { epoch, items, isLast: false };
+        const certified = claim?.certified ?? [];
+        const state = claim?.state ?? standing.place;
+        items.push({ bundle: { body, proof }, state, undecided, rejected, certified });
+        bytes += body.length + PROOF_BYTES * certified.reduce((sum, { votes }) => sum + votes.length, 1);
+        const isFull = bytes > ANSWER_BYTES_SOFT_MAX || items.length >= DAG_ITEMS_MAX;
+        if (isFull) return { epoch, passed, items, isLast: false };
       }
       const last = page.at(-1);
       if (last === undefined || page.length < DAG_PAGE_ROWS) break;
       from = last.stored.held.ref.firstNonce;
     }
   }
-  return { epoch, items, isLast: true };
+  return { epoch, passed, items, isLast: true };
 }
 
 /** The longest head whose sizes stay within the limit; at least one item. */

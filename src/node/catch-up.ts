@@ -9,8 +9,11 @@ import {
 } from "../consensus/engine.ts";
 import { checkpointCertificateCodec, committedSlotCodec } from "../consensus/pbft/codec.ts";
 import { batchDigest } from "../dag/batch.ts";
+import type { DagCertificate } from "../consensus/dag-engine.ts";
+import { votesStatement } from "../dag/votes.ts";
+import { statementDigest } from "../membership/statement.ts";
 import { hasDistinctSigners, type Obligation, obligationsOf } from "../membership/certificate.ts";
-import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Lanes } from "../dag/lanes.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -23,7 +26,7 @@ import type { LoopObserver } from "./observer.ts";
 import type { Clock, Transport } from "./ports.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { SealVerification } from "./verification.ts";
-import type { CommittedAnswer, DagAnswer, ProvenBody } from "./wire.ts";
+import type { AboutDag, CommittedAnswer, DagAnswer, ProvenBody } from "./wire.ts";
 
 export interface OpenedCommitted {
   readonly slots: Verified<readonly CommittedSlot[]>;
@@ -122,8 +125,20 @@ export class CatchUp<M> {
   }
 
   /** One page of what a validator has of the DAG; null where it did not answer properly. */
-  async askDag(from: ValidatorIndex, above: readonly Nonce[], start: ValidatorIndex): Promise<DagAnswer | null> {
-    return await this.#fetcher.fetchDag(this.#ports.courier.nodeId(from), above, start);
+  async askDag(from: ValidatorIndex, about: AboutDag): Promise<DagAnswer | null> {
+    return await this.#fetcher.fetchDag(this.#ports.courier.nodeId(from), about);
+  }
+
+  /** A certificate of an earlier epoch with its votes where all of them hold, without any where not. */
+  async withProof(certificate: DagCertificate): Promise<DagCertificate> {
+    const { epochs, verification } = this.#ports;
+    const { epoch, votes } = certificate;
+    const context = { genesis: epochs.network.genesis, set: { epoch } };
+    const obligations = votes.map(({ message, proof }) => ({
+      leaf: statementDigest(context, votesStatement(message)),
+      proof,
+    }));
+    return (await verification.allHold(obligations)) ? certificate : { ...certificate, votes: [] };
   }
 
   /** Null where one of them is not acceptable. */

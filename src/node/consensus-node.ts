@@ -3,7 +3,12 @@ import { Lanes } from "../dag/lanes.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
+import {
+  earlierSetsOf,
+  type MembershipState,
+  type ValidatorSetChanged,
+  validatorSetOf,
+} from "../membership/membership-state.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { CommutativeApplication } from "../replication/application.ts";
 import type { Execution } from "../replication/executor.ts";
@@ -172,6 +177,7 @@ export class ConsensusNode implements NodeService {
         rows: restored.engineRows,
         dag: dag?.restored.engine ?? null,
         previous: previous === null ? null : validatorSetOf(previous),
+        earlier: previous === null ? [] : earlierSetsOf(previous),
       },
       makeEngine: engineMaker(parts, lanes),
     });

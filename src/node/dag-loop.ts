@@ -76,7 +76,7 @@ export class DagLoop<M> {
       case "fetch-vertices":
         return background(catchUp.fetchVertices(effect.tips, effect.from));
       case "dag-sync":
-        return background(this.#sync.ask(effect.from));
+        return background(this.#sync.ask(effect.from, effect.isForEpoch));
       case "report":
         return this.#report(effect);
       case "partition":
@@ -112,7 +112,8 @@ export class DagLoop<M> {
         const newest = await parts.ledger.lastOf(validator);
         return newest === null ? null : { body: newest.body, proof: newest.proof };
       },
-      claimOf: (bundle) => this.#view().claimOf(bundle),
+      claimOf: (bundle, isForEpoch) => this.#view().claimOf(bundle, isForEpoch),
+      passed: () => this.#view().passed(),
       whenDurable: () =>
         new Promise((resolve) => {
           outbox.whenDurable(resolve);

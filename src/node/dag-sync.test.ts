@@ -13,7 +13,8 @@ import { DagPool } from "./dag-pool.ts";
 import { DagSync } from "./dag-sync.ts";
 import type { StoredBundle } from "./ledger.ts";
 import { formBundle } from "./own-lane.ts";
-import { type DagAnswer, dagAnswerCodec, type ProvenBody, questionCodec } from "./wire.ts";
+import type { DagCertificate } from "../consensus/dag-engine.ts";
+import { type AboutDag, type DagAnswer, dagAnswerCodec, type ProvenBody, questionCodec } from "./wire.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 const NETWORK = networkOf(4);
@@ -52,7 +53,15 @@ async function sync(
   for (const stored of held) ledger.store(batch, stored);
   await database.write(batch.finish());
   const claimOf = (): null => null;
-  const dag = { ledger, pool: new DagPool([]), claimOf, newestOf: claimOf, whenDurable: () => Promise.resolve() };
+  const passed = (): readonly [] => [];
+  const dag = {
+    ledger,
+    pool: new DagPool([]),
+    claimOf,
+    passed,
+    newestOf: claimOf,
+    whenDurable: () => Promise.resolve(),
+  };
   const engine = { dag: { frontier: () => above as readonly Nonce[] } };
   const epochs = { engine, network: NETWORK };
   const taken: StoredBundle[] = [];
@@ -60,12 +69,13 @@ async function sync(
   let pages = 0;
   type Ports = ConstructorParameters<typeof DagSync<never>>[0];
   const catchUp = {
-    askDag: async (_from: ValidatorIndex, from: readonly Nonce[], start: ValidatorIndex) => {
+    askDag: async (_from: ValidatorIndex, about: AboutDag) => {
       pages += 1;
-      const question = encode(questionCodec, { kind: "dag", above: from, start });
+      const question = encode(questionCodec, { kind: "dag", ...about });
       const sources = { dag, epochs } as unknown as Parameters<typeof answerQuestion>[1];
       return alter(decode(dagAnswerCodec, await answerQuestion(question, sources)));
     },
+    withProof: (certificate: DagCertificate) => Promise.resolve(certificate),
     openAll: (bodies: readonly ProvenBody[]) =>
       Promise.resolve(
         bodies.map(({ body, proof }) => ({ held: holdBundle(NETWORK, decode(bundleCodec, body)), body, proof })),
@@ -82,7 +92,7 @@ async function sync(
     feed: (event) => events.push(event),
     now: () => ({ nowMs: 0, wallMs: 0 }),
   });
-  await one.ask(ASKED);
+  await one.ask(ASKED, false);
   return { taken, events, pages };
 }
 
@@ -111,7 +121,7 @@ describe("the exchange of what is missing by frontiers", () => {
 
   test("an answer that says nothing new for ever is an end, and a failure", async () => {
     const again = [bundleOf(0, 1)];
-    const { events, pages } = await sync(again, [0, 0, 0, 0], ({ items, epoch }) => ({ items, epoch, isLast: false }));
+    const { events, pages } = await sync(again, [0, 0, 0, 0], (answer) => ({ ...answer, isLast: false }));
     expect(pages).toBe(2);
     expect(events.map(({ kind }) => kind)).toEqual(["dag-claims", "dag-sync-failed"]);
   });

@@ -27,13 +27,13 @@ export class DagSync<M> {
   }
 
   /** Ends with the last `dag-claims`, or with `dag-sync-failed`. */
-  async ask(from: ValidatorIndex): Promise<void> {
+  async ask(from: ValidatorIndex, isForEpoch: boolean): Promise<void> {
     const { epochs, catchUp, feed, now } = this.#ports;
     const { engine } = epochs;
     const above = [...(engine.dag?.frontier() ?? [])];
     let start = 0 as ValidatorIndex;
     for (;;) {
-      const answer = await catchUp.askDag(from, above, start);
+      const answer = await catchUp.askDag(from, { above, start, isForEpoch });
       const bundles = answer === null ? null : await catchUp.openAll(answer.items.map(({ bundle }) => bundle));
       if (engine !== epochs.engine) return;
       if (answer === null || bundles === null || !isProgress(bundles, { above, start }, answer)) {
@@ -41,28 +41,30 @@ export class DagSync<M> {
         return feed({ kind: "dag-sync-failed", ...now(), from });
       }
       await this.#ports.onBundles(bundles);
+      const claims = await this.#claimsOf(answer, bundles);
       // An engine of another epoch asks for itself.
       if (engine !== epochs.engine) return;
-      feed({ kind: "dag-claims", ...now(), from, ...claimsOf(answer, bundles) });
+      const { epoch, passed, isLast } = answer;
+      feed({ kind: "dag-claims", ...now(), from, epoch, passed, claims, isLast });
       const last = bundles.at(-1);
       if (answer.isLast || last === undefined) return;
       start = last.held.ref.creator;
       above[start] = last.held.ref.firstNonce;
     }
   }
-}
 
-function claimsOf(
-  { epoch, items, isLast }: DagAnswer,
-  bundles: readonly StoredBundle[],
-): Pick<Extract<EngineEvent<never>, { readonly kind: "dag-claims" }>, "epoch" | "claims" | "isLast"> {
-  const claims = bundles.flatMap(({ held }, at): DagClaim[] => {
-    const item = items[at];
-    if (item === undefined) return [];
-    const { state, undecided, rejected } = item;
-    return [{ bundle: held.ref.digest, state, undecided, rejected }];
-  });
-  return { epoch, claims, isLast };
+  /** What was said of each bundle; of certificates only those votes that hold are passed on. */
+  async #claimsOf({ items }: DagAnswer, bundles: readonly StoredBundle[]): Promise<readonly DagClaim[]> {
+    const { catchUp } = this.#ports;
+    const claims = bundles.map(async ({ held }, at): Promise<DagClaim[]> => {
+      const item = items[at];
+      if (item === undefined) return [];
+      const { state, undecided, rejected } = item;
+      const certified = await Promise.all(item.certified.map((each) => catchUp.withProof(each)));
+      return [{ bundle: held.ref.digest, state, undecided, rejected, certified }];
+    });
+    return (await Promise.all(claims)).flat();
+  }
 }
 
 /** Each page lies behind the one before, in order, so that no answer makes this node ask for ever. */

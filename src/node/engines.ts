@@ -48,7 +48,7 @@ export function engineMaker(parts: EngineParts, lanes: Lanes): (begin: EpochBegi
     parts.makeLeaderless ??
     ((options: AvalancheOptions<PbftMessage>): Engine<NodeMessage> => new AvalancheEngine(options));
   return (begin) => {
-    const { network, self, previous, remembersPrevious, rows } = begin;
+    const { network, self, previous, earlier, remembersPrevious, rows } = begin;
     return make({
       order: ordered(begin),
       network,
@@ -57,6 +57,7 @@ export function engineMaker(parts: EngineParts, lanes: Lanes): (begin: EpochBegi
       random,
       restored: present(begin.dag, "the DAG that a leaderless engine begins with"),
       previous,
+      earlier,
       remembersPrevious,
       rows: (rows ?? []).filter(({ key }) => isDagRow(key)),
       avoids: (peer) => parts.avoids?.(network.set.at(peer).nodeId) === true,

@@ -1,4 +1,5 @@
 import type { DagRestored } from "../consensus/dag-engine.ts";
+import { CERTIFICATES_MAX } from "../consensus/dag-certificate.ts";
 import type { Engine } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { LaneTip, Lanes } from "../dag/lanes.ts";
@@ -26,6 +27,8 @@ export interface EpochBegin {
   readonly dag: DagRestored | null;
   /** The validators of the epoch before; null in the first. */
   readonly previous: ValidatorSet | null;
+  /** Those of the epochs before that one, the newest first; some of them. */
+  readonly earlier: readonly ValidatorSet[];
   /** Whether this process took part in that epoch: what it knew of it is in `dag`. */
   readonly remembersPrevious: boolean;
 }
@@ -38,7 +41,7 @@ export interface EpochsOptions<M> {
   /** Where this node's own lane goes on. */
   readonly ownTip: LaneTip;
   /** What the engine that was under way left; it only listens until the gate is free. */
-  readonly begin: Pick<EpochBegin, "base" | "executed" | "rows" | "dag" | "previous">;
+  readonly begin: Pick<EpochBegin, "base" | "executed" | "rows" | "dag" | "previous" | "earlier">;
   /** Where this node's own lane of a leaderless network goes on; null where everything is ordered. */
   readonly ownDag: { readonly placed: LaneTip; readonly tip: LaneTip } | null;
   readonly makeEngine: (begin: EpochBegin) => Engine<M>;
@@ -64,13 +67,15 @@ export class Epochs<M> {
   #dagLane: DagLane | null;
   #base: Sequence;
   #previous: ValidatorSet | null;
+  #earlier: readonly ValidatorSet[];
   #remembersPrevious = false;
 
   constructor(options: EpochsOptions<M>) {
     this.#options = options;
     this.network = new CurrentNetwork(options.network);
     this.#membership = options.membership;
-    const { base, previous } = options.begin;
+    const { base, previous, earlier } = options.begin;
+    this.#earlier = earlier;
     this.#base = base;
     this.#previous = previous;
     const frozen = this.network.frozen();
@@ -117,6 +122,7 @@ export class Epochs<M> {
   onExecuted({ state, membership, changed }: Execution, { nowMs, speaks }: EpochStep): boolean {
     this.#membership = membership;
     if (changed === null) return false;
+    if (this.#previous !== null) this.#earlier = [this.#previous, ...this.#earlier].slice(0, CERTIFICATES_MAX);
     this.#previous = this.network.set;
     // Whoever only listened knows of no certificate but by what it was told.
     this.#remembersPrevious = speaks && this.self !== null;
@@ -150,13 +156,16 @@ export class Epochs<M> {
   }
 
   /** What one engine leaves to the next one beside its rows. */
-  #handOver(): Pick<EpochBegin, "dag" | "previous" | "remembersPrevious"> {
+  #handOver(): Pick<EpochBegin, "dag" | "previous" | "earlier" | "remembersPrevious"> {
     const dag = this.#engine.dag?.handOver() ?? null;
-    const previous = this.#previous;
-    const remembersPrevious = this.#remembersPrevious;
-    if (dag === null) return { dag, previous, remembersPrevious };
+    const known = {
+      previous: this.#previous,
+      earlier: this.#earlier,
+      remembersPrevious: this.#remembersPrevious,
+    };
+    if (dag === null) return { dag, ...known };
     const lanes = this.network.set.roster.map((_, place) => dag.lanes[place] ?? this.#genesisTip());
-    return { dag: { ...dag, lanes }, previous, remembersPrevious };
+    return { dag: { ...dag, lanes }, ...known };
   }
 
   /** This node becomes a validator, perhaps again: its lane goes on behind what of it holds. */

@@ -4,7 +4,7 @@ import { batchDigest } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { StoredBundle } from "./ledger.ts";
-import type { ProvenBody } from "./wire.ts";
+import type { AboutDag, ProvenBody } from "./wire.ts";
 import {
   ANSWER_BODIES_MAX,
   batchesAnswerCodec,
@@ -16,7 +16,7 @@ import {
   type Question,
   questionCodec,
 } from "./wire.ts";
-import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Sequence } from "../membership/ids.ts";
 
 /** How long one peer may take for one answer of up to 4 MiB. */
 const ANSWER_TIMEOUT_MS = 4_000;
@@ -115,8 +115,8 @@ export class Fetcher {
   }
 
   /** What a node of a leaderless network has of the DAG above these nonces; null where it did not answer properly. */
-  async fetchDag(peer: NodeId, above: readonly Nonce[], start: ValidatorIndex): Promise<DagAnswer | null> {
-    const answer = await this.#ask(peer, { kind: "dag", above, start });
+  async fetchDag(peer: NodeId, about: AboutDag): Promise<DagAnswer | null> {
+    const answer = await this.#ask(peer, { kind: "dag", ...about });
     return answer === null ? null : this.#decode(peer, () => decode(dagAnswerCodec, answer));
   }
 

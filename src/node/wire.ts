@@ -1,7 +1,8 @@
 import type { Codec } from "../codec/codec.ts";
 import { mapped, option, struct, union, variant, vec } from "../codec/composites.ts";
 import { bool, bytes, hash, u16, u64 } from "../codec/primitives.ts";
-import type { DagClaim } from "../consensus/dag-engine.ts";
+import { CERTIFICATES_MAX, dagCertificateCodec } from "../consensus/dag-certificate.ts";
+import type { DagCertificate, DagClaim } from "../consensus/dag-engine.ts";
 import type { PeerStatus } from "../consensus/engine.ts";
 import { unreachable } from "../lib/assert.ts";
 import { type Batch, batchCodec } from "../dag/batch.ts";
@@ -88,7 +89,16 @@ export type Question =
   /** Bundles of a leaderless network by their last vertices; the answer is that to `bundles`. */
   | { readonly kind: "vertices"; readonly tips: readonly Hash[] }
   /** Bundles of a leaderless network above these nonces of each lane, from one creator on, and how far each is decided. */
-  | { readonly kind: "dag"; readonly above: readonly Nonce[]; readonly start: ValidatorIndex };
+  | {
+      readonly kind: "dag";
+      readonly above: readonly Nonce[];
+      readonly start: ValidatorIndex;
+      /** Whether the asker begins an epoch, and must hear what earlier ones certified. */
+      readonly isForEpoch: boolean;
+    };
+
+/** What is asked about a leaderless network's bundles. */
+export type AboutDag = Omit<Extract<Question, { readonly kind: "dag" }>, "kind">;
 
 export interface BundlesAnswer {
   readonly bundles: readonly ProvenBody[];
@@ -100,10 +110,14 @@ export interface DagItem {
   readonly state: DagClaim["state"];
   readonly undecided: readonly number[];
   readonly rejected: readonly number[];
+  /** What it knows to be certified, for who begins an epoch; else nothing. */
+  readonly certified: readonly DagCertificate[];
 }
 
 export interface DagAnswer {
   readonly epoch: Epoch;
+  /** Epochs in which it came to vote. */
+  readonly passed: readonly Epoch[];
   /** Ascending by creator and nonce. */
   readonly items: readonly DagItem[];
   /** Nothing lies behind these. */
@@ -195,7 +209,7 @@ export const questionCodec: Codec<Question> = union<Question>({
   committed: variant("committed", { from: sequenceCodec }),
   witness: variant("witness", { validator: validatorIndexCodec }),
   vertices: variant("vertices", { tips: vec(hash, ASKED_DIGESTS_MAX) }),
-  dag: variant("dag", { above: vec(nonceCodec, VALIDATORS_MAX), start: validatorIndexCodec }),
+  dag: variant("dag", { above: vec(nonceCodec, VALIDATORS_MAX), start: validatorIndexCodec, isForEpoch: bool }),
 });
 
 export const bundlesAnswerCodec: Codec<BundlesAnswer> = struct<BundlesAnswer>({
@@ -217,12 +231,14 @@ const vertexIndices: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX);
 
 export const dagAnswerCodec: Codec<DagAnswer> = struct<DagAnswer>({
   epoch: epochCodec,
+  passed: vec(epochCodec, CERTIFICATES_MAX),
   items: vec(
     struct<DagItem>({
       bundle: provenBodyCodec,
       state: claimStateCodec,
       undecided: vertexIndices,
       rejected: vertexIndices,
+      certified: vec(dagCertificateCodec, CERTIFICATES_MAX),
     }),
     DAG_ITEMS_MAX,
   ),

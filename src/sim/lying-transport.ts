@@ -216,7 +216,7 @@ export class LyingTransport implements Transport {
       });
     const epoch = random.chance(0.2) ? ((answer.epoch + 1) as Epoch) : answer.epoch;
     const isLast = items.length === 0 || answer.isLast;
-    return encode(dagAnswerCodec, { epoch, items, isLast }, honest.length + 1_024);
+    return encode(dagAnswerCodec, { ...answer, epoch, items, isLast }, honest.length + 1_024);
   }
 
   /** State transfer that lies: nothing, a part, the wrong order, damaged bytes. */

@@ -1,3 +1,4 @@
+import type { DagCertificate } from "../../src/consensus/dag-engine.ts";
 import { decode } from "../../src/codec/codec.ts";
 import { DecodeError } from "../../src/codec/reader.ts";
 import { arrival, NETWORK as network } from "../../src/consensus/avalanche/avalanche.cases.ts";
@@ -44,6 +45,7 @@ async function exchanged(answer: DagAnswer): Promise<string> {
         const bundles = bodies.map(open).filter((stored) => stored !== null);
         return Promise.resolve(bundles.length === bodies.length ? bundles : null);
       },
+      withProof: (certificate: DagCertificate) => Promise.resolve(certificate),
       reject: () => words.push("rejected"),
     } as unknown as Ports["catchUp"],
     onBundles: (bundles) => {
@@ -58,7 +60,7 @@ async function exchanged(answer: DagAnswer): Promise<string> {
     feed: step,
     now: () => ({ nowMs: 30, wallMs: 30 }),
   });
-  await sync.ask(LIAR);
+  await sync.ask(LIAR, true);
   promise(asked <= 2, `${asked} questions, each answered by the same`);
   promise(words.length > 0, "an exchange without an end");
   for (const nowMs of [1_100, 8_000]) core.onTimer("patience", nowMs);

@@ -1,4 +1,5 @@
 /** Writes the seeds of the leaderless engine's formats by the real encoders: `node scripts/bun.cjs test/fuzz/run-write-dag-seeds.ts`. */
+import type { DagCertificate } from "../../src/consensus/dag-engine.ts";
 import { type Codec, encode } from "../../src/codec/codec.ts";
 import { arrival, NETWORK as network } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import { encodeMessage } from "../../src/consensus/avalanche/messages.ts";
@@ -85,16 +86,20 @@ function writeReports(): void {
 function writeWire(): void {
   const item = (held: HeldBundle, state: wire.DagItem["state"], undecided: readonly number[]): wire.DagItem => {
     const proof = proofBy(held.ref.creator, bundleStatement(held.ref));
-    return { bundle: { body: encode(bundleCodec, held.bundle), proof }, state, undecided, rejected: [] };
+    const votes: DagCertificate["votes"] = [
+      { message: { kind: "votes", entries: [{ level: "accept", bundle: held.ref.digest, except: [] }] }, proof },
+    ];
+    const certified = state === "certified" ? [{ epoch: 0 as Epoch, place: true, vertices: [0], votes }] : [];
+    return { bundle: { body: encode(bundleCodec, held.bundle), proof }, state, undecided, rejected: [], certified };
   };
   const items = [item(FIRST, "certified", [0]), item(SECOND, "accepted", []), item(FORK, "rejected", [0])];
-  seed("dag-answer", "last", wire.dagAnswerCodec, { epoch: 0 as Epoch, items, isLast: true });
-  const late = { epoch: 1 as Epoch, items: [item(SCENE.late, "open", [0])], isLast: false };
+  seed("dag-answer", "last", wire.dagAnswerCodec, { epoch: 0 as Epoch, passed: [0 as Epoch], items, isLast: true });
+  const late = { epoch: 1 as Epoch, passed: [], items: [item(SCENE.late, "open", [0])], isLast: false };
   seed("dag-answer", "first", wire.dagAnswerCodec, late);
   seed("question", "witness", wire.questionCodec, { kind: "witness", validator: LIAR });
   seed("question", "vertices", wire.questionCodec, { kind: "vertices", tips: [FIRST.ref.tip, ONES] });
   const above = [4, 0, 2, 1].map((nonce) => nonce as Nonce);
-  seed("question", "dag", wire.questionCodec, { kind: "dag", above, start: 1 as ValidatorIndex });
+  seed("question", "dag", wire.questionCodec, { kind: "dag", above, start: 1 as ValidatorIndex, isForEpoch: true });
   const { bundle } = present(items[0], "an item");
   const statement: Statement = { phase: "commit", view: 1, sequence: 2, digest: ONES };
   seed("witness-answer", "all", wire.witnessAnswerCodec, {

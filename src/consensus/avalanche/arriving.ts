@@ -1,5 +1,5 @@
 import type { Hash } from "../../lib/hash.ts";
-import type { DagArrival, DagOpen } from "../dag-engine.ts";
+import type { DagArrival, DagCertificate, DagOpen } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { idOf } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace, rejectVertex } from "./deciding.ts";
@@ -84,7 +84,7 @@ export function restore(
     for (const vertex of node.accepted) restoreWinner(p, node, vertex);
   }
   for (const { node, bundle } of nodes) {
-    for (const unit of bundle.certified) hold(p, { node, vertex: vertexOf(unit) });
+    holdCarried(p, node, bundle.certified);
     const votes = said.get(node.digest);
     if (votes !== undefined) remember(p, node, votes);
   }
@@ -108,8 +108,7 @@ function remember(p: Participant, node: BundleNode, { accept, commit, held, repo
     p.toSay.add(node);
   }
   // What it committed to, or carried over an epoch's end, it knew to be certified.
-  node.carried = held;
-  for (const unit of held) hold(p, { node, vertex: vertexOf(unit) });
+  holdCarried(p, node, held);
   if (commit !== null) {
     node.ownCommit = { except: new Set(commit), saidAtMs: nowMs, isUnsaid: true };
     hold(p, { node, vertex: null });
@@ -134,9 +133,24 @@ function vertexOf(unit: number): number | null {
   return unit === 0 ? null : unit - 1;
 }
 
-/** After an epoch's end: what was certified in the one before must outlive a crash, for its votes are forgotten. */
-export function certifiedOf(node: BundleNode, isHeld: (vertex: number | null) => boolean): readonly number[] {
-  const units: number[] = isHeld(null) ? [0] : [];
-  for (const vertex of node.open()) if (isHeld(vertex)) units.push(vertex + 1);
-  return units;
+function holdCarried(p: Participant, node: BundleNode, certificates: readonly DagCertificate[]): void {
+  const known = certificates.filter(
+    ({ epoch }) => epoch < p.set.epoch && !node.carried.some((each) => each.epoch === epoch),
+  );
+  node.carried = [...node.carried, ...known].sort((left, right) => left.epoch - right.epoch);
+  for (const { epoch, place, vertices } of known) {
+    if (place && node.place === "open") hold(p, { node, vertex: null }, epoch);
+    for (const vertex of vertices) if (node.isOpen(vertex)) hold(p, { node, vertex }, epoch);
+  }
+}
+
+/** What this node knows of a bundle to be certified, in this epoch and before; ascending by epoch. */
+export function certificatesOf(p: Participant, node: BundleNode): readonly DagCertificate[] {
+  const { ownCommit } = node;
+  const isKnown = (vertex: number): boolean =>
+    node.certified.has(vertex) || (ownCommit !== null && !ownCommit.except.has(vertex));
+  const place = node.isCertified || ownCommit !== null;
+  const vertices = Array.from({ length: node.count }, (_, vertex) => vertex).filter(isKnown);
+  if (!place && vertices.length === 0) return node.carried;
+  return [...node.carried, { epoch: p.set.epoch, place, vertices, votes: node.accepts.messages() }];
 }

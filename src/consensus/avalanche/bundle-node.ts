@@ -2,6 +2,7 @@ import type { HeldBundle } from "../../dag/bundle.ts";
 import { conflictSetOf, openEnvelope } from "../../dag/conflict-keys.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
+import type { DagCertificate } from "../dag-engine.ts";
 import { Snow } from "./snow.ts";
 import { Tally } from "./tally.ts";
 
@@ -63,8 +64,8 @@ export class BundleNode {
   /** Since when this node waits for a decision, in `nowMs`'s clock. */
   sinceMs: number;
   settledAtMs: number | null = null;
-  /** Units that were certified in the epoch before: vertex + 1, 0 for the place. */
-  carried: readonly number[] = [];
+  /** What earlier epochs' quorums accepted of it, as far as this node knows; ascending by epoch. */
+  carried: readonly DagCertificate[] = [];
   /** Units that this node reported to the log in this epoch (vertex + 1, 0 for the place), and when it last did. */
   readonly reported: Map<number, number> = new Map();
 

@@ -30,12 +30,12 @@ export class ConflictSet {
   preferred: Member | null = null;
   /** What this node accepted in this epoch. */
   lock: Member | null = null;
-  /** What a quorum accepted in this epoch, or, as far as this node was told, in the one before. */
+  /** What a quorum accepted in this epoch or, as far as this node was told, in an earlier one; the newest. */
   certified: Member | null = null;
+  /** In which epoch. */
+  certifiedIn = -1;
   /** This node reported the conflict to the log: no binding vote on any member until the log decides. */
   isFrozen = false;
-  /** Two members were said to be certified in the epoch before: one of those who said so lies. */
-  isDisputed = false;
   /** The log has decided for one member, or against one; it stays frozen until that member is final. */
   isResolved = false;
   /** Whom the log gave this set to, in memory or not: all others have lost, also should that one die with its bundle. */
@@ -61,7 +61,10 @@ export class ConflictSet {
     const at = this.members.findIndex((other) => sameMember(other, member));
     if (at >= 0) this.members.splice(at, 1);
     if (sameMember(this.lock, member)) this.lock = null;
-    if (sameMember(this.certified, member)) this.certified = null;
+    if (sameMember(this.certified, member)) {
+      this.certified = null;
+      this.certifiedIn = -1;
+    }
     if (sameMember(this.preferred, member)) this.preferred = this.pinned ?? this.#best();
   }
 
@@ -73,7 +76,7 @@ export class ConflictSet {
   /** Whether this member may get this node's vote as far as other members are concerned. */
   isFreeFor(member: Member): boolean {
     const isFree = (held: Member | null): boolean => held === null || sameMember(held, member);
-    return this.winner === null && !this.isFrozen && !this.isDisputed && isFree(this.lock) && isFree(this.certified);
+    return this.winner === null && !this.isFrozen && isFree(this.lock) && isFree(this.certified);
   }
 
   /** Whether the log gave this set to somebody else. */

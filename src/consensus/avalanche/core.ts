@@ -1,19 +1,19 @@
 import { unreachable } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
-import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
+import type { Epoch, Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { DagClaim, DagEvent, DagRestored, DagStatus, DagView } from "../dag-engine.ts";
 import type { Effect, TimerName, Verdict } from "../engine.ts";
-import { certifiedOf, onBundles, restore } from "./arriving.ts";
+import { certificatesOf, onBundles, restore } from "./arriving.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { ownRow } from "./deciding.ts";
-import { encodeOwnVotes, WITNESS_ROW } from "./durable.ts";
+import { encodeOwnVotes, encodePassed, restorePassed, WITNESS_ROW } from "./durable.ts";
 import type { AvalancheMessage } from "./messages.ts";
 import { secondParent } from "./parents.ts";
 import { Participant, type ParticipantOptions } from "./participant.ts";
 import { maybePoll, onAnswer, onPollTimer, onQuery } from "./polling.ts";
 import { onResolutions } from "./resolving.ts";
-import { onClaims, onSyncFailed } from "./syncing.ts";
+import { maybePass, onClaims, onSyncFailed, testimoniesOf } from "./syncing.ts";
 import { maybeTick, onTick, RESAID_PER_TICK } from "./ticking.ts";
 import { isWitnessed, onVotes, sayVotes } from "./voting.ts";
 import { votesFault } from "../../dag/votes.ts";
@@ -46,8 +46,7 @@ export class AvalancheCore implements DagView {
     const p = this.#p;
     p.nowMs = nowMs;
     restore(p, this.#options.restored.open, this.#options.rows);
-    this.#carry();
-    if (p.isOwnWitness) p.emit({ kind: "persist", writes: [{ key: WITNESS_ROW, value: new Uint8Array(0) }] });
+    if (p.earlier.length > 0) this.#begin();
     p.wantsSync = new Set(sample(p.others(), p.set.honestMinority, p.random));
     return this.#finish();
   }
@@ -165,14 +164,20 @@ export class AvalancheCore implements DagView {
     return secondParent(this.#p, nowMs);
   }
 
-  claimOf(bundle: Hash): DagClaim | null {
+  claimOf(bundle: Hash, isForEpoch = false): DagClaim | null {
     const node = this.#p.nodeOf(bundle);
     if (node === undefined) return null;
     const rejected = [...node.rejected].sort((left, right) => left - right);
-    if (node.place !== "open") return { bundle, state: node.place, undecided: [...node.open()], rejected };
-    const isCertified = this.#isHeld(node, null);
-    const undecided = isCertified ? [...node.open()].filter((vertex) => !this.#isHeld(node, vertex)) : [...node.open()];
-    return { bundle, state: isCertified ? "certified" : "open", undecided, rejected };
+    const told = isForEpoch ? { certified: certificatesOf(this.#p, node) } : {};
+    if (node.place !== "open") return { bundle, state: node.place, undecided: [...node.open()], rejected, ...told };
+    const isCertified = isWitnessed({ node, vertex: null });
+    const open = [...node.open()];
+    const undecided = isCertified ? open.filter((vertex) => !isWitnessed({ node, vertex })) : open;
+    return { bundle, state: isCertified ? "certified" : "open", undecided, rejected, ...told };
+  }
+
+  passed(): readonly Epoch[] {
+    return this.#p.passed;
   }
 
   frontier(): readonly Nonce[] {
@@ -191,18 +196,14 @@ export class AvalancheCore implements DagView {
         place: node.place === "accepted" ? "accepted" : "open",
         accepted: [...node.accepted],
         rejected: [...node.rejected],
-        certified: certifiedOf(node, (vertex) => this.#isHeld(node, vertex)),
+        certified: certificatesOf(this.#p, node),
       })),
+      passed: this.#p.passed,
     };
   }
 
   confidencePpm(bundle: Hash, vertex: number): number | null {
     return this.#p.nodeOf(bundle)?.snowOf(vertex).confidencePpm ?? null;
-  }
-
-  /** Whether this node has seen that a quorum accepted it, in this epoch or before. */
-  #isHeld(node: BundleNode, vertex: number | null): boolean {
-    return isWitnessed({ node, vertex });
   }
 
   #onVotes(signed: Parameters<typeof onVotes>[1]): void {
@@ -223,21 +224,33 @@ export class AvalancheCore implements DagView {
     }
   }
 
-  /** What was certified when the epoch before ended is written down before this one begins. */
+  /** A later epoch: what this node knows of those before is written down before this one begins, and is heard first. */
+  #begin(): void {
+    const p = this.#p;
+    for (const node of p.graph.open()) if (node.carried.length > 0) p.toCarry.add(node);
+    const written = restorePassed(this.#options.rows);
+    if (written !== null) p.restorePassed(written);
+    if (!p.isOwnWitness) return;
+    p.emit({ kind: "persist", writes: [{ key: WITNESS_ROW, value: encodePassed(p.passed) }] });
+    const told = [...p.graph.open()].flatMap((node) => node.carried.flatMap((each) => testimoniesOf(p, node, each)));
+    if (p.self !== null) p.gate?.hear(p.self, p.passed, told);
+    maybePass(p);
+  }
+
+  /** What was learned of earlier epochs is on the disk before anything rests on it. */
   #carry(): void {
     const p = this.#p;
-    const writes = this.#options.restored.open.flatMap(({ held, certified }) => {
-      const node = p.nodeOf(held.ref.digest);
-      if (node === undefined || certified.length === 0) return [];
-      node.carried = certified;
-      return [{ key: ownRow(node.digest), value: encodeOwnVotes(node) }];
-    });
-    if (writes.length > 0) p.emit({ kind: "persist", writes });
+    if (p.toCarry.size === 0) return;
+    const writes = [...p.toCarry].map((node) => ({ key: ownRow(node.digest), value: encodeOwnVotes(node) }));
+    p.toCarry.clear();
+    p.emit({ kind: "persist", writes });
+    if (p.mayVote) p.emit({ kind: "persist", writes: [{ key: WITNESS_ROW, value: encodePassed(p.passed) }] });
   }
 
   #finish(): readonly Effect<AvalancheMessage>[] {
     const p = this.#p;
     maybePoll(p);
+    this.#carry();
     sayVotes(p);
     maybeTick(p);
     const decisions = p.takeDecisions();

@@ -4,14 +4,18 @@ import { option, struct, vec } from "../../codec/composites.ts";
 import { u16 } from "../../codec/primitives.ts";
 import { BUNDLE_VERTICES_MAX } from "../../dag/limits.ts";
 import type { Hash } from "../../lib/hash.ts";
+import { epochCodec } from "../../membership/evidence.ts";
+import type { Epoch } from "../../membership/ids.ts";
+import { CERTIFICATES_MAX, dagCertificateCodec } from "../dag-certificate.ts";
+import type { DagCertificate } from "../dag-engine.ts";
 import type { BundleNode, OwnVote } from "./bundle-node.ts";
 
 /** What must be on the disk before a vote leaves, so that a restarted node never contradicts one (`traps.md`). */
 export interface OwnVotes {
   readonly accept: readonly number[] | null;
   readonly commit: readonly number[] | null;
-  /** Units that were certified in the epoch before, as far as this node knew when it ended. */
-  readonly held: readonly number[];
+  /** What was certified in earlier epochs, as far as this node knows. */
+  readonly held: readonly DagCertificate[];
   /** Units of this bundle that this node reported to the log; vertex + 1, 0 for the place. */
   readonly reported: readonly number[];
 }
@@ -23,7 +27,7 @@ const unitsCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX + 1);
 const ownVotesCodec: Codec<OwnVotes> = struct<OwnVotes>({
   accept: option(exceptCodec),
   commit: option(exceptCodec),
-  held: unitsCodec,
+  held: vec(dagCertificateCodec, CERTIFICATES_MAX),
   reported: unitsCodec,
 });
 
@@ -34,7 +38,7 @@ export function encodeOwnVotes(node: BundleNode): Uint8Array {
   return encode(ownVotesCodec, {
     accept: list(node.ownAccept),
     commit: list(node.ownCommit),
-    held: node.carried,
+    held: node.carried.slice(-CERTIFICATES_MAX),
     reported: [...node.reported.keys()],
   });
 }
@@ -50,8 +54,22 @@ export function restoreOwnVotes(
   return votes;
 }
 
-/** That what this node knew of the epoch before, when that ended, is in its rows and those of the DAG. */
+/** That what this node knew of the epochs before is in its rows and those of the DAG; and in which of them it came to vote. */
 export const WITNESS_ROW = "dag/witness";
+
+const epochsCodec: Codec<readonly Epoch[]> = vec(epochCodec, CERTIFICATES_MAX);
+
+export function encodePassed(passed: readonly Epoch[]): Uint8Array {
+  return encode(epochsCodec, passed.slice(-CERTIFICATES_MAX));
+}
+
+/** Null where no such row was written. @throws DecodeError where it is damaged */
+export function restorePassed(
+  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+): readonly Epoch[] | null {
+  const row = rows.find(({ key }) => key === WITNESS_ROW);
+  return row === undefined ? null : decode(epochsCodec, row.value);
+}
 
 /** Whether a row is this engine's own; the ordered engine beside it has the others. */
 export function isDagRow(key: string): boolean {

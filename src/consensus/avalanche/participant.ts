@@ -1,12 +1,14 @@
 import type { Hash } from "../../lib/hash.ts";
-import type { ValidatorIndex } from "../../membership/ids.ts";
+import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
 import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
-import type { DagDecision, DagRestored, Resolution, Unit } from "../dag-engine.ts";
+import { CERTIFICATES_MAX } from "../dag-certificate.ts";
+import type { DagCertificate, DagDecision, DagRestored, Resolution, Unit } from "../dag-engine.ts";
 import type { DurableWrite, Effect, TimerName, Trace } from "../engine.ts";
 import type { View } from "../../membership/ids.ts";
 import type { Sequence } from "../../membership/ids.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { EarlyVotes } from "./early-votes.ts";
+import { Gate, type Testimony } from "./gate.ts";
 import { DagGraph } from "./graph.ts";
 import { Health } from "./health.ts";
 import type { AvalancheMessage } from "./messages.ts";
@@ -24,6 +26,8 @@ export interface ParticipantOptions {
   readonly restored: DagRestored;
   /** The validators of the epoch before; null in the first epoch. */
   readonly previous: ValidatorSet | null;
+  /** Those of the epochs before that one, the newest first; as many as are known. Default: none. */
+  readonly earlier?: readonly ValidatorSet[];
   /** Whether this node took part in it and the process has not begun anew since: what it knew is in `restored`. */
   readonly remembersPrevious: boolean;
   /**
@@ -32,9 +36,6 @@ export interface ParticipantOptions {
    */
   readonly avoids?: (peer: ValidatorIndex) => boolean;
 }
-
-/** Whose word about the epoch before counts; null in the first epoch. */
-export type PreviousSet = Pick<ValidatorSet, "has" | "quorum" | "honestMinority" | "indices"> | null;
 
 interface Outcome {
   place: DagDecision["place"];
@@ -59,14 +60,21 @@ export class Participant {
   readonly toSay: Set<BundleNode> = new Set();
   /** False until this node knows what the epoch before certified. */
   mayVote: boolean;
-  /** The set of the epoch before; null in the first epoch. */
-  readonly previous: PreviousSet;
-  /** Whether this node itself was in that set and remembers what it knew. */
+  /** The sets of the epochs before, the newest first. */
+  readonly earlier: readonly ValidatorSet[];
+  /** What must be heard before this node votes; null in the first epoch. */
+  readonly gate: Gate | null;
+  /** Whether this node itself was in the set before and remembers what it knew. */
   readonly isOwnWitness: boolean;
   readonly avoids: (peer: ValidatorIndex) => boolean;
-  /** Validators of the epoch before that told what they know, after it. */
-  readonly heardOut: Set<ValidatorIndex> = new Set();
-  readonly claimedCertified: Map<Hash, Set<ValidatorIndex>> = new Map();
+  /** What is being told by validators that are asked for the epoch's sake, page by page. */
+  readonly testimonies: Map<ValidatorIndex, Testimony[]> = new Map();
+  /** Of them, those that spoke of bundles which are not here yet. */
+  readonly unfinished: Set<ValidatorIndex> = new Set();
+  /** The certificates that they showed. */
+  readonly shown: Map<BundleNode, readonly DagCertificate[]> = new Map();
+  /** Bundles of which more is known to be certified, to be written down at the end of the step. */
+  readonly toCarry: Set<BundleNode> = new Set();
   /** Subjects that others reported to the log, before this node has them or is ready to report them. */
   readonly reportedElsewhere: Map<Hash, { readonly vertex: number | null; readonly reports: number }> = new Map();
   /** What the log decided about bundles that are not here. */
@@ -84,6 +92,8 @@ export class Participant {
   nextPoll = 1;
   lastPollMs: number = Number.NEGATIVE_INFINITY;
   pollsDone = 0;
+  /** Epochs in which this node came to vote. */
+  #passed: readonly Epoch[];
   readonly #outcomes = new Map<BundleNode, Outcome>();
   readonly #timers = new Map<TimerName, number>();
   #out: Effect<AvalancheMessage>[] = [];
@@ -95,9 +105,11 @@ export class Participant {
     this.self = self;
     this.params = params;
     this.random = random;
-    this.previous = previous;
+    this.earlier = previous === null ? [] : [previous, ...(options.earlier ?? [])];
+    this.gate = previous === null ? null : new Gate(this.earlier);
     this.isOwnWitness = options.remembersPrevious && self !== null && previous?.has(self) === true;
     this.mayVote = previous === null;
+    this.#passed = restored.passed ?? [];
     this.avoids = options.avoids ?? ((): boolean => false);
     this.graph = new DagGraph(network.genesis, restored);
   }
@@ -108,6 +120,24 @@ export class Participant {
 
   get quorum(): number {
     return this.network.set.quorum;
+  }
+
+  /** Epochs in which this node came to vote, newest last. */
+  get passed(): readonly Epoch[] {
+    const { epoch } = this.set;
+    const isNow = this.mayVote && this.self !== null && !this.#passed.includes(epoch);
+    return (isNow ? [...this.#passed, epoch] : this.#passed).slice(-CERTIFICATES_MAX);
+  }
+
+  /** A restarted node knows it from its row. */
+  restorePassed(passed: readonly Epoch[]): void {
+    this.#passed = passed;
+  }
+
+  /** From now on this node votes in this epoch. */
+  pass(): void {
+    this.mayVote = true;
+    this.shown.clear();
   }
 
   emit(effect: Effect<AvalancheMessage>): void {

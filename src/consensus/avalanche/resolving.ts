@@ -57,8 +57,8 @@ function isStill(p: Participant, set: ConflictSet, looked: Set<ConflictSet>): bo
 }
 
 /** What nobody contests any more may still be frozen here by a report about a rival that lost elsewhere: the log thaws it. */
-function isUndecided({ isContested, isFrozen, isDisputed, isResolved, winner }: ConflictSet): boolean {
-  return winner === null && (isContested || ((isFrozen || isDisputed) && !isResolved));
+function isUndecided({ isContested, isFrozen, isResolved, winner }: ConflictSet): boolean {
+  return winner === null && (isContested || (isFrozen && !isResolved));
 }
 
 function* openMembers(node: BundleNode): Generator<Member> {
@@ -111,7 +111,6 @@ function certificateFor(p: Participant, subject: Member): Member | "unprovable" 
   let own: Member | null = null;
   for (const set of p.graph.setsOf(subject)) {
     // Of what was said to be certified in the epoch before one may be final, and this node cannot tell which.
-    if (set.isDisputed) return "unprovable";
     const rival = rivalOf(p, set, subject);
     if (rival === "unknown") return "unprovable";
     if (rival !== null) return isProvable(p, rival) ? rival : "unprovable";

@@ -1,43 +1,53 @@
-import type { DagClaim, DagEvent } from "../dag-engine.ts";
+import { votesFor, votesStatement } from "../../dag/votes.ts";
+import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
+import type { DagCertificate, DagClaim, DagEvent } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
-import { idOf, type Member, sameMember } from "./conflict-set.ts";
-import type { ValidatorIndex } from "../../membership/ids.ts";
+import type { Member } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace } from "./deciding.ts";
+import type { Testimony } from "./gate.ts";
 import { SYNC_MS } from "./limits.ts";
 import type { Participant } from "./participant.ts";
 import { sample } from "./sampler.ts";
-import { advance, hold, isWitnessed, maybeAccept } from "./voting.ts";
+import { advance, hold, isCertifiedBy, maybeAccept } from "./voting.ts";
 
 /**
  * Catching up, and the passage from one epoch to the next: both ask validators, each over its own connection, what they know
- * above this node's frontier. What f + 1 validators know to be final is final: one of them is correct.
- *
- * Invariant: in an epoch after the first this node votes only when q validators of the epoch before, each after it had left
- * that epoch, have told what they know to be certified. Any two quorums share a correct validator, so whatever was or could
- * still become final there is among it, and is all that this node accepts of its sets (docs/decisions/0006, 6).
+ * above this node's frontier. What f + 1 validators know to be final is final: one of them is correct. What a passage needs,
+ * and why it is enough, is said at `Gate`.
  */
 
 export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kind: "dag-claims" }>): void {
-  const { from, epoch, claims, isLast } = event;
-  const isOfThisEpoch = epoch >= p.set.epoch;
+  const { from, claims } = event;
+  const isWitness = !p.mayVote && event.epoch >= p.set.epoch;
   for (const claim of claims) {
     const node = p.nodeOf(claim.bundle);
-    if (node === undefined || !isWellFormed(node, claim)) continue;
+    if (node === undefined) {
+      // What is not here is not remembered: its witness is asked again when it has come.
+      if (isWitness && hasCertificate(claim) && p.graph.past.get(claim.bundle) === undefined) p.unfinished.add(from);
+      continue;
+    }
+    if (!isWellFormed(node, claim)) continue;
+    if (isWitness) testify(p, node, from, claim);
     takeClaim(p, node, from, claim);
-    if (isOfThisEpoch && !p.mayVote && p.previous?.has(from) === true) holdClaimed(p, node, from, claim);
   }
-  if (!isLast) return;
+  if (!event.isLast) return;
   p.syncing.delete(from);
   p.wantsSync.delete(from);
-  if (!isOfThisEpoch) return void p.wantsSync.add(from);
-  if (p.previous?.has(from) === true) p.heardOut.add(from);
+  const told = p.testimonies.get(from) ?? [];
+  const isWhole = !p.unfinished.delete(from);
+  p.testimonies.delete(from);
+  if (!isWitness || !isWhole) return;
+  p.gate?.hear(from, event.passed, told);
   maybePass(p);
 }
 
-function isWellFormed(node: BundleNode, { undecided, rejected }: DagClaim): boolean {
-  return [undecided, rejected].every((list) =>
-    list.every((vertex, at) => vertex < node.count && vertex > (list[at - 1] ?? -1)),
-  );
+function hasCertificate({ certified }: DagClaim): boolean {
+  return certified !== undefined && certified.length > 0;
+}
+
+function isWellFormed(node: BundleNode, { undecided, rejected, certified }: DagClaim): boolean {
+  const lists = [undecided, rejected, ...(certified ?? []).map(({ vertices }) => vertices)];
+  return lists.every((list) => list.every((vertex, at) => vertex < node.count && vertex > (list[at - 1] ?? -1)));
 }
 
 function takeClaim(p: Participant, node: BundleNode, from: ValidatorIndex, claim: DagClaim): void {
@@ -52,49 +62,83 @@ function takeClaim(p: Participant, node: BundleNode, from: ValidatorIndex, claim
   }
 }
 
-/**
- * What one validator of the epoch before says that it knows to be certified or final, this node accepts alone of its sets.
- * Where two claims contradict each other one of them lies: nothing of the set is voted on until f + 1 validators say the same
- * (whoever certified what is final is so many), or until the log decides. What this node has seen certified itself is never
- * given up for what others say: they may mean an older certificate, and be f liars and one who heard of no newer one.
- */
-function holdClaimed(p: Participant, node: BundleNode, from: ValidatorIndex, claim: DagClaim): void {
-  if (claim.state !== "certified" && claim.state !== "accepted") return;
-  holdOne(p, { node, vertex: null }, from);
-  for (const vertex of node.open()) {
-    if (!claim.undecided.includes(vertex) && !claim.rejected.includes(vertex)) holdOne(p, { node, vertex }, from);
+/** What one validator says that earlier epochs certified of a bundle of which something is open here. */
+function testify(p: Participant, node: BundleNode, from: ValidatorIndex, { certified }: DagClaim): void {
+  const told = p.testimonies.get(from) ?? [];
+  for (const certificate of certified ?? []) {
+    if (certificate.epoch >= p.set.epoch) continue;
+    told.push(...testimoniesOf(p, node, certificate));
+    p.shown.set(node, [...(p.shown.get(node) ?? []), certificate]);
   }
+  p.testimonies.set(from, told);
 }
 
-function holdOne(p: Participant, member: Member, from: ValidatorIndex): void {
-  const id = idOf(member);
-  const claimers = p.claimedCertified.get(id) ?? new Set<ValidatorIndex>();
-  claimers.add(from);
-  p.claimedCertified.set(id, claimers);
-  const minority = p.previous?.honestMinority ?? p.set.honestMinority;
-  for (const set of p.graph.setsOf(member)) {
-    if (set.winner !== null || sameMember(set.certified, member)) continue;
-    if (set.certified === null) hold(p, member);
-    else if (claimers.size < minority || isWitnessed(set.certified)) set.isDisputed = true;
-    else {
-      hold(p, member);
-      set.isDisputed = false;
-    }
-  }
+export function testimoniesOf(p: Participant, node: BundleNode, certificate: DagCertificate): readonly Testimony[] {
+  const { epoch, place, vertices } = certificate;
+  const units: (number | null)[] = vertices.filter((vertex) => node.isOpen(vertex));
+  if (place && node.place === "open") units.unshift(null);
+  return units.map((vertex) => ({ member: { node, vertex }, epoch, isProven: isProof(p, node, vertex, certificate) }));
 }
 
-/** Enough of the epoch before have been heard: from now on this node votes. */
-function maybePass(p: Participant): void {
-  if (p.mayVote || p.previous === null) return;
-  const heard = p.heardOut.size + (p.isOwnWitness ? 1 : 0);
-  if (heard < p.previous.quorum) return;
-  p.mayVote = true;
-  p.claimedCertified.clear();
-  p.trace("accept", `votes in epoch ${p.set.epoch}: ${heard} validators of the one before were heard`);
+/** Whether the votes that came with a certificate are a quorum's of its epoch. */
+function isProof(p: Participant, node: BundleNode, vertex: number | null, { epoch, votes }: DagCertificate): boolean {
+  const set = p.earlier.find((each) => each.epoch === epoch);
+  if (set === undefined) return false;
+  const signers = new Set<ValidatorIndex>();
+  for (const { message, proof } of votes) {
+    const { signer } = proof.seal;
+    if (set.has(signer) && votesFor(message, "accept", node.digest, vertex)) signers.add(signer);
+  }
+  return signers.size >= set.quorum;
+}
+
+/** Enough of the epochs before have been heard: from now on this node votes. */
+export function maybePass(p: Participant): void {
+  if (p.mayVote) return;
+  const inherited = p.gate?.inheritance() ?? null;
+  if (inherited === null) return;
+  for (const { member, epoch } of inherited) {
+    inherit(p, member, epoch);
+    hold(p, member, epoch);
+  }
+  p.pass();
+  p.trace("accept", `votes in epoch ${p.set.epoch}, with ${inherited.length} certificates of those before`);
   for (const node of [...p.graph.open()]) {
     advance(p, node);
     maybeAccept(p, node, "sampled");
   }
+}
+
+/** What it learned so, it can tell in its turn. */
+function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch): void {
+  const known = node.carried.find((certificate) => certificate.epoch === epoch);
+  if (known !== undefined && isCertifiedBy(known, vertex)) return;
+  const votes = known?.votes.length
+    ? known.votes
+    : (p.shown.get(node) ?? []).filter((each) => each.epoch === epoch).flatMap((each) => each.votes);
+  const vertices = new Set(known?.vertices ?? []);
+  if (vertex !== null) vertices.add(vertex);
+  const certificate: DagCertificate = {
+    epoch,
+    place: (known?.place ?? false) || vertex === null,
+    vertices: [...vertices].sort((left, right) => left - right),
+    votes: withoutTwins(votes),
+  };
+  node.carried = [...node.carried.filter((each) => each !== known), certificate].sort(
+    (left, right) => left.epoch - right.epoch,
+  );
+  p.toCarry.add(node);
+}
+
+/** Several witnesses show the same votes. */
+function withoutTwins(votes: DagCertificate["votes"]): DagCertificate["votes"] {
+  const seen = new Set<string>();
+  return votes.filter(({ message, proof }) => {
+    const key = `${proof.seal.signer}/${votesStatement(message).digest}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
 }
 
 /** Whom to ask now, and when again. */
@@ -107,18 +151,15 @@ export function sync(p: Participant): void {
     if (p.syncing.has(peer)) continue;
     p.syncing.add(peer);
     p.wantsSync.delete(peer);
-    p.emit({ kind: "dag-sync", from: peer });
+    p.emit({ kind: "dag-sync", from: peer, isForEpoch: !p.mayVote });
   }
 }
 
 /** Who listens only asks f + 1; who may not vote yet asks all; who has waited for a decision too long asks one more. */
 function wanted(p: Participant): readonly ValidatorIndex[] {
   const others = p.others();
-  if (!p.mayVote) {
-    // Also who left: it may be one of the quorum that must be heard.
-    const left = (p.previous?.indices() ?? []).filter((peer) => peer !== p.self && !p.set.has(peer));
-    return [...others, ...left].filter((peer) => !p.heardOut.has(peer));
-  }
+  // Also who left: it may be one of a quorum that must be heard.
+  if (!p.mayVote) return (p.gate?.wanted() ?? []).filter((peer) => peer !== p.self);
   if (p.self === null) return sample(others, p.set.honestMinority, p.random);
   for (const node of p.graph.open()) {
     if (p.nowMs - node.sinceMs >= p.params.patienceMs) return sample(others, 1, p.random);
@@ -128,4 +169,6 @@ function wanted(p: Participant): readonly ValidatorIndex[] {
 
 export function onSyncFailed(p: Participant, from: ValidatorIndex): void {
   p.syncing.delete(from);
+  p.testimonies.delete(from);
+  p.unfinished.delete(from);
 }

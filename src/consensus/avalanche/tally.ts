@@ -87,6 +87,13 @@ export class Tally {
     return this.#size - (this.#uncovered.get(vertex) ?? 0);
   }
 
+  /** All messages that say something, in the order of their signers. */
+  messages(): readonly Signed<Votes>[] {
+    const found: Signed<Votes>[] = this.#whole.flatMap((signed) => signed ?? []);
+    for (const { votes } of this.#ballots.values()) for (const { signed } of votes) found.push(signed);
+    return found.sort((left, right) => left.proof.seal.signer - right.proof.seal.signer);
+  }
+
   /** One message of each signer that votes for the bundle's place (`vertex` null) or a vertex, in the order of the signers. */
   proofs(vertex: number | null): readonly Signed<Votes>[] {
     const found: Signed<Votes>[] = this.#whole.flatMap((signed) => signed ?? []);

@@ -1,6 +1,8 @@
 import { type VoteEntry, type VoteLevel, VOTE_ENTRIES_MAX, VOTE_EXCEPTIONS_MAX, type Votes } from "../../dag/votes.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
+import type { Epoch } from "../../membership/ids.ts";
+import type { DagCertificate } from "../dag-engine.ts";
 import type { DurableWrite } from "../engine.ts";
 import type { BundleNode, OwnVote, Parent } from "./bundle-node.ts";
 import type { Member } from "./conflict-set.ts";
@@ -152,16 +154,24 @@ function certifyVertices(p: Participant, node: BundleNode): void {
  */
 export function isWitnessed({ node, vertex }: Member): boolean {
   if (vertex === null ? node.isCertified : node.certified.has(vertex)) return true;
-  if (node.carried.includes(vertex === null ? 0 : vertex + 1)) return true;
+  if (node.carried.some((certificate) => isCertifiedBy(certificate, vertex))) return true;
   return node.ownCommit !== null && (vertex === null || !node.ownCommit.except.has(vertex));
 }
 
-/** What is certified is what this node prefers from now on, and the only one that it still may accept. */
-export function hold(p: Participant, member: Member): void {
+export function isCertifiedBy({ place, vertices }: DagCertificate, vertex: number | null): boolean {
+  return vertex === null ? place : vertices.includes(vertex);
+}
+
+/**
+ * What is certified is what this node prefers from now on, and the only one that it still may accept; of two certificates of
+ * different epochs the newer one counts.
+ */
+export function hold(p: Participant, member: Member, epoch: Epoch = p.set.epoch): void {
   for (const set of p.graph.setsOf(member)) {
     // What the log has decided stays so, whatever late votes say.
-    if (set.winner !== null || set.isResolved) continue;
+    if (set.winner !== null || set.isResolved || set.certifiedIn > epoch) continue;
     set.certified = member;
+    set.certifiedIn = epoch;
     setPreference(p, set, member);
   }
 }

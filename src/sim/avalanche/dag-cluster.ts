@@ -5,6 +5,7 @@ import { Participant, type ParticipantOptions } from "../../consensus/avalanche/
 import type { DagClaim, DagRestored } from "../../consensus/dag-engine.ts";
 import type { Effect } from "../../consensus/engine.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
+import { ML_DSA_87_SIGNATURE_BYTES } from "../../crypto/signature.ts";
 import { present } from "../../lib/assert.ts";
 import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
@@ -200,6 +201,7 @@ export class DagCluster {
       this.#makeEngine(index, member.network, {
         restored: member.restored(),
         previous: member.previous,
+        earlier: member.earlier,
         remembersPrevious: false,
         rows,
         life: member.life,
@@ -271,7 +273,7 @@ export class DagCluster {
       case "fetch-bundles":
         return this.#fetch(member, effect.from, (peer) => effect.digests.flatMap((digest) => peer.get(digest) ?? []));
       case "dag-sync":
-        return this.#sync(member, this.member(effect.from));
+        return this.#sync(member, this.member(effect.from), effect.isForEpoch);
       case "report":
         if (member.isCorrect) this.#watch?.onReport(member, effect);
         return this.#report(member, effect);
@@ -321,7 +323,7 @@ export class DagCluster {
   #makeEngine(
     index: ValidatorIndex,
     network: NetworkContext,
-    begin: Pick<ParticipantOptions, "restored" | "previous" | "remembersPrevious"> & {
+    begin: Pick<ParticipantOptions, "restored" | "previous" | "earlier" | "remembersPrevious"> & {
       readonly rows: readonly { readonly key: string; readonly value: Uint8Array }[];
       readonly life: number;
     },
@@ -393,7 +395,7 @@ export class DagCluster {
     });
   }
 
-  #sync(member: DagMember, peer: DagMember): void {
+  #sync(member: DagMember, peer: DagMember, isForEpoch: boolean): void {
     const { core } = member;
     const from = core.frontier();
     const failed = this.schedule.after(SYNC_TIMEOUT_MS, () => {
@@ -404,7 +406,8 @@ export class DagCluster {
       if (peer.isDown) return;
       const liar = this.options.liars?.get(peer.index);
       const bundles = peer.above(from).filter((held) => liar?.serves?.(held, member.index) !== false);
-      const honest: readonly DagClaim[] = bundles.map((held) => peer.claimOf(held));
+      const honest: readonly DagClaim[] = bundles.map((held) => peer.claimOf(held, isForEpoch));
+      const passed = peer.core.passed();
       const claims = liar?.claims?.(honest, this, member.index) ?? honest;
       const { epoch } = peer.network.set;
       this.#send(peer.index, member.index, () => {
@@ -412,7 +415,7 @@ export class DagCluster {
         failed();
         this.arrive(member, bundles);
         if (member.isCorrect) this.#watch?.onClaims(member, peer.index, epoch, claims);
-        const event = { kind: "dag-claims", from: peer.index, epoch, claims, isLast: true } as const;
+        const event = { kind: "dag-claims", from: peer.index, epoch, passed, claims, isLast: true } as const;
         this.#step(member, () => core.onEvent({ ...event, ...this.#now() }));
       });
     });
@@ -460,6 +463,7 @@ export class DagCluster {
     const lanes = network.set.roster.map(
       (_, place) => handed.lanes[place] ?? { nonce: 0 as Nonce, tip: network.genesis },
     );
+    if (member.previous !== null) member.earlier = [member.previous, ...member.earlier];
     member.previous = before;
     // What waits for a parent is not handed over: it is fetched again with it.
     member.dropOrphans();
@@ -468,6 +472,7 @@ export class DagCluster {
       this.#makeEngine(member.index, network, {
         restored: { ...handed, lanes },
         previous: before,
+        earlier: member.earlier,
         remembersPrevious: before.has(member.index),
         rows: [],
         life: member.life,
@@ -489,7 +494,7 @@ const SYNC_TIMEOUT_MS = 1_000;
 /** How far members are behind the log, at most, in virtual milliseconds. */
 const LOG_LAG_MS = 20;
 
-const SIGNATURE = { mlDsa: new Uint8Array(0), ed25519: null };
+const SIGNATURE = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
 
 function proofOf(signer: ValidatorIndex): Proof {
   return { seal: { signer, leafCount: 1, signature: SIGNATURE }, leafIndex: 0, path: [] };

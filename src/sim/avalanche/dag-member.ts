@@ -37,6 +37,8 @@ export class DagMember {
   readonly disk: Map<string, Uint8Array> = new Map();
   /** The validators of the epoch before. */
   previous: ValidatorSet | null = null;
+  /** Those before that one, the newest first. */
+  earlier: readonly ValidatorSet[] = [];
   isDown = false;
   /** Counts restarts: what was under way to an earlier process does not arrive. */
   life = 0;
@@ -161,8 +163,8 @@ export class DagMember {
       .sort((left, right) => left.ref.creator - right.ref.creator || left.ref.firstNonce - right.ref.firstNonce);
   }
 
-  claimOf({ ref: { digest, count } }: HeldBundle): DagClaim {
-    const claim = this.core.claimOf(digest);
+  claimOf({ ref: { digest, count } }: HeldBundle, isForEpoch: boolean): DagClaim {
+    const claim = this.core.claimOf(digest, isForEpoch);
     if (claim !== null) return claim;
     const status = this.#status.get(digest);
     const undecided = Array.from({ length: count }, (_, vertex) => vertex).filter(
