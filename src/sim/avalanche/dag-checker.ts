@@ -55,6 +55,7 @@ export class DagChecker implements DagWatch {
   readonly #claims = new Map<string, Set<ValidatorIndex>>();
   /** Units that the log decided for, by member. */
   readonly #resolved = new Set<string>();
+  readonly #ruledOut = new Set<string>();
   /** Whom the log gave a set to. */
   readonly #given = new Map<Hash, Unit>();
   /** What correct members decided: unit -> accepted or rejected, and by whom first. */
@@ -157,7 +158,8 @@ export class DagChecker implements DagWatch {
     }
   }
 
-  onResolved(member: DagMember, { decided }: ReturnType<typeof heardOf>): void {
+  onResolved(member: DagMember, { decided, lost = [] }: ReturnType<typeof heardOf>): void {
+    for (const unit of lost) this.#ruledOut.add(unitKey(unit));
     for (const { winner, sets } of decided) {
       for (const set of sets) this.#given.set(set, winner);
       this.#resolved.add(`${member.index}:${unitKey(winner)}`);
@@ -184,6 +186,11 @@ export class DagChecker implements DagWatch {
   isBurnt(set: Hash): boolean {
     const winner = this.#given.get(set);
     return winner !== undefined && this.fateOf(winner) === "rejected";
+  }
+
+  /** Whether the log decided against a unit because of a rival that had lost before (`judge`: both lose what they claimed together). */
+  isRuledOut(unit: Unit): boolean {
+    return this.#ruledOut.has(unitKey(unit));
   }
 
   fateOf(unit: Unit): "accepted" | "rejected" | null {

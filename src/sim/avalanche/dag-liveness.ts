@@ -58,7 +58,7 @@ function reachableOf(cluster: DagCluster, members: readonly DagMember[]): Readon
 }
 
 /** What lost though nothing stood against it, when everything is decided. Null where nothing did. */
-export function whatWasLost(checker: DagChecker): string | null {
+export function whatWasLost(checker: DagChecker, genesis: Hash): string | null {
   const { facts } = checker;
   const fateOf = (unit: Unit): "accepted" | "rejected" | null => checker.fateOf(unit);
   for (const { ref, bundle } of facts.bundles) {
@@ -66,10 +66,11 @@ export function whatWasLost(checker: DagChecker): string | null {
     const place = fateOf({ bundle: digest, vertex: null });
     if (place === null) continue;
     if (place === "rejected") {
-      const parents = bundle.parents.map((tip) => facts.byTip(tip)?.ref.digest ?? null);
-      const isHealthy = parents.every(
-        (parent) => parent === null || fateOf({ bundle: parent, vertex: null }) === "accepted",
-      );
+      // A parent that reached nobody correct is a liar's own: no virtuous bundle has one.
+      const isHealthy = bundle.parents.every((tip) => {
+        const parent = facts.byTip(tip)?.ref.digest;
+        return tip === genesis || (parent !== undefined && fateOf({ bundle: parent, vertex: null }) === "accepted");
+      });
       const isForked = facts.membersOf(forkSetOf(ref)).length > 1;
       if (isHealthy && !isForked) return `bundle ${digest} is virtuous, but was rejected`;
       continue;
@@ -80,7 +81,13 @@ export function whatWasLost(checker: DagChecker): string | null {
       if (sets.every((set) => facts.membersOf(set).length === 1))
         return `vertex ${unit.vertex} of ${digest} is virtuous, but lost`;
       const [only] = sets;
-      if (sets.length === 1 && only !== undefined && checker.winnerOf(only) === null && !checker.isBurnt(only))
+      if (
+        sets.length === 1 &&
+        only !== undefined &&
+        checker.winnerOf(only) === null &&
+        !checker.isBurnt(only) &&
+        !checker.isRuledOut(unit)
+      )
         return `vertex ${unit.vertex} of ${digest} lost, but nobody won set ${only}`;
     }
   }

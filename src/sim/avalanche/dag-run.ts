@@ -47,7 +47,7 @@ export function runDagPlan(plan: DagPlan, plant?: DagPlant): DagResult {
       atMs += LOOK_MS;
       cluster.run(atMs);
     }
-    const lost = open ?? whatWasLost(checker);
+    const lost = open ?? whatWasLost(checker, cluster.network.genesis);
     if (lost !== null) throw new DagViolation("liveness", lost);
   } catch (error) {
     if (!(error instanceof DagViolation)) throw error;
