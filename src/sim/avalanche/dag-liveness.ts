@@ -12,7 +12,11 @@ import type { DagMember } from "./dag-member.ts";
  */
 export function whatIsOpen(cluster: DagCluster, checker: DagChecker): string | null {
   const members = cluster.correct.filter(({ isDown }) => !isDown);
-  const reachable = reachableOf(cluster, members);
+  // What reached nobody but one who left the set has no voice left: its client submits it again elsewhere.
+  const reachable = reachableOf(
+    cluster,
+    members.filter(({ index }) => cluster.network.set.has(index)),
+  );
   for (const member of members) {
     for (const held of reachable.values()) {
       const { digest } = held.ref;
