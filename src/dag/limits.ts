@@ -15,7 +15,7 @@ export const BUNDLE_PAYLOAD_BYTES_MAX: number = 1024 * 1024;
  * 768 kB for the certificate, whose votes take about 5 kB each, and 18 kB at worst: enough for a quorum of 150, and so for
  * n = 225; at worst for a quorum of 42, and so for n = 62. Above, who holds a certificate that does not fit cannot report.
  */
-export const RESOLUTION_PAYLOAD_BYTES_MAX: number = BUNDLE_PAYLOAD_BYTES_MAX;
+export const RESOLUTION_PAYLOAD_BYTES_MAX: number = 1024 * 1024;
 
 /** Room for a second parent (document 2, FR-003), which leaderless ordering needs; a lane names one. */
 export const PARENTS_MAX = 2;
@@ -24,4 +24,5 @@ export const PARENTS_MAX = 2;
 export const BATCH_BUNDLES_MAX = 1024;
 
 assert(PAYLOAD_BYTES_MAX <= BUNDLE_PAYLOAD_BYTES_MAX, "every payload fits into a bundle");
+assert(RESOLUTION_PAYLOAD_BYTES_MAX <= BUNDLE_PAYLOAD_BYTES_MAX, "so does every report");
 assert(BUNDLE_VERTICES_MAX <= SEAL_LEAVES_MAX, "a bundle's tree is no larger than a seal's");

@@ -74,6 +74,16 @@ describe("a node's own lane in a leaderless network", () => {
     expect(await submission.accepted).toEqual(held.vertexIds);
   });
 
+  test("who waits for a vertex of a dead bundle is told that it lost; what is issued again has not", async () => {
+    const { lane, submission } = laneWith("a", "b");
+    const { held } = formed(lane);
+    lane.onDurable(held);
+    lane.onPlaceRejected(held, new Set([1]), 3);
+    lane.onRejected(held.ref.digest, 0, new Error("issued again"));
+    lane.onRejected(held.ref.digest, 1, new NodeError("conflict", "lost"));
+    await expect(submission.finalized).rejects.toMatchObject({ code: "conflict" });
+  });
+
   test("nothing is formed while others know more of the lane than this node", () => {
     const { lane } = laneWith("a");
     lane.awaitUpTo(2 as Nonce);

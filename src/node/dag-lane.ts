@@ -20,6 +20,8 @@ interface Waiting {
   readonly held: HeldBundle;
   /** None for a bundle of an earlier run: its clients are gone. */
   readonly stretches: readonly Stretch[];
+  /** Where its place came to nothing: the vertices that lost to others. The rest was issued again, and is no loss. */
+  readonly lost: ReadonlySet<number> | null;
 }
 
 /**
@@ -105,7 +107,7 @@ export class DagLane {
     });
     const { held } = formed;
     this.#tip = { nonce: (this.#tip.nonce + payloads.length) as Nonce, tip: held.ref.tip };
-    this.#waiting.set(held.ref.digest, { held, stretches });
+    this.#waiting.set(held.ref.digest, { held, stretches, lost: null });
     return formed;
   }
 
@@ -138,7 +140,9 @@ export class DagLane {
 
   /** One own vertex lost to another. */
   onRejected(digest: Hash, vertex: number, error: Error): void {
-    const stretch = stretchOf(this.#waiting.get(digest)?.stretches ?? [], vertex);
+    const waiting = this.#waiting.get(digest);
+    if (waiting?.lost?.has(vertex) === false) return;
+    const stretch = stretchOf(waiting?.stretches ?? [], vertex);
     if (stretch !== undefined) onStretchRejected(stretch, error);
   }
 
@@ -154,7 +158,8 @@ export class DagLane {
   onPlaceRejected(held: HeldBundle, lost: ReadonlySet<number>, nowMs: number): number {
     const { digest, firstNonce } = held.ref;
     const stretches = this.#waiting.get(digest)?.stretches ?? [];
-    this.#waiting.delete(digest);
+    // Whoever waits for one that lost is told so when its winner is known.
+    this.#waiting.set(digest, { held, stretches, lost });
     if (firstNonce > this.#voidUpTo) {
       // All nonces stay used: what follows begins behind them, and hangs on what holds.
       this.#voidUpTo = this.#tip.nonce;

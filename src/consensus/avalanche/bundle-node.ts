@@ -6,8 +6,6 @@ import type { DagCertificate } from "../dag-engine.ts";
 import { Snow } from "./snow.ts";
 import { Tally } from "./tally.ts";
 
-export type VertexState = "open" | "accepted" | "rejected";
-
 /** A parent: a bundle in memory, or one that was accepted and let go of (genesis among them). */
 export type Parent = BundleNode | "past";
 

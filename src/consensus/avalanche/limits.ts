@@ -29,14 +29,11 @@ export const SETTLED_MAX = 2_048;
 /** Digests and last vertices of bundles that were settled and let go of. */
 export const PAST_MAX = 65_536;
 
-/** Votes for bundles that have not come yet, of one signer. */
-export const EARLY_VOTES_MAX = 2_048;
+/** Vote messages about bundles that have not come yet, of one signer: at most 9 MB with their seals. */
+export const EARLY_VOTES_MAX = 512;
 
-/** Bundles that one peer named and that are not here. */
+/** Bundles that one peer, a validator, named and that are not here. */
 export const MISSING_OF_PEER_MAX = 256;
-
-/** In all. */
-export const MISSING_MAX: number = MISSING_OF_PEER_MAX * VALIDATORS_MAX;
 
 /** A bundle that is named by a peer is probably on its way: so long nobody is asked for it, in milliseconds; doubles. */
 export const MISSING_PATIENCE_MS = 100;
