@@ -59,6 +59,8 @@ export interface DagRestored {
    * this node's votes for them.
    */
   readonly open: readonly DagOpen[];
+  /** Conflict sets of their open vertices that have a final winner on the disk; none where an engine hands over. */
+  readonly won?: readonly { readonly set: Hash; readonly winner: Hash }[];
   /** Epochs in which this node came to vote, newest last; absent from the ledger. */
   readonly passed?: readonly Epoch[];
 }

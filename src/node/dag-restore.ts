@@ -60,7 +60,22 @@ export async function restoreDag(
     entries.push(new DagEntry(stored, standing, heights));
   }
   const ownTip = self === null ? { nonce: 0 as Nonce, tip: network.genesis } : await laneEnd(ledger, self, lanes);
-  return { engine: { lanes, open: sorted.map(openOf) }, entries, order, lanes, ownTip };
+  const won = await wonSets(ledger, entries);
+  return { engine: { lanes, open: sorted.map(openOf), won }, entries, order, lanes, ownTip };
+}
+
+/** A bundle may be durable without the decision that one of its vertices came too late. */
+async function wonSets(
+  ledger: DagLedger,
+  entries: readonly DagEntry[],
+): Promise<readonly { readonly set: Hash; readonly winner: Hash }[]> {
+  const sets = [...new Set(entries.flatMap((entry) => [...entry.sets.values()].flat()))];
+  if (sets.length === 0) return [];
+  const winners = await ledger.winners(sets);
+  return sets.flatMap((set, at) => {
+    const winner = winners[at] ?? null;
+    return winner === null ? [] : [{ set, winner }];
+  });
 }
 
 function openOf({ stored, standing }: StandingBundle): DagOpen {

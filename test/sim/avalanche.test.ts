@@ -45,6 +45,16 @@ describe("of what conflicts one is final everywhere, and all that was taken in i
   );
 });
 
+describe("what a run once found", () => {
+  test("a vertex that came too late is not voted for after a restart, though only its bundle was durable", async () => {
+    expect((await runPlan(planOf({ seed: 48, nodes: 4, engine }))).detail).toBe("");
+  });
+
+  test("validators that restart in a young epoch, one of those before removed, do not wait for each other", async () => {
+    expect((await runPlan(planOf({ seed: 39, nodes: 4, engine }))).detail).toBe("");
+  });
+});
+
 describe("a creator that forks its lane", () => {
   test(
     "is found out wherever both branches were seen",

@@ -1,5 +1,5 @@
 import type { Hash } from "../../lib/hash.ts";
-import type { DagArrival, DagCertificate, DagOpen } from "../dag-engine.ts";
+import type { DagArrival, DagCertificate, DagOpen, DagRestored } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { idOf } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace, rejectVertex } from "./deciding.ts";
@@ -75,6 +75,7 @@ export function restore(
   p: Participant,
   open: readonly DagOpen[],
   rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+  won: DagRestored["won"] = [],
 ): void {
   const said = restoreOwnVotes(rows);
   const nodes = open.map((bundle) => ({ node: p.graph.restore(bundle, p.nowMs), bundle }));
@@ -88,6 +89,8 @@ export function restore(
     const votes = said.get(node.digest);
     if (votes !== undefined) remember(p, node, votes);
   }
+  for (const { set, winner } of won) p.graph.winners.add(set, winner);
+  if (won.length > 0) for (const { node } of nodes) loseToWinners(p, node);
 }
 
 /** What was final has its sets: whatever else claims them comes too late, though their decisions are not in memory. */

@@ -45,7 +45,8 @@ export class AvalancheCore implements DagView {
   start(nowMs: number): readonly Effect<AvalancheMessage>[] {
     const p = this.#p;
     p.nowMs = nowMs;
-    restore(p, this.#options.restored.open, this.#options.rows);
+    const { open, won } = this.#options.restored;
+    restore(p, open, this.#options.rows, won);
     if (p.earlier.length > 0) this.#begin();
     p.wantsSync = new Set(sample(p.others(), p.set.honestMinority, p.random));
     return this.#finish();
