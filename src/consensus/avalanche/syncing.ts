@@ -159,8 +159,10 @@ export function sync(p: Participant): void {
 function wanted(p: Participant): readonly ValidatorIndex[] {
   const others = p.others();
   // Also who left: it may be one of a quorum that must be heard.
-  if (!p.mayVote) return (p.gate?.wanted() ?? []).filter((peer) => peer !== p.self);
-  if (p.self === null) return sample(others, p.set.honestMinority, p.random);
+  const unheard = p.mayVote ? [] : (p.gate?.wanted() ?? []).filter((peer) => peer !== p.self);
+  // Nobody sends votes to who only listens: also behind an epoch's end it learns what is final by asking alone.
+  if (p.self === null) return [...unheard, ...sample(others, p.set.honestMinority, p.random)];
+  if (!p.mayVote) return unheard;
   for (const node of p.graph.open()) {
     if (p.nowMs - node.sinceMs >= p.params.patienceMs) return sample(others, 1, p.random);
   }
