@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { Bug } from "../lib/assert.ts";
 import { type Hash, hashBytes, toHash } from "../lib/hash.ts";
 import { hashOf } from "./hash.ts";
-import { merklePath, merklePathLengthMax, merkleRoot, rootFromPath } from "./merkle.ts";
+import { MerkleTree, merklePath, merklePathLengthMax, merkleRoot, rootFromPath } from "./merkle.ts";
 
 /** RFC 6962 §2.1 word by word, with another BLAKE3: split at the largest power of two below n, recurse. */
 function naiveTop(leaves: readonly Hash[]): Uint8Array {
@@ -55,6 +55,18 @@ const anyTree = fc
   .chain((count) => fc.record({ leaves: fc.constant(leavesOf(count)), index: fc.integer({ min: 0, max: count - 1 }) }));
 
 describe("a Merkle tree", () => {
+  test("gives all paths of its leaves, in any order, once it is built", () => {
+    fc.assert(
+      fc.property(anyTree, ({ leaves, index }) => {
+        const tree = new MerkleTree(leaves);
+        expect([tree.leafCount, tree.root]).toEqual([leaves.length, naiveRoot(leaves)]);
+        for (const each of [index, 0, leaves.length - 1, index])
+          expect(tree.path(each)).toEqual(naivePath(leaves, each));
+        expect(() => tree.path(leaves.length)).toThrow(Bug);
+      }),
+    );
+  });
+
   test("has RFC 6962's root and paths for every size up to 40", () => {
     for (let count = 1; count <= 40; count++) {
       const leaves = leavesOf(count);

@@ -15,27 +15,48 @@ const LEAF_COUNT_MAX = 0x4000_0000;
  *
  * Invariant: `rootFromPath(leaf, i, n, path)` equals `merkleRoot(leaves)` only if `leaf` is the i-th of those n leaves.
  */
-export function merkleRoot(leaves: readonly Hash[]): Hash {
-  assert(leaves.length > 0, "a Merkle tree has at least one leaf");
-  assert(leaves.length <= LEAF_COUNT_MAX, `a Merkle tree of ${leaves.length} leaves`);
-  let level = leaves.map(leafDigest);
-  while (level.length > 1) level = parentLevel(level);
-  return bindCount(present(level[0], "the top of a Merkle tree"), leaves.length);
+export class MerkleTree {
+  readonly root: Hash;
+  readonly leafCount: number;
+  /** The leaves' digests first, the top last. */
+  readonly #levels: readonly (readonly Uint8Array[])[];
+
+  /** Two digests a leaf; whoever needs more than one path keeps the tree, for paths cost none. */
+  constructor(leaves: readonly Hash[]) {
+    assert(leaves.length > 0, "a Merkle tree has at least one leaf");
+    assert(leaves.length <= LEAF_COUNT_MAX, `a Merkle tree of ${leaves.length} leaves`);
+    let level = leaves.map(leafDigest);
+    const levels = [level];
+    while (level.length > 1) {
+      level = parentLevel(level);
+      levels.push(level);
+    }
+    this.leafCount = leaves.length;
+    this.#levels = levels;
+    this.root = bindCount(present(level[0], "the top of a Merkle tree"), leaves.length);
+  }
+
+  /** The siblings from the leaf up, lowest first. */
+  path(index: number): readonly Hash[] {
+    assert(index >= 0 && index < this.leafCount, `leaf ${index} of ${this.leafCount}`);
+    const path: Hash[] = [];
+    let position = index;
+    for (const level of this.#levels) {
+      const sibling = level[position ^ 1];
+      if (sibling !== undefined) path.push(sibling.toHex() as Hash);
+      position >>= 1;
+    }
+    return path;
+  }
 }
 
-/** The siblings from the leaf up, lowest first. */
+export function merkleRoot(leaves: readonly Hash[]): Hash {
+  return new MerkleTree(leaves).root;
+}
+
+/** As `MerkleTree.path`, for who needs one path only. */
 export function merklePath(leaves: readonly Hash[], index: number): readonly Hash[] {
-  assert(index >= 0 && index < leaves.length, `leaf ${index} of ${leaves.length}`);
-  const path: Hash[] = [];
-  let level = leaves.map(leafDigest);
-  let position = index;
-  while (level.length > 1) {
-    const sibling = level[position ^ 1];
-    if (sibling !== undefined) path.push(sibling.toHex() as Hash);
-    level = parentLevel(level);
-    position >>= 1;
-  }
-  return path;
+  return new MerkleTree(leaves).path(index);
 }
 
 /** The root that this leaf and path lead to, or null where index, count and path's length do not fit any tree. */

@@ -2,7 +2,7 @@ import { fixedBytes, hash, u16, u32 } from "../codec/primitives.ts";
 import type { Codec } from "../codec/codec.ts";
 import { mapped, option, struct, vec } from "../codec/composites.ts";
 import { Writer } from "../codec/writer.ts";
-import { merklePath, merklePathLengthMax, rootFromPath } from "../crypto/merkle.ts";
+import { MerkleTree, merklePathLengthMax, rootFromPath } from "../crypto/merkle.ts";
 import { ED25519_SIGNATURE_BYTES, type HybridSignature, ML_DSA_87_SIGNATURE_BYTES } from "../crypto/signature.ts";
 import { asciiBytes } from "../lib/ascii.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -81,7 +81,12 @@ export function proofRoot(leaf: Hash, proof: Proof): Hash | null {
   return rootFromPath(leaf, proof.leafIndex, leafCount, proof.path);
 }
 
-/** The proof of one of a seal's statements, for its signer or for a receiver who has all leaves. */
+/** The proof of one of a seal's statements, for its signer or for a receiver who has all leaves, and so their tree. */
+export function proofIn(seal: Seal, tree: MerkleTree, leafIndex: number): Proof {
+  return { seal, leafIndex, path: tree.path(leafIndex) };
+}
+
+/** As `proofIn`, where one proof only is needed: it builds the whole tree. */
 export function proofOf(seal: Seal, leaves: readonly Hash[], leafIndex: number): Proof {
-  return { seal, leafIndex, path: merklePath(leaves, leafIndex) };
+  return proofIn(seal, new MerkleTree(leaves), leafIndex);
 }

@@ -7,7 +7,7 @@ import type { NodeId } from "../crypto/identity.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
-import { proofOf, type Signed } from "../membership/seal.ts";
+import { proofIn, type Signed } from "../membership/seal.ts";
 import { statementDigest } from "../membership/statement.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { TokenBucket } from "../peering/token-bucket.ts";
@@ -164,9 +164,10 @@ export class Inbound<M> {
       if (opened.wanted) wanted.push({ message: opened.message, index });
     }
     if (wanted.length === 0) return;
-    if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");
+    const tree = await verification.sealedTree(frame.seal, leaves);
+    if (tree === null) return this.#ports.onRejected(peer, "invalid-signature");
     for (const { message, index } of wanted) {
-      const proof = proofOf(frame.seal, leaves, index);
+      const proof = proofIn(frame.seal, tree, index);
       const obligations = engine.wire.obligationsOf(message);
       if (obligations === null) this.#ports.onRejected(peer, "malformed-certificate");
       else if (await verification.allHold(obligations)) this.#deliver(engine, { message, proof });
@@ -204,10 +205,11 @@ export class Inbound<M> {
       else this.#ports.onIgnored(peer, "bundle-not-wanted");
     }
     if (stored.length === 0) return;
-    if (!(await verification.sealsLeaves(frame.seal, leaves))) return this.#ports.onRejected(peer, "invalid-signature");
+    const tree = await verification.sealedTree(frame.seal, leaves);
+    if (tree === null) return this.#ports.onRejected(peer, "invalid-signature");
     if (!(await verification.allHold(obligations))) return this.#ports.onRejected(peer, "invalid-evidence");
     await this.#ports.onBundles(
-      stored.map(({ bundle, index }) => ({ ...bundle, proof: proofOf(frame.seal, leaves, index) })),
+      stored.map(({ bundle, index }) => ({ ...bundle, proof: proofIn(frame.seal, tree, index) })),
       frame.seal.signer,
     );
   }

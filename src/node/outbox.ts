@@ -1,7 +1,7 @@
-import { merkleRoot } from "../crypto/merkle.ts";
+import { MerkleTree } from "../crypto/merkle.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
-import { type Proof, proofOf, type Seal, sealedBytes } from "../membership/seal.ts";
+import { type Proof, proofIn, type Seal, sealedBytes } from "../membership/seal.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type Addressed, type Receivers, sealedFrames } from "./frames.ts";
 import type { Clock, Database, Lane, Signer } from "./ports.ts";
@@ -16,7 +16,7 @@ export interface Outgoing {
   readonly to: Receivers;
   /** With the signature in hand, before the turn is written: rows that hold the proof go into the turn. */
   readonly onSealed: ((proof: Proof, writes: WriteBatch) => void) | null;
-  /** When the turn is durable and its frames are on their way. */
+  /** When the turn is durable and its frames are on their way; null where nobody here needs the proof. */
   readonly onSent: ((proof: Proof) => void) | null;
 }
 
@@ -29,6 +29,12 @@ interface Turn {
   outgoing: Outgoing[];
   unsigned: Addressed[];
   readonly onDurable: (() => void)[];
+}
+
+/** A turn's signature, and the one tree that its root and all its proofs are of. */
+interface Sealed {
+  readonly seal: Seal;
+  readonly tree: MerkleTree;
 }
 
 export interface OutboxPorts {
@@ -160,9 +166,9 @@ export class Outbox {
     // The database keeps the order of its calls, so the next turn may be signed while this one is written.
     this.#writing = written.then(() => undefined);
     this.#tail = Promise.all([written, before])
-      .then(async ([{ durable, seal, leaves }]) => {
+      .then(async ([{ durable, sealed }]) => {
         await durable;
-        this.#leave(turn, seal, leaves);
+        this.#leave(turn, sealed);
       })
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
@@ -171,44 +177,43 @@ export class Outbox {
       });
   }
 
-  async #sealAndWrite(
-    turn: Turn,
-  ): Promise<{ readonly durable: Promise<void>; readonly seal: Seal | null; readonly leaves: readonly Hash[] }> {
+  async #sealAndWrite(turn: Turn): Promise<{ readonly durable: Promise<void>; readonly sealed: Sealed | null }> {
     const begin = this.#ports.clock.monotonicMs();
-    const leaves = turn.outgoing.map((outgoing) => outgoing.leaf);
-    const seal = leaves.length === 0 ? null : await this.#seal(turn.signer, leaves);
-    if (seal !== null) {
-      turn.outgoing.forEach((outgoing, index) => {
-        outgoing.onSealed?.(proofOf(seal, leaves, index), turn.writes);
+    const { outgoing } = turn;
+    const sealed = outgoing.length === 0 ? null : await this.#seal(turn.signer, outgoing);
+    if (sealed !== null) {
+      outgoing.forEach(({ onSealed }, index) => {
+        onSealed?.(proofIn(sealed.seal, sealed.tree, index), turn.writes);
       });
     }
     const count = turn.writes.count;
     const durable = count === 0 ? Promise.resolve() : this.#ports.database.write(turn.writes.finish());
     const counted = durable.then(() => {
       const durationMs = this.#ports.clock.monotonicMs() - begin;
-      this.#ports.onTurn({ statements: leaves.length, writes: count, durationMs });
+      this.#ports.onTurn({ statements: outgoing.length, writes: count, durationMs });
     });
     // Handled where it is awaited; a rejection must not count as unhandled before.
     counted.catch(() => undefined);
-    return { durable: counted, seal, leaves };
+    return { durable: counted, sealed };
   }
 
-  async #seal(self: ValidatorIndex | null, leaves: readonly Hash[]): Promise<Seal> {
+  async #seal(self: ValidatorIndex | null, outgoing: readonly Outgoing[]): Promise<Sealed> {
     const { network, signer } = this.#ports;
     if (self === null) throw new Error("an observer has nothing to sign");
-    const message = sealedBytes(network, self, leaves.length, merkleRoot(leaves));
-    return { signer: self, leafCount: leaves.length, signature: await signer.sign(message) };
+    const tree = new MerkleTree(outgoing.map(({ leaf }) => leaf));
+    const message = sealedBytes(network, self, tree.leafCount, tree.root);
+    return { seal: { signer: self, leafCount: tree.leafCount, signature: await signer.sign(message) }, tree };
   }
 
-  #leave(turn: Turn, seal: Seal | null, leaves: readonly Hash[]): void {
+  #leave(turn: Turn, sealed: Sealed | null): void {
     if (this.#failed) return;
-    if (seal !== null)
-      for (const addressed of sealedFrames(seal, turn.epoch, turn.outgoing)) this.#ports.send(addressed);
+    if (sealed !== null)
+      for (const addressed of sealedFrames(sealed.seal, turn.epoch, turn.outgoing)) this.#ports.send(addressed);
     for (const addressed of turn.unsigned) this.#ports.send(addressed);
     for (const callback of turn.onDurable) callback();
-    if (seal === null) return;
-    turn.outgoing.forEach((outgoing, index) => {
-      outgoing.onSent?.(proofOf(seal, leaves, index));
+    if (sealed === null) return;
+    turn.outgoing.forEach(({ onSent }, index) => {
+      onSent?.(proofIn(sealed.seal, sealed.tree, index));
     });
   }
 

@@ -36,9 +36,10 @@ export class Speaker<M> {
     const isOwn = to === "all" || to === self;
     const onSent = (proof: Proof): void => {
       // A vote comes back to the engine that cast it, and to no later one.
-      if (isOwn && engine === epochs.engine) hear(verification.mint({ message, proof }));
+      if (engine === epochs.engine) hear(verification.mint({ message, proof }));
     };
-    outbox.say({ lane: "consensus", leaf, body: engine.wire.encode(message), to, onSealed: null, onSent });
+    const body = engine.wire.encode(message);
+    outbox.say({ lane: "consensus", leaf, body, to, onSealed: null, onSent: isOwn ? onSent : null });
   }
 
   /** Passes on another's signed message as it is. */

@@ -1,5 +1,5 @@
 import type { Verified } from "../consensus/engine.ts";
-import { merkleRoot } from "../crypto/merkle.ts";
+import { MerkleTree } from "../crypto/merkle.ts";
 import { equalBytes } from "../lib/bytes.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Obligation } from "../membership/certificate.ts";
@@ -24,10 +24,11 @@ export class SealVerification {
     this.#verifier = verifier;
   }
 
-  /** Whether `seal` signs exactly these leaves. */
-  async sealsLeaves(seal: Seal, leaves: readonly Hash[]): Promise<boolean> {
-    if (leaves.length !== seal.leafCount || leaves.length === 0) return false;
-    return await this.#sealsRoot(seal, merkleRoot(leaves));
+  /** The tree of these leaves if `seal` signs exactly them, else null: all their proofs are paths in it. */
+  async sealedTree(seal: Seal, leaves: readonly Hash[]): Promise<MerkleTree | null> {
+    if (leaves.length !== seal.leafCount || leaves.length === 0) return null;
+    const tree = new MerkleTree(leaves);
+    return (await this.#sealsRoot(seal, tree.root)) ? tree : null;
   }
 
   /** Whether every obligation holds. Paths are checked before signatures, and each distinct seal once. */
