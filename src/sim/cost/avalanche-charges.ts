@@ -7,13 +7,13 @@ import { SEAL_BYTES } from "./work.ts";
  */
 
 /**
- * How a receiver gets from a frame's bodies to the root that the seal signs. `leaves`: the leaves of everything else are in
- * the frame, and the tree is built for the root and again for each statement's path. `tree-once`: the same bytes, one tree.
- * `paths`: each body comes with its path, nothing else is in the frame.
+ * How a receiver gets from a frame's bodies to the root that the seal signs. `leaves`, as nodes do it: the leaves of everything
+ * else are in the frame, and one tree gives the root and all paths. `paths`: each body comes with its path, nothing else is
+ * in the frame.
  */
-export type Framing = "leaves" | "tree-once" | "paths";
+export type Framing = "leaves" | "paths";
 
-export const FRAMINGS: readonly Framing[] = ["leaves", "tree-once", "paths"];
+export const FRAMINGS: readonly Framing[] = ["leaves", "paths"];
 
 /** The event loop's time in the engine for one step: so much, and so much for each unit of `unitsOf`. */
 export interface StepCost {
@@ -62,10 +62,8 @@ export function frameBytes({ bodies, bodyBytes, leaves }: FrameShape, framing: F
 /** From a frame's bytes to checked statements, without what wakes the receiver, the signature, and the engine. */
 export function openFrameUs(shape: FrameShape, framing: Framing, costs: CostTable): number {
   const { bodies, leaves, bodyBytes } = shape;
-  const perTree = 2 * leaves;
-  const trees = framing === "leaves" ? 1 + bodies : framing === "tree-once" ? 1 : 0;
-  const climbs = framing === "paths" ? bodies * (2 + pathLength(leaves)) : 0;
-  const digests = 2 * bodies + trees * perTree + climbs;
+  const toRoot = framing === "leaves" ? 2 * leaves : bodies * (2 + pathLength(leaves));
+  const digests = 2 * bodies + toRoot;
   return (
     costs.encodeFixedUs +
     digests * costs.hashFixedUs +
@@ -74,18 +72,10 @@ export function openFrameUs(shape: FrameShape, framing: Framing, costs: CostTabl
   );
 }
 
-/**
- * Digests and tree of a turn that closes, and the signature. As built every statement that calls back gets its path from a
- * tree of its own (`proofOf` in node/outbox.ts): all but queries.
- */
-export function sealUs(
-  turn: { readonly statements: number; readonly callbacks: number; readonly bodyBytes: number },
-  framing: Framing,
-  costs: CostTable,
-): number {
-  const { statements, callbacks, bodyBytes } = turn;
-  const trees = framing === "leaves" ? 1 + callbacks : 1;
-  const digests = 2 * statements + trees * 2 * statements;
+/** Digests and tree of a turn that closes, and the signature. */
+export function sealUs(turn: { readonly statements: number; readonly bodyBytes: number }, costs: CostTable): number {
+  const { statements, bodyBytes } = turn;
+  const digests = 4 * statements;
   return costs.signUs + digests * costs.hashFixedUs + (bodyBytes / KIB) * (costs.hashPerKiBUs + costs.encodePerKiBUs);
 }
 

@@ -14,10 +14,17 @@ export class StepMeter {
     STEP_KINDS.map((kind) => [kind, { steps: 0, units: 0, us: 0, unitsUs: 0, unitsUnits: 0 }]),
   );
 
+  readonly #nowUs: () => number;
+
+  /** `nowUs`: a clock in microseconds; what it shows more after a step than before is what the step took. */
+  constructor(nowUs: () => number = threadUs) {
+    this.#nowUs = nowUs;
+  }
+
   run<T>(kind: StepKind, units: number, step: () => T): T {
-    const began = threadUs();
+    const began = this.#nowUs();
     const result = step();
-    const us = threadUs() - began;
+    const us = this.#nowUs() - began;
     const sums = this.#sums.get(kind);
     if (sums === undefined) return result;
     sums.steps += 1;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { frameBytes, openFrameUs } from "./avalanche-charges.ts";
+import { type Framing, frameBytes, openFrameUs } from "./avalanche-charges.ts";
 import { Machine } from "./avalanche-machine.ts";
 import { StepMeter } from "./avalanche-meter.ts";
 import { measureScale, SCALE_DEFAULTS, type ScaleQuestion, turnMsOf } from "./avalanche-scale.ts";
@@ -52,12 +52,12 @@ describe("a turn's frame", () => {
     expect(frameBytes(shape, "paths")).toBe(SEAL_BYTES + 16 + 1_000 + 3 * 8 + 3 * (8 + 7 * 32));
   });
 
-  test("costs a tree for its root and one for each statement, unless trees are kept or paths come along", () => {
-    const us = (["leaves", "tree-once", "paths"] as const).map((framing) =>
-      openFrameUs(shape, framing, REFERENCE_COSTS),
-    );
-    expect((us[0] ?? 0) - (us[1] ?? 0)).toBeCloseTo(3 * 2 * 100 * REFERENCE_COSTS.hashFixedUs, 6);
-    expect(us[2]).toBeLessThan(us[1] ?? 0);
+  test("costs one tree, however many bodies it brings, or a climb for each of them", () => {
+    const us = (bodies: number, framing: Framing): number =>
+      openFrameUs({ bodies, bodyBytes: 0, leaves: 100 }, framing, { ...REFERENCE_COSTS, decodePerKiBUs: 0 });
+    expect(us(3, "leaves") - us(2, "leaves")).toBeCloseTo(2 * REFERENCE_COSTS.hashFixedUs, 6);
+    expect(us(3, "paths") - us(2, "paths")).toBeCloseTo((2 + 2 + 7) * REFERENCE_COSTS.hashFixedUs, 6);
+    expect(us(3, "paths")).toBeLessThan(us(3, "leaves"));
   });
 });
 
@@ -76,16 +76,18 @@ describe("a machine", () => {
 });
 
 test("a meter charges what it measured", () => {
-  const meter = new StepMeter();
+  let nowUs = 0;
+  const meter = new StepMeter(() => nowUs);
   for (let units = 1; units <= 50; units++) {
     meter.run("votes", units, () => {
-      let sum = 0;
-      for (let at = 0; at < units * 10_000; at++) sum += Math.sqrt(at);
-      return sum;
+      nowUs += 10 + 3 * units + (units % 2);
     });
   }
+  const { votes } = meter.costs();
+  expect([Math.round(votes.fixedUs), Math.round(votes.perUnitUs)]).toEqual([11, 3]);
   const { measuredUs, chargedUs } = meter.compare(meter.costs());
-  expect(chargedUs).toBeCloseTo(measuredUs, -2);
+  expect(measuredUs).toBe(nowUs);
+  expect(chargedUs).toBeCloseTo(measuredUs, 6);
   meter.clear();
   expect(meter.compare(meter.costs())).toEqual({ measuredUs: 0, chargedUs: 0 });
 });

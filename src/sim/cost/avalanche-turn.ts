@@ -72,10 +72,9 @@ export function closeTurn(
     if (own === undefined && toAll.length === 0) continue;
     parcels.set(receiver, own === undefined ? shared : joined(from, [...common, frame(own)]));
   }
-  const queries = said.filter(({ content }) => "kind" in content && content.kind === "query").length;
   const bodyBytes = said.reduce((sum, { bytes }) => sum + bytes, 0);
-  const turn = { statements: leaves, callbacks: leaves - queries, bodyBytes };
-  return { sealUs: leaves === 0 ? 0 : sealUs(turn, framing, costs), encodeUs, parcels };
+  const turn = { statements: leaves, bodyBytes };
+  return { sealUs: leaves === 0 ? 0 : sealUs(turn, costs), encodeUs, parcels };
 }
 
 function partOf(statements: readonly Said[]): Part {
