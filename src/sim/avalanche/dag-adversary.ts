@@ -131,7 +131,8 @@ export class DagAdversary implements DagLiar {
     const schemer = this.#schemer;
     if (schemer === null) return answer;
     const helps = this.#behaviour.answers === "tip" && answer.to === schemer.target;
-    const choose = (set: Hash): Unit | null => (helps ? schemer.tipped(set, answer.to) : schemer.minorityOf(set));
+    const choose = (set: Hash): Unit | null =>
+      helps ? schemer.tipped(set, answer.to) : schemer.splitting(set, answer.to);
     const dissents: Dissent[] = [];
     const heads = query.lanes.map((lane) => {
       const head = lane.findIndex((digest) => schemer.isStrong(digest, choose));

@@ -11,7 +11,7 @@ export class DagSchemer {
   readonly #facts: DagFacts;
   /** The one whom `tip` helps alone. */
   readonly target: ValidatorIndex;
-  readonly #minority = new Map<Hash, { readonly atMs: number; readonly unit: Unit }>();
+  readonly #leads = new Map<Hash, { readonly atMs: number; readonly lead: number }>();
 
   constructor(cluster: DagCluster, facts: DagFacts, target: ValidatorIndex) {
     this.#cluster = cluster;
@@ -32,17 +32,17 @@ export class DagSchemer {
     return this.#facts.membersOf(set).length > 1;
   }
 
-  /** Whom the fewest correct members prefer: for whoever asks, more of them keeps the network split. */
-  minorityOf(set: Hash): Unit | null {
-    const { nowMs } = this.#cluster;
-    const known = this.#minority.get(set);
-    if (known !== undefined && nowMs - known.atMs < LOOK_MS) return known.unit;
+  /**
+   * What keeps the network split (arXiv 2409.02217): while it is even, everybody hears that its own choice is popular, and
+   * stays; where one side is ahead, everybody hears of the other one.
+   */
+  splitting(set: Hash, asker: ValidatorIndex): Unit | null {
     const [first, second] = this.rivals(set);
-    if (first === undefined) return null;
+    if (first === undefined || second === undefined) return first ?? null;
     // Of three and more only the first two matter: what nobody prefers stays so.
-    const unit = second !== undefined && this.#supporters(set, first) > this.#supporters(set, second) ? second : first;
-    this.#minority.set(set, { atMs: nowMs, unit });
-    return unit;
+    const ahead = this.#lead(set, first, second);
+    if (Math.abs(ahead) > 1) return ahead > 0 ? second : first;
+    return prefers(this.#cluster.member(asker), set, second) ? second : first;
   }
 
   /** Whom a liar votes for where one member looks: the halves see different ones. */
@@ -76,15 +76,22 @@ export class DagSchemer {
     return true;
   }
 
-  #supporters(set: Hash, unit: Unit): number {
-    let count = 0;
-    for (const member of this.#cluster.correct) if (!member.isDown && prefers(member, set, unit)) count += 1;
-    return count;
+  /** By how many correct members the first is ahead of the second. */
+  #lead(set: Hash, first: Unit, second: Unit): number {
+    const { nowMs } = this.#cluster;
+    const known = this.#leads.get(set);
+    if (known !== undefined && nowMs - known.atMs < LOOK_MS) return known.lead;
+    let lead = 0;
+    for (const member of this.#cluster.correct) {
+      if (!member.isDown) lead += Number(prefers(member, set, first)) - Number(prefers(member, set, second));
+    }
+    this.#leads.set(set, { atMs: nowMs, lead });
+    return lead;
   }
 }
 
 /** What the liars know of preferences is no older, in virtual milliseconds. */
-const LOOK_MS = 5;
+const LOOK_MS = 1;
 
 /** How far down a lane a liar looks. */
 const LOOK_BACK_MAX = 64;

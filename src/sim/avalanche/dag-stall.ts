@@ -1,3 +1,4 @@
+import { conflictSetOf } from "../../dag/conflict-keys.ts";
 import { deriveParams } from "../../consensus/avalanche/params.ts";
 import { faultTolerance } from "../../membership/quorum.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
@@ -9,7 +10,7 @@ import { DagCluster } from "./dag-cluster.ts";
 import { simNetwork } from "./dag-network.ts";
 import { DagSchemer } from "./dag-schemer.ts";
 
-/** One double spend while liars keep the network split. */
+/** One double spend by two liars, while all liars keep the network split. At least two of them. */
 export interface StallWords {
   readonly nodes: number;
   /** Default: f of the nodes. */
@@ -25,6 +26,8 @@ export interface StallWords {
 export interface StallResult {
   /** Until the pair was decided at every correct member, in virtual milliseconds; null: not within the time. */
   readonly endMs: number | null;
+  /** Every 50 ms: how many correct members prefer the first of the pair, and how many have it decided. */
+  readonly looks: readonly { readonly atMs: number; readonly first: number; readonly decided: number }[];
   /** Polls of all correct members. */
   readonly polls: number;
   /** Which of the two each correct member's sampling came to an end with first; null where it did not. */
@@ -32,6 +35,10 @@ export interface StallResult {
   /** Whether two correct members' sampling ended differently. */
   readonly isSplit: boolean;
 }
+
+/** The key of the double spend. */
+const PAIR = "pair";
+const KEY = Uint8Array.from(PAIR, (char) => char.charCodeAt(0));
 
 /** Longer than any run. */
 const NEVER_MS = 3_000_000;
@@ -70,9 +77,18 @@ export function runStall({
   const schemer = new DagSchemer(cluster, checker.facts, cluster.member(0 as ValidatorIndex).index);
   for (const liar of liars.values()) liar.join(schemer);
   cluster.start(checker);
-  const pair = [0, 1].map((place) => cluster.submit(place as ValidatorIndex, [vertexOf(place, ["pair"])]));
+  // Two liars spend the same, and each half of the correct members sees one of the two first.
+  const makers = [...liars.keys()];
+  const pair = [0, 1].map((place) => {
+    const maker = cluster.member(makers[place] ?? (place as ValidatorIndex));
+    const held = maker.form([vertexOf(place, [PAIR])], 0);
+    const half = cluster.correct.filter((_, at) => at % 2 === place).map(({ index }) => index);
+    cluster.spread(maker.index, held, [...makers, ...half]);
+    return held;
+  });
   const ids = pair.map(({ vertexIds }) => vertexIds[0] ?? "");
   const sampled: (0 | 1 | null)[] = cluster.correct.map(() => null);
+  const looks: StallResult["looks"][number][] = [];
   const { beta, finalizationPpm } = cluster.options.params;
   for (let atMs = 0; atMs < untilMs && !isDecided(cluster, ids); ) {
     atMs += LOOK_MS;
@@ -86,10 +102,25 @@ export function runStall({
       });
       return false;
     });
+    const { ref } = pair[0] ?? {};
+    const first = cluster.correct.filter(({ inside }) => {
+      const { preferred } = inside.graph.sets.get(conflictSetOf(KEY)) ?? {};
+      return preferred != null && preferred.node.digest === ref?.digest;
+    }).length;
+    const decided = cluster.correct.filter(({ finalAtMs }) =>
+      [...finalAtMs.keys()].some((id) => ids.includes(id)),
+    ).length;
+    looks.push({ atMs, first, decided });
   }
   const verdicts = new Set(sampled.filter((verdict) => verdict !== null));
   const polls = cluster.correct.reduce((sum, { inside }) => sum + inside.pollsDone, 0);
-  return { endMs: isDecided(cluster, ids) ? lastMs(cluster, ids) : null, polls, sampled, isSplit: verdicts.size > 1 };
+  return {
+    endMs: isDecided(cluster, ids) ? lastMs(cluster, ids) : null,
+    looks,
+    polls,
+    sampled,
+    isSplit: verdicts.size > 1,
+  };
 }
 
 function isDecided(cluster: DagCluster, ids: readonly string[]): boolean {
