@@ -20,6 +20,11 @@ function says(member: Member, epoch: number, isProven = false): Testimony {
   return { member, epoch: epoch as Epoch, isProven };
 }
 
+/** What its witness knows to be final, and no more. */
+function settled(member: Member): Testimony {
+  return { member, epoch: null, isProven: false };
+}
+
 class Passage {
   readonly gate: Gate;
 
@@ -105,5 +110,18 @@ describe("the passage to a third epoch", () => {
     const passage = new Passage(1, 0);
     for (const from of [0, 1]) passage.hear(from, [0, 1]);
     expect(passage.hear(2, [0, 1], says(PLACE_Y, 0)).inherited).toEqual([]);
+  });
+
+  test("takes one validator's newer certificate and another one's older of the same unit together", () => {
+    const passage = new Passage(2, 1, 0);
+    passage.hear(0, [2], says(PLACE_X, 0)).hear(1, [2], says(PLACE_X, 1));
+    expect(passage.hear(2, [2]).inherited).toEqual(["x@0"]);
+  });
+
+  test("takes what is final elsewhere as of the newest epoch, where nobody backs a rival", () => {
+    const passage = new Passage(1, 0);
+    for (const from of [0, 1]) passage.hear(from, [0, 1]);
+    expect(passage.hear(2, [0, 1], settled(PLACE_X)).inherited).toBeNull();
+    expect(passage.hear(3, [0, 1], says(PLACE_X, 0)).inherited).toContain("x@1");
   });
 });

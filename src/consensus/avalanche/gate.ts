@@ -1,7 +1,7 @@
 import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
 import type { ValidatorSet } from "../../membership/validator-set.ts";
-import { idOf, type Member } from "./conflict-set.ts";
+import type { Member } from "./conflict-set.ts";
 
 /** Whose word about an epoch counts. */
 export type WitnessSet = Pick<ValidatorSet, "epoch" | "has" | "quorum" | "honestMinority" | "indices">;
@@ -9,7 +9,8 @@ export type WitnessSet = Pick<ValidatorSet, "epoch" | "has" | "quorum" | "honest
 /** One certificate that a validator says it knows of. */
 export interface Testimony {
   readonly member: Member;
-  readonly epoch: Epoch;
+  /** Null where it says that the unit is final and no more: who settled it before a crash forgot by which votes. */
+  readonly epoch: Epoch | null;
   /** Whether a quorum of that epoch's accepts came with it. */
   readonly isProven: boolean;
 }
@@ -25,10 +26,12 @@ interface Witness {
   readonly testimonies: readonly Testimony[];
 }
 
+/** What is said of one unit. */
 interface Said {
-  readonly inherited: Inherited;
-  isProven: boolean;
-  readonly sayers: Set<ValidatorIndex>;
+  readonly member: Member;
+  readonly provenIn: Set<Epoch>;
+  readonly certifiedBy: Map<Epoch, Set<ValidatorIndex>>;
+  readonly finalBy: Set<ValidatorIndex>;
 }
 
 /**
@@ -45,6 +48,10 @@ interface Said {
  * A liar may testify what is not. So a certificate of epoch k counts with its votes, or when f + 1 of k's validators say it;
  * and a validator that says of its own epoch k what neither backs does not count as heard of k: either it lies, or what it
  * knows is not known here yet. What is older counts with its votes, or when f + 1 of those that passed say it.
+ *
+ * Who says that a unit is final says at least as much as who says that it is certified, of any epoch. Where the others' words
+ * are of older epochs, the unit may be final by a newer one that is not known here: it then counts as of the newest epoch if
+ * nothing that conflicts with it is backed at all (what is final elsewhere would be), and else its witness is not heard.
  */
 export class Gate {
   /** The epochs before this one, the newest first. */
@@ -66,8 +73,9 @@ export class Gate {
    */
   wanted(): readonly ValidatorIndex[] {
     const wanted = new Set<ValidatorIndex>();
+    const said = saidBy(this.#witnesses);
     for (const set of this.#sets) {
-      const heard = this.#heardOf(set);
+      const { heard } = this.#heardOf(set, said);
       for (const index of set.indices()) if (!heard.has(index)) wanted.add(index);
     }
     return [...wanted].sort((left, right) => left - right);
@@ -76,62 +84,121 @@ export class Gate {
   /** What this epoch begins with, certificates of older epochs first; null while not enough were heard. */
   inheritance(): readonly Inherited[] | null {
     const found: Inherited[] = [];
+    const all = saidBy(this.#witnesses);
+    const newest = this.#sets[0]?.epoch;
     for (const set of this.#sets) {
-      const heard = this.#heardOf(set);
-      if (heard.size < set.quorum) return null;
-      found.push(...this.#backed(set));
+      const { heard, backed, final } = this.#heardOf(set, all);
+      if (heard.size < set.quorum || newest === undefined) return null;
+      found.push(...backed.map(({ member }) => ({ member, epoch: set.epoch })));
+      found.push(...final.map(({ member }) => ({ member, epoch: newest })));
       const passed = new Map([...heard].filter(([, witness]) => witness.passed.has(set.epoch)));
       // In the first epoch nothing came before; else its votes rest on all that did.
       if (set.epoch > 0 && passed.size < set.quorum) continue;
-      const older = backedBy(
-        saidIn(passed, (epoch) => epoch < set.epoch),
-        set,
-        () => true,
-      );
-      return [...found, ...older].sort((left, right) => left.epoch - right.epoch);
+      found.push(...olderThan(set, [...saidBy(passed).values()]));
+      return found.sort((left, right) => left.epoch - right.epoch);
     }
     return null;
   }
 
-  /** Validators of an epoch that say nothing of it which is not backed. */
-  #heardOf(set: WitnessSet): ReadonlyMap<ValidatorIndex, Witness> {
-    const backed = new Set<Hash>(this.#backed(set).map(({ member }) => idOf(member)));
+  /** Validators of an epoch that say nothing of it which is not backed; and what is, or must be final. */
+  #heardOf(set: WitnessSet, all: ReadonlyMap<string, Said>): Hearing {
+    const backed = [...all.values()].filter((said) => isBackedIn(set, said));
+    const supported = new Set([...all.values()].filter((said) => this.#isSupported(set, said)));
+    const rivals = countsBySet(supported);
+    const isAlone = (said: Said): boolean => supported.has(said) && setsOf(said).every((id) => rivals.get(id) === 1);
+    const final = [...all.values()].filter((said) => [...said.finalBy].some((from) => set.has(from)) && isAlone(said));
+    const backedKeys = new Set(backed.map(({ member }) => keyOf(member)));
+    const finalKeys = new Set(final.map(({ member }) => keyOf(member)));
     const isSound = ({ testimonies }: Witness): boolean =>
-      testimonies.every(({ epoch, member }) => epoch !== set.epoch || backed.has(idOf(member)));
-    return new Map([...this.#witnesses].filter(([from, witness]) => set.has(from) && isSound(witness)));
+      testimonies.every(({ epoch, member }) => {
+        if (isKnownHere(member) || (epoch !== null && epoch !== set.epoch)) return true;
+        return backedKeys.has(keyOf(member)) || (epoch === null && finalKeys.has(keyOf(member)));
+      });
+    const heard = new Map([...this.#witnesses].filter(([from, witness]) => set.has(from) && isSound(witness)));
+    return { heard, backed, final };
   }
 
-  /** What was certified in an epoch: proved, or said by f + 1 of its validators. */
-  #backed(set: WitnessSet): readonly Inherited[] {
-    return backedBy(
-      saidIn(this.#witnesses, (epoch) => epoch === set.epoch),
-      set,
-      (from) => set.has(from),
-    );
+  /** Whether it was certified in any epoch: proved, or said by f + 1 of one set's. */
+  #isSupported(set: WitnessSet, said: Said): boolean {
+    if (said.provenIn.size > 0 || this.#sets.some((each) => isBackedIn(each, said))) return true;
+    const sayers = new Set([said.finalBy, ...said.certifiedBy.values()].flatMap((some) => [...some]));
+    return [...sayers].filter((from) => set.has(from)).length >= set.honestMinority;
   }
 }
 
-function saidIn(witnesses: ReadonlyMap<ValidatorIndex, Witness>, isWanted: (epoch: Epoch) => boolean): readonly Said[] {
-  const said = new Map<string, Said>();
+interface Hearing {
+  readonly heard: ReadonlyMap<ValidatorIndex, Witness>;
+  readonly backed: readonly Said[];
+  readonly final: readonly Said[];
+}
+
+/**
+ * What was decided here since a witness spoke of it, or certified in this epoch, needs no witness any more; not so a bundle
+ * that merely gave way to others.
+ */
+function isKnownHere({ node, vertex }: Member): boolean {
+  if (node.place === "rejected") return node.settledAtMs !== null;
+  if (vertex === null) return node.isCertified || node.place === "accepted";
+  return node.certified.has(vertex) || !node.isOpen(vertex);
+}
+
+function saidBy(witnesses: ReadonlyMap<ValidatorIndex, Witness>): ReadonlyMap<string, Said> {
+  const all = new Map<string, Said>();
   for (const [from, { testimonies }] of witnesses) {
     for (const { member, epoch, isProven } of testimonies) {
-      if (!isWanted(epoch)) continue;
-      const key = `${epoch}/${idOf(member)}`;
-      const known = said.get(key) ?? { inherited: { member, epoch }, isProven: false, sayers: new Set() };
-      known.isProven ||= isProven;
-      known.sayers.add(from);
-      said.set(key, known);
+      if (isKnownHere(member)) continue;
+      const key = keyOf(member);
+      const said = all.get(key) ?? { member, provenIn: new Set(), certifiedBy: new Map(), finalBy: new Set() };
+      all.set(key, said);
+      if (epoch === null) {
+        said.finalBy.add(from);
+        continue;
+      }
+      if (isProven) said.provenIn.add(epoch);
+      said.certifiedBy.set(epoch, (said.certifiedBy.get(epoch) ?? new Set()).add(from));
     }
   }
-  return [...said.values()];
+  return all;
 }
 
-function backedBy(
-  said: readonly Said[],
-  { honestMinority }: WitnessSet,
-  counts: (from: ValidatorIndex) => boolean,
-): readonly Inherited[] {
-  return said
-    .filter(({ isProven, sayers }) => isProven || [...sayers].filter(counts).length >= honestMinority)
-    .map(({ inherited }) => inherited);
+/** Whether a unit was certified in an epoch: proved, or said by f + 1 of its validators. */
+function isBackedIn(set: WitnessSet, { provenIn, certifiedBy, finalBy }: Said): boolean {
+  if (provenIn.has(set.epoch)) return true;
+  const sayers = new Set([...finalBy, ...(certifiedBy.get(set.epoch) ?? [])]);
+  return [...sayers].filter((from) => set.has(from)).length >= set.honestMinority;
+}
+
+/**
+ * What those that passed into an epoch say of those before it. One may know a newer certificate of a unit than another: the
+ * newest epoch counts of which, or of a later one, f + 1 speak.
+ */
+function olderThan({ epoch: before, honestMinority }: WitnessSet, all: readonly Said[]): readonly Inherited[] {
+  const found: Inherited[] = [];
+  for (const { member, provenIn, certifiedBy, finalBy } of all) {
+    const sayers = new Set(finalBy);
+    let isTold = false;
+    for (const [epoch, by] of [...certifiedBy].sort(([left], [right]) => right - left)) {
+      for (const from of by) sayers.add(from);
+      const isBacked: boolean = !isTold && sayers.size >= honestMinority;
+      if (epoch < before && (isBacked || provenIn.has(epoch))) found.push({ member, epoch });
+      isTold ||= isBacked;
+    }
+  }
+  return found;
+}
+
+function setsOf({ member: { node, vertex } }: Said): readonly Hash[] {
+  return node.setsOf(vertex);
+}
+
+/** How many of them claim each set. */
+function countsBySet(all: Iterable<Said>): ReadonlyMap<Hash, number> {
+  const counts = new Map<Hash, number>();
+  for (const said of all) for (const id of setsOf(said)) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return counts;
+}
+
+/** Branches of a fork may hold vertices of one id: each bundle's is a unit of its own. */
+function keyOf({ node, vertex }: Member): string {
+  return `${node.digest}/${vertex ?? "place"}`;
 }

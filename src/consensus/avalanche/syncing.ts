@@ -19,11 +19,13 @@ import { advance, hold, isCertifiedBy, maybeAccept } from "./voting.ts";
 export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kind: "dag-claims" }>): void {
   const { from, claims } = event;
   const isWitness = !p.mayVote && event.epoch >= p.set.epoch;
+  // Of a word whose first pages were said before its witness had left the epoch, the last page alone is none.
+  if (!isWitness && !p.mayVote && !event.isLast) p.unfinished.add(from);
   for (const claim of claims) {
     const node = p.nodeOf(claim.bundle);
     if (node === undefined) {
       // What is not here is not remembered: its witness is asked again when it has come.
-      if (isWitness && hasCertificate(claim) && p.graph.past.get(claim.bundle) === undefined) p.unfinished.add(from);
+      if (isWitness && isTestimony(claim) && p.graph.past.get(claim.bundle) === undefined) p.unfinished.add(from);
       continue;
     }
     if (!isWellFormed(node, claim)) continue;
@@ -41,8 +43,8 @@ export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kin
   maybePass(p);
 }
 
-function hasCertificate({ certified }: DagClaim): boolean {
-  return certified !== undefined && certified.length > 0;
+function isTestimony({ state, certified }: DagClaim): boolean {
+  return state === "accepted" || (certified !== undefined && certified.length > 0);
 }
 
 function isWellFormed(node: BundleNode, { undecided, rejected, certified }: DagClaim): boolean {
@@ -62,15 +64,25 @@ function takeClaim(p: Participant, node: BundleNode, from: ValidatorIndex, claim
   }
 }
 
-/** What one validator says that earlier epochs certified of a bundle of which something is open here. */
-function testify(p: Participant, node: BundleNode, from: ValidatorIndex, { certified }: DagClaim): void {
+/** What one validator says that is final, or was certified in earlier epochs, of a bundle of which something is open here. */
+function testify(p: Participant, node: BundleNode, from: ValidatorIndex, claim: DagClaim): void {
   const told = p.testimonies.get(from) ?? [];
-  for (const certificate of certified ?? []) {
+  told.push(...finalOf(node, claim));
+  for (const certificate of claim.certified ?? []) {
     if (certificate.epoch >= p.set.epoch) continue;
     told.push(...testimoniesOf(p, node, certificate));
     p.shown.set(node, [...(p.shown.get(node) ?? []), certificate]);
   }
   p.testimonies.set(from, told);
+}
+
+/** Who settled it and crashed has neither votes nor a row of it any more, and may be the only one that tells. */
+function finalOf(node: BundleNode, { state, undecided, rejected }: DagClaim): readonly Testimony[] {
+  if (state !== "accepted") return [];
+  const left = new Set([...undecided, ...rejected]);
+  const units: (number | null)[] = [...node.open()].filter((vertex) => !left.has(vertex));
+  if (node.place === "open") units.unshift(null);
+  return units.map((vertex) => ({ member: { node, vertex }, epoch: null, isProven: false }));
 }
 
 export function testimoniesOf(p: Participant, node: BundleNode, certificate: DagCertificate): readonly Testimony[] {
@@ -143,6 +155,8 @@ function withoutTwins(votes: DagCertificate["votes"]): DagCertificate["votes"] {
 
 /** Whom to ask now, and when again. */
 export function sync(p: Participant): void {
+  // What a witness said may be final here by now, or certified, and so its word counts.
+  maybePass(p);
   if (p.nowMs >= p.nextSyncMs) {
     p.nextSyncMs = p.nowMs + SYNC_MS;
     for (const peer of wanted(p)) p.wantsSync.add(peer);
