@@ -3,12 +3,7 @@ import { Lanes } from "../dag/lanes.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import {
-  earlierSetsOf,
-  type MembershipState,
-  type ValidatorSetChanged,
-  validatorSetOf,
-} from "../membership/membership-state.ts";
+import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { CommutativeApplication } from "../replication/application.ts";
 import type { Execution } from "../replication/executor.ts";
@@ -18,7 +13,7 @@ import { type DagDesk, dagReasons, openDesk } from "./dag-desk.ts";
 import { type OpenedDag, openDag } from "./dag-restore.ts";
 import { type EngineParts, engineMaker, type NodeMessage } from "./engines.ts";
 import { beforeDeadline } from "./deadline.ts";
-import { Epochs } from "./epochs.ts";
+import { Epochs, ownDagOf, setsBefore } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
@@ -162,22 +157,19 @@ export class ConsensusNode implements NodeService {
     const { network, membership, execution, ownTip } = restored;
     const lanes = new Lanes(network, execution.lanes);
     const dag = isLeaderless ? await openDag(parts, network) : null;
-    const previous = await ledger.loadPreviousMembership();
-    const self = network.set.indexOf(nodeId);
     const epochs = new Epochs<NodeMessage>({
       network,
       nodeId,
       membership,
       lanes,
       ownTip,
-      ownDag: dag === null || self === null ? null : { placed: dag.order.laneOf(self), tip: dag.restored.ownTip },
+      ownDag: ownDagOf(dag, network.set.indexOf(nodeId)),
       begin: {
         base: execution.epochBase,
         executed: execution.sequence,
         rows: restored.engineRows,
         dag: dag?.restored.engine ?? null,
-        previous: previous === null ? null : validatorSetOf(previous),
-        earlier: previous === null ? [] : earlierSetsOf(previous),
+        ...setsBefore(await ledger.loadPreviousMembership()),
       },
       makeEngine: engineMaker(parts, lanes),
     });

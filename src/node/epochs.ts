@@ -5,11 +5,12 @@ import type { NodeId } from "../crypto/identity.ts";
 import type { LaneTip, Lanes } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";
 import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
-import { type MembershipState, validatorSetOf } from "../membership/membership-state.ts";
+import { earlierSetsOf, type MembershipState, validatorSetOf } from "../membership/membership-state.ts";
 import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { Execution } from "../replication/executor.ts";
 import { CurrentNetwork } from "./current-network.ts";
 import { DagLane } from "./dag-lane.ts";
+import type { OpenedDag } from "./dag-restore.ts";
 import { OwnLane } from "./own-lane.ts";
 import { NodeError } from "./service.ts";
 
@@ -179,4 +180,16 @@ export class Epochs<M> {
   #genesisTip(): LaneTip {
     return { nonce: 0 as Nonce, tip: this.network.genesis };
   }
+}
+
+/** The sets before this epoch, from the membership with which the last one ended; null in the first. */
+export function setsBefore(ended: MembershipState | null): Pick<EpochBegin, "previous" | "earlier"> {
+  return ended === null
+    ? { previous: null, earlier: [] }
+    : { previous: validatorSetOf(ended), earlier: earlierSetsOf(ended) };
+}
+
+/** Where this node's own lane in the DAG goes on; null for an observer, and in a network that orders everything. */
+export function ownDagOf(dag: OpenedDag | null, self: ValidatorIndex | null): EpochsOptions<never>["ownDag"] {
+  return dag === null || self === null ? null : { placed: dag.order.laneOf(self), tip: dag.restored.ownTip };
 }

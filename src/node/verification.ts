@@ -4,11 +4,18 @@ import { equalBytes } from "../lib/bytes.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Obligation } from "../membership/certificate.ts";
 import { proofRoot, type Seal, sealedBytes } from "../membership/seal.ts";
+import type { ValidatorIndex } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { Verifier } from "./ports.ts";
 
 /** Seals that were verified lately. A seal recurs: on both lanes, in every vote of its turn, in certificates. */
 const VERIFIED_SEALS_MAX = 4096;
+
+/**
+ * Up to so many leaves the tree of a signer's last turn is kept: its frames (both lanes, and what is for one receiver only)
+ * have the same leaves. About 150 kB a signer at most.
+ */
+const KEPT_LEAVES_MAX = 1024;
 
 /**
  * The only door to `Verified`. A seal is checked once: what is remembered is its root together with its very signature
@@ -18,6 +25,8 @@ export class SealVerification {
   readonly #network: NetworkContext;
   readonly #verifier: Verifier;
   readonly #verified = new Map<string, Seal>();
+  /** One for each signer; nothing that is trusted, for the same leaves have the same tree whoever sent them. */
+  readonly #trees = new Map<ValidatorIndex, { readonly leaves: readonly Hash[]; readonly tree: MerkleTree }>();
 
   constructor(network: NetworkContext, verifier: Verifier) {
     this.#network = network;
@@ -27,7 +36,9 @@ export class SealVerification {
   /** The tree of these leaves if `seal` signs exactly them, else null: all their proofs are paths in it. */
   async sealedTree(seal: Seal, leaves: readonly Hash[]): Promise<MerkleTree | null> {
     if (leaves.length !== seal.leafCount || leaves.length === 0) return null;
-    const tree = new MerkleTree(leaves);
+    // Who is none of the validators leaves no tree behind.
+    if (!this.#network.set.knows(seal.signer)) return null;
+    const tree = this.#treeOf(seal.signer, leaves);
     return (await this.#sealsRoot(seal, tree.root)) ? tree : null;
   }
 
@@ -51,6 +62,14 @@ export class SealVerification {
     return value as Verified<T>;
   }
 
+  #treeOf(signer: ValidatorIndex, leaves: readonly Hash[]): MerkleTree {
+    const known = this.#trees.get(signer);
+    if (known !== undefined && sameHashes(known.leaves, leaves)) return known.tree;
+    const tree = new MerkleTree(leaves);
+    if (leaves.length <= KEPT_LEAVES_MAX) this.#trees.set(signer, { leaves, tree });
+    return tree;
+  }
+
   async #sealsRoot(seal: Seal, root: Hash): Promise<boolean> {
     // Whether the signer counts in this epoch is the asker's question: bundles and evidence outlive an epoch.
     if (!this.#network.set.knows(seal.signer)) return false;
@@ -70,6 +89,10 @@ export class SealVerification {
     const oldest = this.#verified.keys().next();
     if (oldest.done !== true) this.#verified.delete(oldest.value);
   }
+}
+
+function sameHashes(left: readonly Hash[], right: readonly Hash[]): boolean {
+  return left.length === right.length && left.every((hash, index) => hash === right[index]);
 }
 
 /** A copy of its own: a decoded seal is a view that would keep its whole frame in memory. */

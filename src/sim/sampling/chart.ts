@@ -35,6 +35,7 @@ export function chartSvg(chart: Chart): string {
   const y = yPlace(chart);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="ui-sans-serif,system-ui,Helvetica,Arial,sans-serif" font-size="12">`,
+    `<title>${escaped(chart.title)}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
     text(LEFT, 26, chart.title, 'font-size="15" font-weight="600"'),
     ...chart.xTicks.map(
