@@ -1,5 +1,5 @@
-import { assert, present } from "../lib/assert.ts";
-import { type Hash, hashBytes } from "../lib/hash.ts";
+import { assert } from "../lib/assert.ts";
+import { HASH_BYTES, type Hash, hashBytes } from "../lib/hash.ts";
 import { digestOf, hashOf } from "./hash.ts";
 
 /**
@@ -18,22 +18,25 @@ const LEAF_COUNT_MAX = 0x4000_0000;
 export class MerkleTree {
   readonly root: Hash;
   readonly leafCount: number;
-  /** The leaves' digests first, the top last. */
-  readonly #levels: readonly (readonly Uint8Array[])[];
+  /** The leaves' digests first, the top last; of each level one digest behind the other. */
+  readonly #levels: readonly Uint8Array[];
 
   /** Two digests a leaf; whoever needs more than one path keeps the tree, for paths cost none. */
   constructor(leaves: readonly Hash[]) {
     assert(leaves.length > 0, "a Merkle tree has at least one leaf");
     assert(leaves.length <= LEAF_COUNT_MAX, `a Merkle tree of ${leaves.length} leaves`);
-    let level = leaves.map(leafDigest);
+    let level: Uint8Array = new Uint8Array(leaves.length * HASH_BYTES);
+    leaves.forEach((leaf, index) => {
+      level.set(leafDigest(leaf), index * HASH_BYTES);
+    });
     const levels = [level];
-    while (level.length > 1) {
+    while (level.length > HASH_BYTES) {
       level = parentLevel(level);
       levels.push(level);
     }
     this.leafCount = leaves.length;
     this.#levels = levels;
-    this.root = bindCount(present(level[0], "the top of a Merkle tree"), leaves.length);
+    this.root = bindCount(level, leaves.length);
   }
 
   /** The siblings from the leaf up, lowest first. */
@@ -42,8 +45,8 @@ export class MerkleTree {
     const path: Hash[] = [];
     let position = index;
     for (const level of this.#levels) {
-      const sibling = level[position ^ 1];
-      if (sibling !== undefined) path.push(sibling.toHex() as Hash);
+      const at = (position ^ 1) * HASH_BYTES;
+      if (at < level.length) path.push(level.subarray(at, at + HASH_BYTES).toHex() as Hash);
       position >>= 1;
     }
     return path;
@@ -90,12 +93,12 @@ function leafDigest(leaf: Hash): Uint8Array {
   return digestOf("merkle-leaf", hashBytes(leaf));
 }
 
-function parentLevel(level: readonly Uint8Array[]): Uint8Array[] {
-  const parents: Uint8Array[] = [];
-  for (let index = 0; index < level.length; index += 2) {
-    const left = present(level[index], "a left node");
-    const right = level[index + 1];
-    parents.push(right === undefined ? left : digestOf("merkle-node", left, right));
+function parentLevel(level: Uint8Array): Uint8Array {
+  const width = level.length / HASH_BYTES;
+  const parents = new Uint8Array(((width + 1) >> 1) * HASH_BYTES);
+  for (let at = 0; at < level.length; at += 2 * HASH_BYTES) {
+    const pair = level.subarray(at, at + 2 * HASH_BYTES);
+    parents.set(pair.length === HASH_BYTES ? pair : digestOf("merkle-node", pair), at / 2);
   }
   return parents;
 }
