@@ -8,7 +8,7 @@ import { SEAL_BYTES } from "./work.ts";
 
 /**
  * How a receiver gets from a frame's bodies to the root that the seal signs. `leaves`, as nodes do it: the leaves of everything
- * else are in the frame, and one tree gives the root and all paths. `paths`: each body comes with its path, nothing else is
+ * else are in the frame, and one tree gives the root and all paths of all frames of a turn. `paths`: each body comes with its path, nothing else is
  * in the frame.
  */
 export type Framing = "leaves" | "paths";
@@ -59,17 +59,25 @@ export function frameBytes({ bodies, bodyBytes, leaves }: FrameShape, framing: F
   return SEAL_BYTES + FRAME_BYTES + bodyBytes + bodies * BODY_BYTES + further;
 }
 
-/** From a frame's bytes to checked statements, without what wakes the receiver, the signature, and the engine. */
+/**
+ * From a frame's bytes to checked statements, without what wakes the receiver, the tree of the turn (`treeUs`), the signature,
+ * and the engine.
+ */
 export function openFrameUs(shape: FrameShape, framing: Framing, costs: CostTable): number {
   const { bodies, leaves, bodyBytes } = shape;
-  const toRoot = framing === "leaves" ? 2 * leaves : bodies * (2 + pathLength(leaves));
-  const digests = 2 * bodies + toRoot;
+  const climbs = framing === "leaves" ? 0 : bodies * (2 + pathLength(leaves));
+  const digests = 2 * bodies + climbs;
   return (
     costs.encodeFixedUs +
     digests * costs.hashFixedUs +
     (bodyBytes / KIB) * costs.hashPerKiBUs +
     (frameBytes(shape, framing) / KIB) * costs.decodePerKiBUs
   );
+}
+
+/** The tree of a turn's statements, which a receiver of leaves builds once for all frames of the turn. */
+export function treeUs(leaves: number, framing: Framing, costs: CostTable): number {
+  return framing === "leaves" ? 2 * leaves * costs.hashFixedUs : 0;
 }
 
 /** Digests and tree of a turn that closes, and the signature. */

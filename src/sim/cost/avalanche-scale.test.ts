@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { type Framing, frameBytes, openFrameUs } from "./avalanche-charges.ts";
+import type { ValidatorIndex } from "../../membership/ids.ts";
+import { type Framing, frameBytes, openFrameUs, treeUs } from "./avalanche-charges.ts";
 import { Machine } from "./avalanche-machine.ts";
 import { StepMeter } from "./avalanche-meter.ts";
 import { measureScale, SCALE_DEFAULTS, type ScaleQuestion, turnMsOf } from "./avalanche-scale.ts";
+import { closeTurn, type Said } from "./avalanche-turn.ts";
 import { REFERENCE_COSTS } from "./cost-table.ts";
 import { SEAL_BYTES } from "./work.ts";
 
@@ -34,11 +36,6 @@ describe("a leaderless network of machines", () => {
     expect(virtual(3)).not.toEqual(virtual(4));
   });
 
-  test("spends less on frames with paths than on frames with leaves", () => {
-    const [paths, leaves] = (["paths", "leaves"] as const).map((framing) => measureScale({ ...SMALL, framing }).loop);
-    expect(paths).toBeLessThan(leaves ?? 0);
-  });
-
   test("takes longer where turns are rarer", () => {
     expect(measureScale({ ...SMALL, turnMs: 20 }).p50Ms).toBeGreaterThan(measureScale(SMALL).p50Ms);
   });
@@ -52,12 +49,32 @@ describe("a turn's frame", () => {
     expect(frameBytes(shape, "paths")).toBe(SEAL_BYTES + 16 + 1_000 + 3 * 8 + 3 * (8 + 7 * 32));
   });
 
-  test("costs one tree, however many bodies it brings, or a climb for each of them", () => {
+  test("costs no tree of its own, or a climb for each of its bodies", () => {
     const us = (bodies: number, framing: Framing): number =>
       openFrameUs({ bodies, bodyBytes: 0, leaves: 100 }, framing, { ...REFERENCE_COSTS, decodePerKiBUs: 0 });
     expect(us(3, "leaves") - us(2, "leaves")).toBeCloseTo(2 * REFERENCE_COSTS.hashFixedUs, 6);
     expect(us(3, "paths") - us(2, "paths")).toBeCloseTo((2 + 2 + 7) * REFERENCE_COSTS.hashFixedUs, 6);
-    expect(us(3, "paths")).toBeLessThan(us(3, "leaves"));
+    expect([treeUs(100, "leaves", REFERENCE_COSTS), treeUs(100, "paths", REFERENCE_COSTS)]).toEqual([250, 0]);
+  });
+
+  test("with paths opens sooner where a turn has something else for each of many receivers", () => {
+    const others = Array.from({ length: 99 }, (_, index) => (index + 1) as ValidatorIndex);
+    const said = others.map((to): Said => ({ content: { kind: "query", poll: 1, lanes: [] }, bytes: 100, to: [to] }));
+    const us = (["paths", "leaves"] as const).map((framing) => {
+      const turn = closeTurn(0 as ValidatorIndex, said, { others, framing, costs: REFERENCE_COSTS });
+      return turn.parcels.get(1 as ValidatorIndex)?.openUs ?? 0;
+    });
+    expect(us[0]).toBeLessThan((us[1] ?? 0) / 5);
+  });
+
+  test("opens with the others of its turn after one tree", () => {
+    const others = [1, 2].map((index) => index as ValidatorIndex);
+    const query: Said = { content: { kind: "query", poll: 1, lanes: [] }, bytes: 10, to: "all" };
+    const answer: Said = { ...query, to: [1 as ValidatorIndex] };
+    const costs = { ...REFERENCE_COSTS, encodeFixedUs: 0, decodePerKiBUs: 0, hashPerKiBUs: 0 };
+    const turn = closeTurn(0 as ValidatorIndex, [query, answer], { others, framing: "leaves", costs });
+    const us = others.map((other) => (turn.parcels.get(other)?.openUs ?? 0) / costs.hashFixedUs);
+    expect(us).toEqual([2 * 2 + 2 * 2, 2 * 2 + 2]);
   });
 });
 

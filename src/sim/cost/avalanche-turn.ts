@@ -1,7 +1,7 @@
 import type { AvalancheMessage } from "../../consensus/avalanche/messages.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
-import { encodeFrameUs, type Framing, frameBytes, openFrameUs, sealUs } from "./avalanche-charges.ts";
+import { encodeFrameUs, type Framing, frameBytes, openFrameUs, sealUs, treeUs } from "./avalanche-charges.ts";
 import type { CostTable } from "./cost-table.ts";
 
 /** One statement of a node's turn: what it says, how long it is on the wire, and to whom. */
@@ -44,6 +44,7 @@ export function closeTurn(
 ): ClosedTurn {
   const { framing, costs, others } = options;
   const leaves = said.length;
+  const tree = treeUs(leaves, framing, costs);
   let encodeUs = 0;
   const frame = (statements: readonly Said[]): Part => {
     const part = partOf(statements);
@@ -66,11 +67,11 @@ export function closeTurn(
     }
   }
   const parcels = new Map<ValidatorIndex, Parcel>();
-  const shared = joined(from, common);
+  const shared = joined(from, common, tree);
   for (const receiver of others) {
     const own = addressed.get(receiver);
     if (own === undefined && toAll.length === 0) continue;
-    parcels.set(receiver, own === undefined ? shared : joined(from, [...common, frame(own)]));
+    parcels.set(receiver, own === undefined ? shared : joined(from, [...common, frame(own)], tree));
   }
   const bodyBytes = said.reduce((sum, { bytes }) => sum + bytes, 0);
   const turn = { statements: leaves, bodyBytes };
@@ -87,11 +88,11 @@ function partOf(statements: readonly Said[]): Part {
   return part;
 }
 
-function joined(from: ValidatorIndex, parts: readonly Part[]): Parcel {
+function joined(from: ValidatorIndex, parts: readonly Part[], tree: number): Parcel {
   return {
     from,
     bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
-    openUs: parts.reduce((sum, { openUs }) => sum + openUs, 0),
+    openUs: parts.reduce((sum, { openUs }) => sum + openUs, tree),
     messages: parts.flatMap(({ messages }) => messages),
     bundles: parts.flatMap(({ bundles }) => bundles),
   };
