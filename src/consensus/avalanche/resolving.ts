@@ -122,7 +122,8 @@ function certificateFor(p: Participant, subject: Member): Member | "unprovable" 
 function rivalOf(p: Participant, set: ConflictSet, subject: Member): Member | "unknown" | null {
   if (set.certified !== null && !sameMember(set.certified, subject)) return set.certified;
   const winner = set.winner ?? p.graph.winners.get(set.id) ?? null;
-  if (winner === null) return null;
+  // What was final before this engine began is in no set's list any more.
+  if (winner === null || winner === idOf(subject)) return null;
   const member = set.members.find(({ node, vertex }) => {
     return (vertex === null ? node.digest : node.held.vertexIds[vertex]) === winner;
   });

@@ -81,17 +81,13 @@ function sayOwed(p: Participant): void {
 
 /**
  * What is final this node may accept and commit to at any time, also where it learned of it from others or in an earlier
- * epoch: nothing that conflicts with it can be. Whoever is behind may need both to come so far.
+ * epoch: nothing that conflicts with it can be. Whoever is behind may need both to come so far. They are no votes of its own
+ * (`ownCommit`): those it can prove, and a report for what is final must not wait for a proof.
  */
 function finalVotes(p: Participant, node: BundleNode): readonly VoteEntry[] {
   if (node.place !== "accepted") return entriesOf(p, node, "all");
-  node.ownAccept ??= { except: new Set(node.rejected), saidAtMs: p.nowMs, isUnsaid: true };
-  node.ownCommit ??= { except: new Set(node.rejected), saidAtMs: p.nowMs, isUnsaid: true };
-  for (const vertex of node.accepted) {
-    node.ownAccept.except.delete(vertex);
-    node.ownCommit.except.delete(vertex);
-  }
-  return entriesOf(p, node, "all");
+  const except = [...node.rejected].sort((left, right) => left - right);
+  return (["accept", "commit"] as const).map((level) => ({ level, bundle: node.digest, except }));
 }
 
 function isStale(p: Participant, { ownAccept, ownCommit }: BundleNode): boolean {
