@@ -7,8 +7,14 @@ import type { Epoch, ValidatorIndex } from "./ids.ts";
 import { batch, candidateOf, formerly, from, idOf, lieOf, seen, stateOf } from "./membership.cases.ts";
 import type { MembershipCommand } from "./membership-command.ts";
 import { EVIDENCE_EPOCHS_MAX, type Standing } from "./membership-entry.ts";
-import { genesisMembership, type MembershipState, policyFault, validatorSetOf } from "./membership-state.ts";
-import { VALIDATORS_MAX } from "./validator-set.ts";
+import {
+  earlierSetsOf,
+  genesisMembership,
+  type MembershipState,
+  policyFault,
+  validatorSetOf,
+} from "./membership-state.ts";
+import { VALIDATORS_MAX, type ValidatorSet } from "./validator-set.ts";
 
 const network = networkOf(10);
 const evidence = (signer: number, of: Evidence = lieOf(network, signer)): MembershipCommand => ({
@@ -396,5 +402,24 @@ describe("at the minimum", () => {
     const kept = batch(state, [...from([0, 1, 2], keep(1)), ...from([0], keep(3))], 2);
     expect(kept.notes.map(({ result }) => result)).toEqual(["noted", "noted", "applied", "ignored"]);
     expect(kept.state.entries[1]).toMatchObject({ standing: "active", condemned: null });
+  });
+});
+
+describe("the sets of the epochs before", () => {
+  test("are those that there were, also of validators that left and came back", () => {
+    let state = stateOf(4, { max: 5 });
+    const sets: ValidatorSet[] = [];
+    const step = (commands: Parameters<typeof batch>[1]): void => {
+      sets.unshift(validatorSetOf(state));
+      const { epoch } = state;
+      state = batch(state, commands, epoch + 1).state;
+      expect<number>(state.epoch).toBe(epoch + 1);
+    };
+    for (let round = 0; round < 20; round++) {
+      step(from([0, 1, 2], round === 0 ? admit(1) : { kind: "admit", candidate: formerly(state, 4) }));
+      step([[4, LEAVE]]);
+    }
+    const members = (all: readonly ValidatorSet[]) => all.map((set) => [set.epoch, set.quorum, set.indices()]);
+    expect(members(earlierSetsOf(state))).toEqual(members(sets));
   });
 });

@@ -11,7 +11,14 @@ import { epochCodec } from "./evidence.ts";
 import type { Epoch, Sequence, ValidatorIndex } from "./ids.ts";
 import type { MembershipCommand } from "./membership-command.ts";
 import { MembershipDraft, type Verdict } from "./membership-draft.ts";
-import { activated, type MembershipEntry, membershipEntryCodec, newEntry, wasActiveIn } from "./membership-entry.ts";
+import {
+  activated,
+  EVIDENCE_EPOCHS_MAX,
+  type MembershipEntry,
+  membershipEntryCodec,
+  newEntry,
+  wasActiveIn,
+} from "./membership-entry.ts";
 import { type Report, reportCodec } from "./reputation.ts";
 import { activeOf, condemnedOf, type Removal, rotate } from "./rotation.ts";
 import { validatorIndexCodec } from "./seal.ts";
@@ -108,8 +115,12 @@ export function genesisMembership(
   return { epoch: set.epoch, policy: { min, max }, entries, rosterSize: entries.length, ...none };
 }
 
-/** Epochs that are looked back to: as many as end before anybody could have spoken in the last of them. */
-const EARLIER_SETS_MAX = 16;
+/**
+ * Epochs that are looked back to: as many as may end one right after the other before anybody has heard enough to vote in one
+ * of them. Batches that change the set follow each other within milliseconds, and who cannot look back to an epoch in which
+ * a quorum voted never votes again. Terms are remembered for no longer.
+ */
+export const EARLIER_SETS_MAX: number = EVIDENCE_EPOCHS_MAX;
 
 const STATE_TAG = asciiBytes("state\0");
 
@@ -133,7 +144,7 @@ export function validatorSetOf(state: MembershipState): ValidatorSet {
   return new ValidatorSet(state.epoch, roster, activeOf(state.entries), terms);
 }
 
-/** The sets of the epochs before this one, the newest first; at most 16. */
+/** The sets of the epochs before this one, the newest first; at most 256. */
 export function earlierSetsOf(state: MembershipState): readonly ValidatorSet[] {
   const { roster } = validatorSetOf(state);
   const sets: ValidatorSet[] = [];

@@ -1,11 +1,15 @@
 import type { DagRestored } from "../consensus/dag-engine.ts";
-import { CERTIFICATES_MAX } from "../consensus/dag-certificate.ts";
 import type { Engine } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { LaneTip, Lanes } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";
 import type { Nonce, Sequence, ValidatorIndex } from "../membership/ids.ts";
-import { earlierSetsOf, type MembershipState, validatorSetOf } from "../membership/membership-state.ts";
+import {
+  EARLIER_SETS_MAX,
+  earlierSetsOf,
+  type MembershipState,
+  validatorSetOf,
+} from "../membership/membership-state.ts";
 import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { Execution } from "../replication/executor.ts";
 import { CurrentNetwork } from "./current-network.ts";
@@ -123,7 +127,7 @@ export class Epochs<M> {
   onExecuted({ state, membership, changed }: Execution, { nowMs, speaks }: EpochStep): boolean {
     this.#membership = membership;
     if (changed === null) return false;
-    if (this.#previous !== null) this.#earlier = [this.#previous, ...this.#earlier].slice(0, CERTIFICATES_MAX);
+    if (this.#previous !== null) this.#earlier = [this.#previous, ...this.#earlier].slice(0, EARLIER_SETS_MAX);
     this.#previous = this.network.set;
     // Whoever only listened knows of no certificate but by what it was told.
     this.#remembersPrevious = speaks && this.self !== null;

@@ -74,9 +74,12 @@ export class Gate {
   wanted(): readonly ValidatorIndex[] {
     const wanted = new Set<ValidatorIndex>();
     const said = saidBy(this.#witnesses);
+    const certain = this.#backedAnywhere(said);
     for (const set of this.#sets) {
-      const { heard } = this.#heardOf(set, said);
-      for (const index of set.indices()) if (!heard.has(index)) wanted.add(index);
+      const hearing = this.#heardOf(set, said, certain);
+      for (const index of set.indices()) if (!hearing.heard.has(index)) wanted.add(index);
+      // Those of older epochs have nothing to add.
+      if (hearing.heard.size >= set.quorum && isPassed(set, hearing)) break;
     }
     return [...wanted].sort((left, right) => left - right);
   }
@@ -85,25 +88,25 @@ export class Gate {
   inheritance(): readonly Inherited[] | null {
     const found: Inherited[] = [];
     const all = saidBy(this.#witnesses);
+    const certain = this.#backedAnywhere(all);
     const newest = this.#sets[0]?.epoch;
     for (const set of this.#sets) {
-      const { heard, backed, final } = this.#heardOf(set, all);
+      const hearing = this.#heardOf(set, all, certain);
+      const { heard, backed, final } = hearing;
       if (heard.size < set.quorum || newest === undefined) return null;
       found.push(...backed.map(({ member }) => ({ member, epoch: set.epoch })));
       found.push(...final.map(({ member }) => ({ member, epoch: newest })));
-      const passed = new Map([...heard].filter(([, witness]) => witness.passed.has(set.epoch)));
-      // In the first epoch nothing came before; else its votes rest on all that did.
-      if (set.epoch > 0 && passed.size < set.quorum) continue;
-      found.push(...olderThan(set, [...saidBy(passed).values()]));
+      if (!isPassed(set, hearing)) continue;
+      found.push(...olderThan(set, [...saidBy(passedOf(set, hearing)).values()]));
       return found.sort((left, right) => left.epoch - right.epoch);
     }
     return null;
   }
 
   /** Validators of an epoch that say nothing of it which is not backed; and what is, or must be final. */
-  #heardOf(set: WitnessSet, all: ReadonlyMap<string, Said>): Hearing {
+  #heardOf(set: WitnessSet, all: ReadonlyMap<string, Said>, certain: ReadonlySet<Said>): Hearing {
     const backed = [...all.values()].filter((said) => isBackedIn(set, said));
-    const supported = new Set([...all.values()].filter((said) => this.#isSupported(set, said)));
+    const supported = new Set([...all.values()].filter((said) => certain.has(said) || isSaidByAny(set, said)));
     const rivals = countsBySet(supported);
     const isAlone = (said: Said): boolean => supported.has(said) && setsOf(said).every((id) => rivals.get(id) === 1);
     const final = [...all.values()].filter((said) => [...said.finalBy].some((from) => set.has(from)) && isAlone(said));
@@ -118,11 +121,8 @@ export class Gate {
     return { heard, backed, final };
   }
 
-  /** Whether it was certified in any epoch: proved, or said by f + 1 of one set's. */
-  #isSupported(set: WitnessSet, said: Said): boolean {
-    if (said.provenIn.size > 0 || this.#sets.some((each) => isBackedIn(each, said))) return true;
-    const sayers = new Set([said.finalBy, ...said.certifiedBy.values()].flatMap((some) => [...some]));
-    return [...sayers].filter((from) => set.has(from)).length >= set.honestMinority;
+  #backedAnywhere(all: ReadonlyMap<string, Said>): ReadonlySet<Said> {
+    return new Set([...all.values()].filter((said) => this.#sets.some((set) => isBackedIn(set, said))));
   }
 }
 
@@ -159,6 +159,21 @@ function saidBy(witnesses: ReadonlyMap<ValidatorIndex, Witness>): ReadonlyMap<st
     }
   }
   return all;
+}
+
+/** Whether a quorum of it came to vote in its epoch: in the first nothing came before; else its votes rest on all that did. */
+function isPassed(set: WitnessSet, hearing: Hearing): boolean {
+  return set.epoch === 0 || passedOf(set, hearing).size >= set.quorum;
+}
+
+function passedOf({ epoch }: WitnessSet, { heard }: Hearing): ReadonlyMap<ValidatorIndex, Witness> {
+  return new Map([...heard].filter(([, { passed }]) => passed.has(epoch)));
+}
+
+/** Whether f + 1 of one set's say anything of it: in some epoch it was certified. */
+function isSaidByAny(set: WitnessSet, { certifiedBy, finalBy }: Said): boolean {
+  const sayers = new Set([finalBy, ...certifiedBy.values()].flatMap((some) => [...some]));
+  return [...sayers].filter((from) => set.has(from)).length >= set.honestMinority;
 }
 
 /** Whether a unit was certified in an epoch: proved, or said by f + 1 of its validators. */
