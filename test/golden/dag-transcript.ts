@@ -6,7 +6,8 @@ import type { HeldBundle } from "../../src/dag/bundle.ts";
 import type { VoteEntry } from "../../src/dag/votes.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
-import { DagCluster, type DagClusterOptions, type LiarEffect } from "../../src/sim/avalanche/dag-cluster.ts";
+import { DagCluster } from "../../src/sim/avalanche/dag-cluster.ts";
+import type { DagClusterOptions, LiarEffect } from "../../src/sim/avalanche/dag-cluster-options.ts";
 import { networkOf } from "../cluster/signing.ts";
 
 /** Links of one even delay, in virtual milliseconds, without losses. */

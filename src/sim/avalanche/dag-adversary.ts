@@ -9,7 +9,8 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { Random } from "../random.ts";
 import type { Behaviour } from "./dag-behaviour.ts";
-import type { DagCluster, DagLiar, LiarEffect } from "./dag-cluster.ts";
+import type { DagCluster } from "./dag-cluster.ts";
+import type { DagLiar, LiarEffect } from "./dag-cluster-options.ts";
 import type { DagMember } from "./dag-member.ts";
 import type { DagSchemer } from "./dag-schemer.ts";
 
@@ -28,6 +29,7 @@ export class DagAdversary implements DagLiar {
   readonly #random: Random;
   readonly #keys: readonly string[];
   #schemer: DagSchemer | null = null;
+  #cluster: DagCluster | null = null;
   readonly #queries = new Map<string, Query>();
   /** When something was said to a member about a bundle. */
   readonly #said = new Map<string, number>();
@@ -41,7 +43,8 @@ export class DagAdversary implements DagLiar {
     this.#keys = keys;
   }
 
-  join(schemer: DagSchemer): void {
+  join(cluster: DagCluster, schemer: DagSchemer): void {
+    this.#cluster = cluster;
     this.#schemer = schemer;
   }
 
@@ -53,11 +56,11 @@ export class DagAdversary implements DagLiar {
     return false;
   }
 
-  alter(effect: LiarEffect, cluster: DagCluster, self: ValidatorIndex): readonly LiarEffect[] {
+  alter(effect: LiarEffect, self: ValidatorIndex): readonly LiarEffect[] {
     const { votes, reports } = this.#behaviour;
     switch (effect.kind) {
       case "send":
-        return effect.message.kind === "answer" ? this.#answer(effect, effect.message, cluster, self) : [effect];
+        return effect.message.kind === "answer" ? this.#answer(effect, effect.message, self) : [effect];
       case "broadcast":
         return effect.message.kind === "votes" && votes !== "honest" ? [] : [effect];
       case "report":
@@ -67,7 +70,7 @@ export class DagAdversary implements DagLiar {
     }
   }
 
-  claims(claims: readonly DagClaim[], _: DagCluster, asker: ValidatorIndex): readonly DagClaim[] {
+  claims(claims: readonly DagClaim[], asker: ValidatorIndex): readonly DagClaim[] {
     const schemer = this.#schemer;
     if (!this.#behaviour.claims || schemer === null) return claims;
     const choose = (set: Hash): Unit | null => schemer.halved(set, asker);
@@ -94,7 +97,9 @@ export class DagAdversary implements DagLiar {
   }
 
   /** Acts on its own; `makes` says whether it still makes bundles. */
-  tick(cluster: DagCluster, self: ValidatorIndex, makes: boolean): void {
+  tick(self: ValidatorIndex, makes: boolean): void {
+    const cluster = this.#cluster;
+    if (cluster === null) return;
     const member = cluster.member(self);
     if (member.isDown || !member.network.set.has(self)) return;
     const { forks, spends, withholds, floods, votes, reports } = this.#behaviour;
@@ -104,14 +109,15 @@ export class DagAdversary implements DagLiar {
     if (floods) this.#flood(cluster, member);
   }
 
-  #answer(effect: LiarEffect, answer: Answer, cluster: DagCluster, self: ValidatorIndex): readonly LiarEffect[] {
+  #answer(effect: LiarEffect, answer: Answer, self: ValidatorIndex): readonly LiarEffect[] {
     const { answers } = this.#behaviour;
     const key = `${answer.to}/${answer.poll}`;
     const query = this.#queries.get(key);
     this.#queries.delete(key);
     if (answers === "honest") return [effect];
     if (answers === "silent" || query === undefined) return [];
-    if (answers === "late") {
+    const cluster = this.#cluster;
+    if (answers === "late" && cluster !== null) {
       const { life } = cluster.member(self);
       cluster.schedule.after(this.#random.below(LATE_MS_MAX), () => {
         if (cluster.member(self).life === life) cluster.performOne(cluster.member(self), effect);

@@ -1,86 +1,18 @@
-import { AvalancheCore } from "../../consensus/avalanche/core.ts";
 import type { AvalancheMessage } from "../../consensus/avalanche/messages.ts";
-import type { AvalancheParams } from "../../consensus/avalanche/params.ts";
-import { Participant, type ParticipantOptions } from "../../consensus/avalanche/participant.ts";
 import type { DagClaim, DagRestored } from "../../consensus/dag-engine.ts";
-import type { Effect } from "../../consensus/engine.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
-import { ML_DSA_87_SIGNATURE_BYTES } from "../../crypto/signature.ts";
 import { present } from "../../lib/assert.ts";
 import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
-import type { Proof, Signed } from "../../membership/seal.ts";
+import type { Signed } from "../../membership/seal.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import { Random } from "../random.ts";
 import { Schedule } from "../schedule.ts";
+import { makeMember } from "./dag-begin.ts";
+import type { DagClusterOptions, DagWatch, LiarEffect } from "./dag-cluster-options.ts";
 import { DagLog, heardOf } from "./dag-log.ts";
-import { DagMember, type MemberEngine } from "./dag-member.ts";
-import { nextNetwork } from "./dag-network.ts";
+import { DagMember } from "./dag-member.ts";
+import { nextNetwork, simProof } from "./dag-network.ts";
 import { DagViolation } from "./dag-violation.ts";
-
-/** How long a message is under way, in virtual milliseconds; and how many of a thousand are lost for good. */
-export interface DagWeather {
-  readonly delayMinMs: number;
-  readonly delayMaxMs: number;
-  readonly lossPermille: number;
-}
-
-export type LiarEffect = Effect<AvalancheMessage>;
-
-/** What a Byzantine validator does instead of what its engine wants. It has all keys of its own and sees everything. */
-export interface DagLiar {
-  /** Replaces one effect of its engine. */
-  alter(effect: LiarEffect, cluster: DagCluster, self: ValidatorIndex): readonly LiarEffect[];
-  /** Looks at a message before its engine does; true keeps it from the engine. */
-  hear?(
-    heard: { readonly from: ValidatorIndex; readonly message: AvalancheMessage },
-    cluster: DagCluster,
-    self: ValidatorIndex,
-  ): boolean;
-  /** What it says of bundles to one who syncs. */
-  claims?(claims: readonly DagClaim[], cluster: DagCluster, asker: ValidatorIndex): readonly DagClaim[];
-  /** Whether it hands over a body that it holds. */
-  serves?(held: HeldBundle, to: ValidatorIndex): boolean;
-}
-
-/** Who watches the correct members; throws a `DagViolation`. */
-export interface DagWatch {
-  onBundle(member: DagMember, held: HeldBundle): void;
-  /** Before the effects of one step are performed. */
-  onStep(member: DagMember, effects: readonly LiarEffect[]): void;
-  onSaid(member: DagMember, message: AvalancheMessage): void;
-  onHeard(member: DagMember, signed: Signed<AvalancheMessage>): void;
-  onClaims(member: DagMember, from: ValidatorIndex, epoch: number, claims: readonly DagClaim[]): void;
-  onReport(member: DagMember, effect: Extract<LiarEffect, { readonly kind: "report" }>): void;
-  onDecided(member: DagMember, effect: Extract<LiarEffect, { readonly kind: "decide" }>): void;
-  onResolved(member: DagMember, heard: ReturnType<typeof heardOf>): void;
-  onBegin(member: DagMember, isRestart: boolean): void;
-}
-
-/** What is wrong with every correct member, for planted bugs. */
-export interface DagPlant {
-  readonly makeParticipant?: (options: ParticipantOptions) => Participant;
-  /** Changes an effect of a correct member on its way. */
-  readonly alter?: (effect: LiarEffect) => readonly LiarEffect[];
-  /** Changes what one epoch's engine leaves to the next. */
-  readonly handOver?: (left: DagRestored) => DagRestored;
-}
-
-export interface DagClusterOptions {
-  readonly network: NetworkContext;
-  readonly params: AvalancheParams;
-  readonly seed: number;
-  readonly weather: DagWeather;
-  readonly liars?: ReadonlyMap<ValidatorIndex, DagLiar>;
-  /** How long the ordered log takes for a report, in virtual milliseconds; null: there is no log. */
-  readonly logMs: number | null;
-  /** Whether a message passes now; a partition says no. Default: all do. */
-  readonly passes?: (from: ValidatorIndex, to: ValidatorIndex, nowMs: number) => boolean;
-  /** When a member that is cut off from the log hears of it again, in virtual milliseconds; `nowMs` for at once. */
-  readonly logFrom?: (member: ValidatorIndex, nowMs: number) => number;
-  /** Validators that join later; they only listen until an epoch takes them in. */
-  readonly newcomers?: number;
-  readonly plant?: DagPlant;
-}
 
 /**
  * The pure engines of one network in virtual time, without nodes around them: signatures are taken as good, the log is a
@@ -102,7 +34,7 @@ export class DagCluster {
     const count = options.network.set.roster.length + (options.newcomers ?? 0);
     this.members = Array.from({ length: count }, (_, place) => {
       const index = place as ValidatorIndex;
-      const engine = this.#makeEngine(index, options.network, {
+      const engine = makeMember(this.options, index, options.network, {
         restored: { lanes: this.#emptyLanes(options.network), open: [] },
         previous: null,
         remembersPrevious: false,
@@ -116,9 +48,7 @@ export class DagCluster {
   /** Everybody begins. */
   start(watch: DagWatch | null = null): void {
     this.#watch = watch;
-    for (const member of this.members) {
-      this.#begin(member, false);
-    }
+    for (const member of this.members) this.#begin(member, false);
   }
 
   get nowMs(): number {
@@ -198,7 +128,7 @@ export class DagCluster {
     member.isDown = false;
     const rows = [...member.disk].map(([key, value]) => ({ key, value }));
     member.begin(
-      this.#makeEngine(index, member.network, {
+      makeMember(this.options, index, member.network, {
         restored: member.restored(),
         previous: member.previous,
         earlier: member.earlier,
@@ -226,7 +156,7 @@ export class DagCluster {
       // What one step writes is one batch: it is on the disk as a whole, or nothing of it leaves.
       const isWritten = effect.kind === "persist" || effect.kind === "decide";
       if (left !== null && at >= left && !isWritten) continue;
-      const wanted = liar === undefined ? (alter?.(effect) ?? [effect]) : liar.alter(effect, this, member.index);
+      const wanted = liar === undefined ? (alter?.(effect) ?? [effect]) : liar.alter(effect, member.index);
       for (const each of wanted) this.performOne(member, each);
     }
     if (left !== null && effects.length > 0) this.crash(member.index);
@@ -284,14 +214,14 @@ export class DagCluster {
 
   /** Says one message; the signature is taken as good, in its sender's epoch. */
   say(from: ValidatorIndex, to: ValidatorIndex, message: AvalancheMessage): void {
-    const signed: Signed<AvalancheMessage> = { message, proof: proofOf(from) };
+    const signed: Signed<AvalancheMessage> = { message, proof: simProof(from) };
     const { epoch } = this.member(from).network.set;
     const { life } = this.member(to);
     const hear = (): void => {
       const member = this.member(to);
       const isHeard = !member.isDown && (from !== to || member.life === life) && member.network.set.epoch === epoch;
       if (!isHeard || !member.network.set.has(from)) return;
-      if (this.options.liars?.get(to)?.hear?.({ from, message }, this, to) === true) return;
+      if (this.options.liars?.get(to)?.hear?.({ from, message }, to) === true) return;
       if (member.core.screen(message).kind !== "accept") return;
       if (member.isCorrect) this.#watch?.onHeard(member, signed);
       this.#step(member, () => member.core.onMessage(signed, this.nowMs));
@@ -318,32 +248,6 @@ export class DagCluster {
 
   #said(member: DagMember, message: AvalancheMessage): void {
     if (member.isCorrect) this.#watch?.onSaid(member, message);
-  }
-
-  #makeEngine(
-    index: ValidatorIndex,
-    network: NetworkContext,
-    begin: Pick<ParticipantOptions, "restored" | "previous" | "earlier" | "remembersPrevious"> & {
-      readonly rows: readonly { readonly key: string; readonly value: Uint8Array }[];
-      readonly life: number;
-    },
-  ): MemberEngine {
-    const { params, seed, plant, liars } = this.options;
-    const { life, ...rest } = begin;
-    let inside: Participant | null = null;
-    const core = new AvalancheCore({
-      network,
-      self: network.set.has(index) ? index : null,
-      params,
-      random: Random.of(seed, 0x5a3, index, network.set.epoch, life),
-      ...rest,
-      makeParticipant: (options) => {
-        const make = liars?.has(index) === true ? undefined : plant?.makeParticipant;
-        inside = make?.(options) ?? new Participant(options);
-        return inside;
-      },
-    });
-    return { network, core, inside: present<Participant>(inside, "a participant") };
   }
 
   #begin(member: DagMember, isRestart: boolean): void {
@@ -408,7 +312,7 @@ export class DagCluster {
       const bundles = peer.above(from).filter((held) => liar?.serves?.(held, member.index) !== false);
       const honest: readonly DagClaim[] = bundles.map((held) => peer.claimOf(held, isForEpoch));
       const passed = peer.core.passed();
-      const claims = liar?.claims?.(honest, this, member.index) ?? honest;
+      const claims = liar?.claims?.(honest, member.index) ?? honest;
       const { epoch } = peer.network.set;
       this.#send(peer.index, member.index, () => {
         if (core !== member.core) return;
@@ -469,7 +373,7 @@ export class DagCluster {
     member.dropOrphans();
     member.disk.clear();
     member.begin(
-      this.#makeEngine(member.index, network, {
+      makeMember(this.options, member.index, network, {
         restored: { ...handed, lanes },
         previous: before,
         earlier: member.earlier,
@@ -493,9 +397,3 @@ const SYNC_TIMEOUT_MS = 1_000;
 
 /** How far members are behind the log, at most, in virtual milliseconds. */
 const LOG_LAG_MS = 20;
-
-const SIGNATURE = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
-
-function proofOf(signer: ValidatorIndex): Proof {
-  return { seal: { signer, leafCount: 1, signature: SIGNATURE }, leafIndex: 0, path: [] };
-}

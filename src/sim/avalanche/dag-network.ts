@@ -1,6 +1,8 @@
 import { hashOf } from "../../crypto/hash.ts";
 import type { NodeId } from "../../crypto/identity.ts";
+import { ML_DSA_87_SIGNATURE_BYTES } from "../../crypto/signature.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
+import type { Proof } from "../../membership/seal.ts";
 import { type NetworkContext, type Validator, ValidatorSet } from "../../membership/validator-set.ts";
 
 const NO_KEYS = { mlDsa: new Uint8Array(0), ed25519: null };
@@ -25,4 +27,11 @@ export function nextNetwork({ genesis, set }: NetworkContext, gone: ValidatorInd
   const active = [...set.indices().filter((index) => index !== gone), newcomer];
   const roster = [...set.roster, validator(newcomer)];
   return { genesis, set: new ValidatorSet(epoch, roster, active, [...terms, epoch]) };
+}
+
+const SIGNATURE = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
+
+/** A proof that is taken as good: the right size, and nothing in it. */
+export function simProof(signer: ValidatorIndex): Proof {
+  return { seal: { signer, leafCount: 1, signature: SIGNATURE }, leafIndex: 0, path: [] };
 }

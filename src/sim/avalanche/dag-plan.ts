@@ -3,7 +3,7 @@ import { faultTolerance } from "../../membership/quorum.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import { Random } from "../random.ts";
 import { DAG_ADVERSARIES, type DagAdversaryName } from "./dag-behaviour.ts";
-import type { DagWeather } from "./dag-cluster.ts";
+import type { DagWeather } from "./dag-cluster-options.ts";
 
 export interface DagPlanWords {
   readonly seed: number;

@@ -3,7 +3,8 @@ import { Random } from "../random.ts";
 import { DagAdversary, LIAR_TICK_MS, vertexOf } from "./dag-adversary.ts";
 import { behaviourOf } from "./dag-behaviour.ts";
 import { DagChecker } from "./dag-checker.ts";
-import { DagCluster, type DagPlant } from "./dag-cluster.ts";
+import { DagCluster } from "./dag-cluster.ts";
+import type { DagPlant } from "./dag-cluster-options.ts";
 import { whatIsOpen, whatWasLost } from "./dag-liveness.ts";
 import { simNetwork } from "./dag-network.ts";
 import type { DagPlan } from "./dag-plan.ts";
@@ -88,9 +89,9 @@ export function worldOf(plan: DagPlan, plant?: DagPlant): DagWorld {
   const target = random.pick(cluster.correct).index;
   const schemer = new DagSchemer(cluster, checker.facts, target);
   for (const [index, liar] of liars) {
-    liar.join(schemer);
+    liar.join(cluster, schemer);
     const tick = (): void => {
-      liar.tick(cluster, index, cluster.nowMs < plan.chaosMs);
+      liar.tick(index, cluster.nowMs < plan.chaosMs);
       cluster.schedule.after(LIAR_TICK_MS, tick);
     };
     cluster.schedule.after(own(index), tick);

@@ -75,7 +75,7 @@ export function runStall({
   });
   const checker = new DagChecker(cluster);
   const schemer = new DagSchemer(cluster, checker.facts, cluster.member(0 as ValidatorIndex).index);
-  for (const liar of liars.values()) liar.join(schemer);
+  for (const liar of liars.values()) liar.join(cluster, schemer);
   cluster.start(checker);
   // Two liars spend the same, and each half of the correct members sees one of the two first.
   const makers = [...liars.keys()];

@@ -1,7 +1,7 @@
 import type { Poll } from "../../../consensus/avalanche/poll.ts";
 import { Participant } from "../../../consensus/avalanche/participant.ts";
 import type { ValidatorIndex } from "../../../membership/ids.ts";
-import type { DagPlant } from "../dag-cluster.ts";
+import type { DagPlant } from "../dag-cluster-options.ts";
 import { type DagPlan, dagPlanOf, type DagPlanWords } from "../dag-plan.ts";
 import type { DagInvariant } from "../dag-violation.ts";
 import { altered, countMessages, fixed, inflate, onNodes, onSets, withCounts } from "./wrong-parts.ts";
