@@ -11,7 +11,8 @@ import type { DagCertificate } from "./dag-engine.ts";
 export const CERTIFICATES_MAX = 16;
 
 /** A validator's votes for one bundle may have come in a few messages. */
-const VOTES_MAX: number = 2 * VALIDATORS_MAX;
+export const VOTES_OF_SIGNER_MAX = 2;
+const VOTES_MAX: number = VOTES_OF_SIGNER_MAX * VALIDATORS_MAX;
 
 export const dagCertificateCodec: Codec<DagCertificate> = struct<DagCertificate>({
   epoch: epochCodec,

@@ -2,7 +2,12 @@ import { describe, expect, test } from "bun:test";
 import { made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import type { CoreOptions } from "../../src/consensus/avalanche/core.ts";
 import type { DagCertificate, DagClaim, DagOpen } from "../../src/consensus/dag-engine.ts";
+import { ML_DSA_87_SIGNATURE_BYTES } from "../../src/crypto/signature.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
+import type { Votes } from "../../src/dag/votes.ts";
+import type { Hash } from "../../src/lib/hash.ts";
+import type { Signed } from "../../src/membership/seal.ts";
+import { VALIDATORS_MAX } from "../../src/membership/validator-set.ts";
 import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
 import { networkOf } from "../cluster/signing.ts";
 import { Seat } from "./seat.ts";
@@ -99,5 +104,44 @@ describe("a word in several pages", () => {
     tell(seat, 1, [], { epoch: 1, isLast: false });
     tell(seat, 1, [], { epoch: 1 });
     expect(mayVote(seat)).toBe(true);
+  });
+});
+
+describe("votes that a liar shows", () => {
+  test("do not make a certificate larger than one that can be written", () => {
+    const seat = newcomer([X, Y]);
+    const votes = (from: number, count: number, digest = X.ref.digest): readonly Signed<Votes>[] =>
+      Array.from({ length: count }, (_, at) => ({
+        message: {
+          kind: "votes",
+          entries: [
+            { level: "accept", bundle: digest, except: [] },
+            { level: "accept", bundle: at.toString(16).padStart(64, "0") as Hash, except: [] },
+          ],
+        },
+        proof: {
+          seal: {
+            signer: from as ValidatorIndex,
+            leafCount: 1,
+            signature: { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null },
+          },
+          leafIndex: 0,
+          path: [],
+        },
+      }));
+    const claim = (shown: readonly Signed<Votes>[]): DagClaim => ({
+      bundle: X.ref.digest,
+      state: "certified",
+      undecided: [],
+      rejected: [],
+      certified: [certificate(0, { votes: shown })],
+    });
+    tell(seat, 3, [claim(votes(3, 2 * VALIDATORS_MAX))]);
+    tell(seat, 1, [claim([1, 2, 3].flatMap((from) => votes(from, 1)))]);
+    tell(seat, 0, []);
+    expect(mayVote(seat)).toBe(true);
+    const [kept] = seat.core.claimOf(X.ref.digest, true)?.certified ?? [];
+    const signers = new Set(kept?.votes.map(({ proof }) => proof.seal.signer as number));
+    expect(signers).toEqual(new Set([1, 2, 3]));
   });
 });

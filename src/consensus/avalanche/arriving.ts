@@ -1,4 +1,5 @@
 import type { Hash } from "../../lib/hash.ts";
+import { CERTIFICATES_MAX, VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DagArrival, DagCertificate, DagOpen, DagRestored } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { idOf } from "./conflict-set.ts";
@@ -154,6 +155,7 @@ export function certificatesOf(p: Participant, node: BundleNode): readonly DagCe
     node.certified.has(vertex) || (ownCommit !== null && !ownCommit.except.has(vertex));
   const place = node.isCertified || ownCommit !== null;
   const vertices = Array.from({ length: node.count }, (_, vertex) => vertex).filter(isKnown);
-  if (!place && vertices.length === 0) return node.carried;
-  return [...node.carried, { epoch: p.set.epoch, place, vertices, votes: node.accepts.messages() }];
+  if (!place && vertices.length === 0) return node.carried.slice(-CERTIFICATES_MAX);
+  const certificate = { epoch: p.set.epoch, place, vertices, votes: node.accepts.newest(VOTES_OF_SIGNER_MAX) };
+  return [...node.carried, certificate].slice(-CERTIFICATES_MAX);
 }

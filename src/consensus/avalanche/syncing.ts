@@ -1,5 +1,6 @@
 import { votesFor, votesStatement } from "../../dag/votes.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
+import { VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DagCertificate, DagClaim, DagEvent } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import type { Member } from "./conflict-set.ts";
@@ -134,7 +135,7 @@ function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch): void {
     epoch,
     place: (known?.place ?? false) || vertex === null,
     vertices: [...vertices].sort((left, right) => left - right),
-    votes: withoutTwins(votes),
+    votes: withoutRest(node, votes),
   };
   node.carried = [...node.carried.filter((each) => each !== known), certificate].sort(
     (left, right) => left.epoch - right.epoch,
@@ -142,13 +143,18 @@ function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch): void {
   p.toCarry.add(node);
 }
 
-/** Several witnesses show the same votes. */
-function withoutTwins(votes: DagCertificate["votes"]): DagCertificate["votes"] {
-  const seen = new Set<string>();
-  return votes.filter(({ message, proof }) => {
-    const key = `${proof.seal.signer}/${votesStatement(message).digest}`;
-    if (seen.has(key)) return false;
-    seen.add(key);
+/**
+ * Several witnesses show the same votes; a liar shows what is about other bundles, or its own word in thousands of messages,
+ * and more than a certificate may hold cannot be written.
+ */
+function withoutRest(node: BundleNode, votes: DagCertificate["votes"]): DagCertificate["votes"] {
+  const seen = new Map<ValidatorIndex, Set<string>>();
+  return votes.filter(({ message, proof: { seal } }) => {
+    const { digest } = votesStatement(message);
+    const known = seen.get(seal.signer) ?? new Set();
+    if (known.has(digest) || known.size >= VOTES_OF_SIGNER_MAX) return false;
+    if (!votesFor(message, "accept", node.digest, null)) return false;
+    seen.set(seal.signer, known.add(digest));
     return true;
   });
 }

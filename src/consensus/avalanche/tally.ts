@@ -87,10 +87,10 @@ export class Tally {
     return this.#size - (this.#uncovered.get(vertex) ?? 0);
   }
 
-  /** All messages that say something, in the order of their signers. */
-  messages(): readonly Signed<Votes>[] {
+  /** Messages that say something, of each signer so many of the newest, in the order of their signers. */
+  newest(ofSigner: number): readonly Signed<Votes>[] {
     const found: Signed<Votes>[] = this.#whole.flatMap((signed) => signed ?? []);
-    for (const { votes } of this.#ballots.values()) for (const { signed } of votes) found.push(signed);
+    for (const { votes } of this.#ballots.values()) for (const { signed } of votes.slice(-ofSigner)) found.push(signed);
     return found.sort((left, right) => left.proof.seal.signer - right.proof.seal.signer);
   }
 
