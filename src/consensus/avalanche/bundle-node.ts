@@ -52,7 +52,12 @@ export class BundleNode {
   readonly accepted: Set<number> = new Set();
   readonly rejected: Set<number> = new Set();
   /** Whether no vertex of it was ever contested or rejected: polls look at nothing else of such a bundle. */
-  isPlain = true;
+  get isPlain(): boolean {
+    return this.#isPlain;
+  }
+
+  #isPlain = true;
+  readonly #onContested: ((creator: ValidatorIndex) => void) | undefined;
   /** Whether it is preferred and all its ancestors are. */
   isStrong = true;
   ownAccept: OwnVote | null = null;
@@ -75,6 +80,8 @@ export class BundleNode {
       readonly forkSet: Hash;
       readonly nowMs: number;
       readonly order: number;
+      /** Called once, when it is plain no more. */
+      readonly onContested?: (creator: ValidatorIndex) => void;
     },
   ) {
     this.held = held;
@@ -84,6 +91,7 @@ export class BundleNode {
     this.forkSet = link.forkSet;
     this.sinceMs = link.nowMs;
     this.order = link.order;
+    this.#onContested = link.onContested;
     this.accepts = new Tally("accept", this.digest);
     this.commits = new Tally("commit", this.digest);
     this.sets = setsOf(held);
@@ -134,7 +142,7 @@ export class BundleNode {
   }
 
   reject(vertex: number): void {
-    this.isPlain = false;
+    this.#markContested();
     this.rejected.add(vertex);
   }
 
@@ -142,10 +150,16 @@ export class BundleNode {
   contest(vertex: number): Snow {
     const known = this.contested.get(vertex);
     if (known !== undefined) return known;
-    this.isPlain = false;
+    this.#markContested();
     const snow = this.snow.copy();
     this.contested.set(vertex, snow);
     return snow;
+  }
+
+  #markContested(): void {
+    if (!this.#isPlain) return;
+    this.#isPlain = false;
+    this.#onContested?.(this.creator);
   }
 
   setsOf(vertex: number | null): readonly Hash[] {

@@ -37,6 +37,8 @@ export class DagGraph {
   readonly #lanes = new Map<ValidatorIndex, BundleNode[]>();
   /** The keys of `#lanes`, ascending; asked for at every step, and made anew when a lane comes or goes. */
   #creators: readonly ValidatorIndex[] | null = null;
+  /** By creator, its bundles in memory that are not plain: answers walk through no lane that has none. */
+  readonly #contested = new Map<ValidatorIndex, number>();
   /** In the order in which they were settled. */
   readonly #settled: BundleNode[] = [];
 
@@ -106,6 +108,7 @@ export class DagGraph {
       forkSet: forkSetOf(ref),
       nowMs,
       order: this.#count++,
+      onContested: this.#onContested,
     });
     this.#add(node, lane);
     return { kind: "node", node };
@@ -138,7 +141,14 @@ export class DagGraph {
     const { ref, bundle } = held;
     const previous = this.#byTip.get(ref.previous) ?? "past";
     const second = this.#byTip.get(bundle.parents[1] ?? this.#genesis) ?? "past";
-    const node = new BundleNode(held, { previous, second, forkSet: forkSetOf(ref), nowMs, order: this.#count++ });
+    const node = new BundleNode(held, {
+      previous,
+      second,
+      forkSet: forkSetOf(ref),
+      nowMs,
+      order: this.#count++,
+      onContested: this.#onContested,
+    });
     node.place = place;
     for (const vertex of accepted) node.accepted.add(vertex);
     for (const vertex of rejected) node.reject(vertex);
@@ -205,7 +215,18 @@ export class DagGraph {
     this.#unlink(node);
   }
 
+  /** Whether no bundle of this creator in memory has a vertex that is, or was, contested. */
+  isPlainLane(creator: ValidatorIndex): boolean {
+    return (this.#contested.get(creator) ?? 0) === 0;
+  }
+
+  /** One for all nodes: there are thousands. */
+  readonly #onContested = (creator: ValidatorIndex): void => {
+    this.#contested.set(creator, (this.#contested.get(creator) ?? 0) + 1);
+  };
+
   #unlink(node: BundleNode): void {
+    if (!node.isPlain) this.#contested.set(node.creator, (this.#contested.get(node.creator) ?? 1) - 1);
     this.nodes.delete(node.digest);
     this.#byTip.delete(node.tip);
     this.#leave({ node, vertex: null });

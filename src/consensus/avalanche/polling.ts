@@ -99,12 +99,13 @@ function preferencesOf(
   const dissents: Dissent[] = [];
   const walk = { left: WALK_MAX };
   const heads = lanes.map((lane) => {
-    const first = lane.findIndex((digest) => isStrong(p, digest, from));
-    if (first < 0) return lane.length;
+    let isBehindStrong = false;
     // A vote whose dissents find no room would be one for what this node does not prefer: then an older head gets it, or none.
-    for (let head = first; head < lane.length; head++) {
-      const node = p.nodeOf(lane[head] as Hash);
-      if (node === undefined) return head;
+    for (const [head, digest] of lane.entries()) {
+      const node = p.nodeOf(digest);
+      isBehindStrong ||= isStrong(p, digest, node, from);
+      if (!isBehindStrong) continue;
+      if (node === undefined || p.graph.isPlainLane(node.creator)) return head;
       const max = Math.min(DISSENTS_OF_LANE_MAX, DISSENTS_MAX - dissents.length);
       const found = dissentsOf(p, node, lane.at(-1), { max, walk });
       if (found === null) continue;
@@ -116,8 +117,7 @@ function preferencesOf(
   return { heads, dissents };
 }
 
-function isStrong(p: Participant, digest: Hash, from: ValidatorIndex | null): boolean {
-  const node = p.nodeOf(digest);
+function isStrong(p: Participant, digest: Hash, node: BundleNode | undefined, from: ValidatorIndex | null): boolean {
   if (node !== undefined) return node.isStrong && node.place !== "rejected";
   if (from !== null && !p.graph.knows(digest)) p.missing.onNamed(digest, from, p.nowMs);
   return p.graph.past.get(digest) === "accepted";

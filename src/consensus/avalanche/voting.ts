@@ -93,7 +93,7 @@ export function onVotes(p: Participant, signed: Signed<Votes>): readonly BundleN
     const node = p.nodeOf(entry.bundle);
     if (node === undefined) continue;
     if (!countVote(node, entry, signer, signed) && signer !== p.self) again.push(node);
-    touched.add(node);
+    if (mayAdvance(p, node)) touched.add(node);
   }
   for (const node of touched) advance(p, node);
   return again;
@@ -102,6 +102,16 @@ export function onVotes(p: Participant, signed: Signed<Votes>): readonly BundleN
 function countVote(node: BundleNode, entry: VoteEntry, signer: ValidatorIndex, signed: Signed<Votes>): boolean {
   const tally = entry.level === "accept" ? node.accepts : node.commits;
   return tally.add(signer, entry.except, signed);
+}
+
+/** Whether `advance` may change anything: of all votes but those about a quorum's end, nearly none can. */
+function mayAdvance(p: Participant, node: BundleNode): boolean {
+  if (node.isSettled) return false;
+  const { accepts, commits, ownCommit } = node;
+  if (commits.size >= p.quorum || node.claims.size > 0 || node.resolved.size > 0) return true;
+  if (accepts.size < p.quorum && !node.isCertified) return false;
+  const isAllCertified = node.isCertified && node.certified.size === node.count;
+  return !isAllCertified || ownCommit === null || ownCommit.except.size > 0;
 }
 
 /** From a quorum's accepts to a commit, from a quorum's commits to finality. */
