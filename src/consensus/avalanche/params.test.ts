@@ -30,6 +30,11 @@ describe("derived parameters", () => {
     ]);
   });
 
+  test("above 50 validators, where turns are long, twice as many polls run at a time", () => {
+    expect([1, 4, 50, 51, 100, 1_000].map((nodes) => deriveParams(nodes).concurrentPolls)).toEqual([4, 4, 4, 8, 8, 8]);
+    expect(deriveParams(100, { concurrentPolls: 3 }).concurrentPolls).toBe(3);
+  });
+
   test("are valid for every size", () => {
     for (let nodes = 1; nodes <= 1_100; nodes++) expect(paramsFault(nodes, deriveParams(nodes))).toBeNull();
   });

@@ -33,13 +33,17 @@ const MEDIUM_NETWORK_MAX = 100;
 const MEDIUM_SAMPLE = 30;
 const LARGE_SAMPLE = 40;
 
+/** Above so many validators twice as many polls run at a time. */
+const FEW_POLLS_MAX = 50;
+const FEW_POLLS = 4;
+const MANY_POLLS = 8;
+
 /** What does not depend on the size of the network. `min_network_size` is 1 as for every engine; document 2's 100 would refuse its own tests. */
-const FIXED: Omit<AvalancheParams, "sampleSize" | "preferenceThreshold" | "confidenceThreshold"> = {
+const FIXED: Omit<AvalancheParams, "sampleSize" | "preferenceThreshold" | "confidenceThreshold" | "concurrentPolls"> = {
   beta: 20,
   finalizationPpm: 950_000,
   maxRounds: 1_000,
   minNetworkSize: 1,
-  concurrentPolls: 4,
   queryTimeoutMs: 1_000,
   patienceMs: 2_000,
   resolveAfterMs: 6_000,
@@ -49,6 +53,9 @@ const FIXED: Omit<AvalancheParams, "sampleSize" | "preferenceThreshold" | "confi
  * The parameters of a network of so many validators, 1 or more: below 20 all are asked and both thresholds are the quorum of
  * agreement; up to 100, k = 30; above, k = 40; alpha is four fifths of k, rounded up. What is overridden moves what
  * follows from it: the thresholds follow k. The result is not checked: `paramsFault` does that.
+ *
+ * Polls at a time: 4, above 50 validators 8. A poll takes two turns, so beta of them in a row take 2 beta / polls turns, and
+ * a turn takes n milliseconds (node/outbox.ts): at 100 validators each further poll at a time saves what it costs many times.
  */
 export function deriveParams(nodes: number, overrides: Partial<AvalancheParams> = {}): AvalancheParams {
   assert(Number.isInteger(nodes) && nodes >= 1, `a validator count of 1 or more: ${nodes}`);
@@ -58,7 +65,8 @@ export function deriveParams(nodes: number, overrides: Partial<AvalancheParams> 
   const confidenceThreshold = overrides.confidenceThreshold ?? alpha;
   const majority = asksAll ? quorumSize(nodes) : Math.floor(sampleSize / 2) + 1;
   const preferenceThreshold = Math.min(majority, confidenceThreshold);
-  return { ...FIXED, sampleSize, preferenceThreshold, confidenceThreshold, ...overrides };
+  const concurrentPolls = nodes <= FEW_POLLS_MAX ? FEW_POLLS : MANY_POLLS;
+  return { ...FIXED, concurrentPolls, sampleSize, preferenceThreshold, confidenceThreshold, ...overrides };
 }
 
 function sampleSizeOf(nodes: number): number {
