@@ -116,7 +116,9 @@ function remember(p: Participant, node: BundleNode, { accept, commit, held, repo
   if (commit !== null) {
     node.ownCommit = { except: new Set(commit), saidAtMs: nowMs, isUnsaid: true };
     hold(p, { node, vertex: null });
-    for (const vertex of node.sets.keys()) if (!node.ownCommit.except.has(vertex)) hold(p, { node, vertex });
+    for (const vertex of node.sets.keys()) {
+      if (!node.ownCommit.except.has(vertex) && !node.rejected.has(vertex)) hold(p, { node, vertex });
+    }
     p.toSay.add(node);
   }
   for (const unit of reported) {
@@ -126,8 +128,9 @@ function remember(p: Participant, node: BundleNode, { accept, commit, held, repo
 }
 
 function lockAll(p: Participant, node: BundleNode, except: ReadonlySet<number>): void {
-  const units: readonly (number | null)[] = [null, ...[...node.sets.keys()].filter((vertex) => !except.has(vertex))];
-  for (const vertex of units) {
+  // What has lost since holds its sets no more, as in the process that saw it lose.
+  const vertices = [...node.sets.keys()].filter((vertex) => !except.has(vertex) && !node.rejected.has(vertex));
+  for (const vertex of [null, ...vertices]) {
     for (const set of p.graph.setsOf({ node, vertex })) if (set.winner === null) set.lock = { node, vertex };
   }
 }
