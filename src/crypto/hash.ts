@@ -29,6 +29,7 @@ export type HashDomain =
   | "answer"
   | "votes"
   | "resolution"
+  | "content"
   | "ledger-key"
   | "ledger-state";
 

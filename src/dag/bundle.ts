@@ -19,7 +19,7 @@ import {
   PAYLOAD_BYTES_MAX,
   RESOLUTION_PAYLOAD_BYTES_MAX,
 } from "./limits.ts";
-import { type Vertex, vertexHeader, vertexIdWith } from "./vertex.ts";
+import { contentOf, type Vertex, vertexHeader, vertexIdWith } from "./vertex.ts";
 
 /**
  * `application` and `membership` bundles wait in their creator's lane until the log orders them, as do those of purpose
@@ -138,7 +138,8 @@ export function holdBundle(network: NetworkContext, bundle: Bundle): HeldBundle 
   const fault = bundleFault(network, bundle);
   assert(fault === null, `a well-formed bundle: ${fault}`);
   const creator = network.set.at(bundle.creator).nodeId;
-  const header = vertexHeader(network.genesis, { ...bundle, creator });
+  const content = bundle.purpose === "dag" ? contentOf(bundle.payloads) : null;
+  const header = vertexHeader(network.genesis, { ...bundle, creator }, content);
   const vertexIds = bundle.payloads.map((payload, index) => {
     return vertexIdWith(header, (bundle.firstNonce + index) as Nonce, payload);
   });

@@ -12,7 +12,7 @@ import { bundleDigestOf, type HeldBundle } from "./bundle.ts";
 import { conflictSetOf, forkSetOf, openEnvelope } from "./conflict-keys.ts";
 import { BUNDLE_VERTICES_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
 import type { Unit } from "./unit.ts";
-import { vertexHeader, vertexIdWith } from "./vertex.ts";
+import { contentOf, vertexHeader, vertexIdWith } from "./vertex.ts";
 
 /** What a `dag` bundle's digest binds beside its vertices. */
 interface Head {
@@ -38,6 +38,8 @@ export interface PlaceProof extends Head {
 export interface VertexProof extends Head {
   readonly kind: "vertex";
   readonly timestampMs: number;
+  /** What all vertices of the bundle say of its payloads. */
+  readonly content: Hash;
   readonly index: number;
   readonly payload: Uint8Array;
   /** From the vertex id to the bundle's root. */
@@ -78,6 +80,7 @@ export const unitProofCodec: Codec<UnitProof> = union<UnitProof>({
   vertex: variant<VertexProof>("vertex", {
     ...HEAD_FIELDS,
     timestampMs: u64,
+    content: hash,
     index: u16,
     payload: bytes(PAYLOAD_BYTES_MAX),
     path: vec(hash, merklePathLengthMax(BUNDLE_VERTICES_MAX)),
@@ -93,7 +96,7 @@ export function proveUnit({ bundle, ref, vertexIds }: HeldBundle, vertex: number
   if (vertex === null) return { kind: "place", ...head, root: merkleRoot(vertexIds) };
   const payload = present(bundle.payloads[vertex], `payload ${vertex} of ${count}`);
   const path = merklePath(vertexIds, vertex);
-  return { kind: "vertex", ...head, timestampMs, index: vertex, payload, path };
+  return { kind: "vertex", ...head, timestampMs, content: contentOf(bundle.payloads), index: vertex, payload, path };
 }
 
 /**
@@ -121,7 +124,8 @@ export function openUnit(network: NetworkContext, proof: UnitProof): Member | nu
 }
 
 function rootOfVertex(network: NetworkContext, proof: VertexProof): Hash | null {
-  const header = vertexHeader(network.genesis, { ...proof, creator: network.set.at(proof.creator).nodeId });
+  const { nodeId: creator } = network.set.at(proof.creator);
+  const header = vertexHeader(network.genesis, { ...proof, creator }, proof.content);
   const id = vertexIdWith(header, (proof.firstNonce + proof.index) as Nonce, proof.payload);
   return rootFromPath(id, proof.index, proof.count, proof.path);
 }

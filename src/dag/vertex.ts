@@ -24,15 +24,32 @@ export function vertexId(genesis: Hash, vertex: Vertex): Hash {
   return vertexIdWith(vertexHeader(genesis, vertex), vertex.nonce, vertex.payload);
 }
 
-/** The part of the content that all vertices of a bundle share; encoded once for all of them. */
-export function vertexHeader(genesis: Hash, shared: Omit<Vertex, "nonce" | "payload">): Uint8Array {
-  const writer = new Writer(160);
+/**
+ * The part of the content that all vertices of a bundle share; encoded once for all of them. In a leaderless network it
+ * names all of the bundle's payloads (`contentOf`): two branches of a fork must not have a vertex in common, of which one
+ * node accepts the one branch's and another the other's, and from which what follows would go on from both.
+ */
+export function vertexHeader(
+  genesis: Hash,
+  shared: Omit<Vertex, "nonce" | "payload">,
+  content: Hash | null = null,
+): Uint8Array {
+  const writer = new Writer(192);
   writer.hash(genesis);
   writer.hash(shared.creator);
   writer.u64(shared.timestampMs);
   writer.u64(shared.parents.length);
   for (const parent of shared.parents) writer.hash(parent);
+  if (content !== null) writer.hash(content);
   return writer.finish();
+}
+
+/** All payloads of a bundle, in order. */
+export function contentOf(payloads: readonly Uint8Array[]): Hash {
+  const writer = new Writer(8 * payloads.length + 8);
+  writer.u64(payloads.length);
+  for (const payload of payloads) writer.u64(payload.length);
+  return hashOf("content", writer.finish(), ...payloads);
 }
 
 export function vertexIdWith(header: Uint8Array, nonce: Nonce, payload: Uint8Array): Hash {
