@@ -1,7 +1,8 @@
+import { turnIntervalMs } from "../node/outbox.ts";
 import { readFileSync } from "node:fs";
 import { FRAMINGS } from "../sim/cost/avalanche-charges.ts";
 import { memoryReport, scaleReport } from "../sim/cost/avalanche-report.ts";
-import { SCALE_DEFAULTS, type ScaleQuestion, turnMsOf } from "../sim/cost/avalanche-scale.ts";
+import { SCALE_DEFAULTS, type ScaleQuestion } from "../sim/cost/avalanche-scale.ts";
 import { parseCostTable } from "../sim/cost/cost-table.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 
@@ -41,7 +42,7 @@ export function simScale(words: ScaleWords): void {
   for (const nodes of sizes) {
     const silent = words.silent === undefined ? 0 : whole("--silent", words.silent, 0, nodes - 1);
     const run = { untilMs: question.warmUpMs + question.measureMs, silent };
-    console.log(memoryReport({ ...question, nodes, turnMs: turnMsOf(nodes) }, run));
+    console.log(memoryReport({ ...question, nodes, turnMs: turnIntervalMs(nodes) }, run));
   }
 }
 

@@ -39,6 +39,8 @@ interface Sealed {
 
 export interface OutboxPorts {
   readonly network: NetworkContext;
+  /** Null where a leader orders clients' payloads; where none does, turns become rarer as the network grows. */
+  readonly dag: object | null;
   /** Null for an observer, which signs nothing. It may change from epoch to epoch. */
   self(): ValidatorIndex | null;
   readonly database: Database;
@@ -56,11 +58,23 @@ export interface OutboxPorts {
 const TURNS_UNDER_WAY_MAX = 2;
 
 /**
- * The least time between two turns, in milliseconds. Each turn costs this node a signature and every other one a
+ * The least time between two turns, in milliseconds, unless the network is leaderless and larger. Each turn costs this node a signature and every other one a
  * verification, so under load fewer, larger turns are both faster and quicker: with 6 ms instead of none, on two cores, 1,024
  * clients with one vertex each got 19 % more and a p99 of 427 instead of 647 ms. After a quiet time nothing waits.
  */
 const TURN_INTERVAL_MS = 6;
+
+const LEADERLESS_INTERVAL_MAX_MS = 100;
+
+/**
+ * The least time between two turns of a leaderless network of so many validators, in milliseconds. There everybody's turn
+ * brings everybody else a check, a wake-up, a tree and a seal, so with n milliseconds a node hears 1,000 turns a second whatever
+ * n is. The cost model's table (docs/avalanche-scale.md) says what that leaves of the event loop from 4 to 100 validators; shorter
+ * turns fill it, longer ones add latency only. Above 100 the latency would pass a second.
+ */
+export function turnIntervalMs(validators: number): number {
+  return Math.min(LEADERLESS_INTERVAL_MAX_MS, Math.max(TURN_INTERVAL_MS, validators));
+}
 
 /**
  * The node's barrier: all that one turn of the loop wants signed, written and sent. A turn's statements share one
@@ -143,7 +157,8 @@ export class Outbox {
   #closeSoon(): void {
     if (!this.#scheduled || this.#armed || this.#underWay >= TURNS_UNDER_WAY_MAX || this.#failed) return;
     this.#armed = true;
-    const dueMs = this.#closedAtMs + TURN_INTERVAL_MS;
+    const { dag, network } = this.#ports;
+    const dueMs = this.#closedAtMs + (dag === null ? TURN_INTERVAL_MS : turnIntervalMs(network.set.size));
     const close = (): void => {
       this.#armed = false;
       this.#close();

@@ -1,16 +1,19 @@
+import { turnIntervalMs } from "../../node/outbox.ts";
 import { measureMemory } from "./avalanche-memory.ts";
-import { measureScale, type ScaleFigures, type ScaleQuestion, turnMsOf } from "./avalanche-scale.ts";
+import { measureScale, type ScaleFigures, type ScaleQuestion } from "./avalanche-scale.ts";
 
 const MIB = 1_048_576;
 
 /** Block cache and write buffers as node/config-keys.ts has them, in MiB. */
 const DATABASE_MIB = 64 + 32;
 
-const HEAD = `${"nodes".padStart(5)}${"turn ms".padStart(9)}${"final/s".padStart(9)}${"p50 ms".padStart(8)}${"p95".padStart(7)}${"p99".padStart(7)}${"polls".padStart(7)}${"loop".padStart(7)}${"engine".padStart(8)}${"cores".padStart(7)}${"disk".padStart(7)}${"MB/s out".padStart(10)}${"in".padStart(6)}`;
+const HEAD = `${"nodes".padStart(5)}${"turn ms".padStart(9)}${"final/s".padStart(9)}${"p50 ms".padStart(8)}${"p95".padStart(7)}${"p99".padStart(7)}${"polls".padStart(7)}${"loop".padStart(7)}${"engine".padStart(8)}${"cores".padStart(7)}${"disk".padStart(7)}${"MB/s out".padStart(10)}${"in".padStart(6)}${"measured/charged".padStart(18)}`;
 
 /** What the leaderless network does at several sizes, each run with its own virtual seconds: text for people. */
 export function scaleReport(sizes: readonly number[], question: Omit<ScaleQuestion, "nodes" | "turnMs">): string {
-  return [HEAD, ...sizes.map((nodes) => row(measureScale({ ...question, nodes, turnMs: turnMsOf(nodes) })))].join("\n");
+  return [HEAD, ...sizes.map((nodes) => row(measureScale({ ...question, nodes, turnMs: turnIntervalMs(nodes) })))].join(
+    "\n",
+  );
 }
 
 function row(figures: ScaleFigures): string {
@@ -31,6 +34,7 @@ function row(figures: ScaleFigures): string {
     share(disk, 7),
     whole(figures.bytesOutPerS / 1e6, 10),
     whole(figures.bytesInPerS / 1e6, 6),
+    share(figures.measuredToCharged, 18),
   ].join("");
 }
 

@@ -1,9 +1,10 @@
+import { turnIntervalMs } from "../../node/outbox.ts";
 import { describe, expect, test } from "bun:test";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import { type Framing, frameBytes, openFrameUs, treeUs } from "./avalanche-charges.ts";
 import { Machine } from "./avalanche-machine.ts";
 import { StepMeter } from "./avalanche-meter.ts";
-import { measureScale, SCALE_DEFAULTS, type ScaleQuestion, turnMsOf } from "./avalanche-scale.ts";
+import { measureScale, SCALE_DEFAULTS, type ScaleQuestion } from "./avalanche-scale.ts";
 import { closeTurn, type Said } from "./avalanche-turn.ts";
 import { REFERENCE_COSTS } from "./cost-table.ts";
 import { SEAL_BYTES } from "./work.ts";
@@ -110,5 +111,5 @@ test("a meter charges what it measured", () => {
 });
 
 test("turns become rarer as the network grows", () => {
-  expect([4, 20, 100, 1_000].map(turnMsOf)).toEqual([6, 20, 100, 100]);
+  expect([4, 20, 100, 1_000].map(turnIntervalMs)).toEqual([6, 20, 100, 100]);
 });
