@@ -117,7 +117,7 @@ function liarsOf({ nodes, byzantine, attacks, engine }: SwarmOptions, random: Ra
 }
 
 /** Without what is known to break agreement; see "Known gaps" in docs/simulator.md. */
-const SWARM_DAG_ATTACKS: readonly AttackName[] = [...DAG_ATTACKS.filter((name) => name !== "fork-alike"), "fork-lane"];
+const SWARM_DAG_ATTACKS: readonly AttackName[] = [...DAG_ATTACKS, "fork-lane"];
 
 /** Beside a DAG the log has little to say: one attack at least is on what is decided without it. */
 function someAttacks(engine: SimEngine | undefined, random: Random): readonly AttackName[] {

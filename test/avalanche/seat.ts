@@ -53,7 +53,7 @@ export class Seat {
     const seal = {
       signer: from as ValidatorIndex,
       leafCount: 1,
-      signature: { mlDsa: new Uint8Array(0), ed25519: null },
+      signature: { mlDsa: new Uint8Array(4_627), ed25519: null },
     };
     this.take(this.core.onMessage({ message, proof: { seal, leafIndex: 0, path: [] } }, this.nowMs));
   }

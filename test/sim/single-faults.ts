@@ -55,15 +55,8 @@ export const SINGLE_FAULTS: readonly SingleFault[] = [
   { name: "twin", plan: (seed) => twin(seed, "pbft") },
 ];
 
-/** Attacks that are not on the ordered log alone; "fork-alike" has a test of its own. */
-const ON_DAG: readonly AttackName[] = [
-  ...DAG_ATTACKS.filter((name) => name !== "fork-alike"),
-  "fork-lane",
-  "withhold",
-  "replay",
-  "lie",
-  "garbage",
-];
+/** Attacks that are not on the ordered log alone. */
+const ON_DAG: readonly AttackName[] = [...DAG_ATTACKS, "fork-lane", "withhold", "replay", "lie", "garbage"];
 
 /** The rows of a leaderless network: every fault by itself, and attacks with all others. */
 export const DAG_FAULTS: readonly SingleFault[] = [

@@ -104,8 +104,13 @@ function restoreWinner(p: Participant, node: BundleNode, vertex: number | null):
   }
 }
 
-function remember(p: Participant, node: BundleNode, { accept, commit, held, reported }: OwnVotes): void {
+function remember(p: Participant, node: BundleNode, { accept, commit, held, reported, accepts }: OwnVotes): void {
   const { nowMs } = p;
+  for (const signed of accepts) {
+    for (const { level, bundle, except } of signed.message.entries) {
+      if (level === "accept" && bundle === node.digest) node.accepts.add(signed.proof.seal.signer, except, signed);
+    }
+  }
   if (accept !== null) {
     node.ownAccept = { except: new Set(accept), saidAtMs: nowMs, isUnsaid: true };
     lockAll(p, node, node.ownAccept.except);

@@ -6,8 +6,8 @@ import type { DagClaim, DagEvent, DagRestored, DagStatus, DagView } from "../dag
 import type { Effect, TimerName, Verdict } from "../engine.ts";
 import { certificatesOf, onBundles, restore } from "./arriving.ts";
 import type { BundleNode } from "./bundle-node.ts";
-import { ownRow } from "./deciding.ts";
-import { encodeOwnVotes, encodePassed, restorePassed, WITNESS_ROW } from "./durable.ts";
+import { rememberOwn } from "./deciding.ts";
+import { encodePassed, restorePassed, WITNESS_ROW } from "./durable.ts";
 import type { AvalancheMessage } from "./messages.ts";
 import { secondParent } from "./parents.ts";
 import { Participant, type ParticipantOptions } from "./participant.ts";
@@ -242,7 +242,7 @@ export class AvalancheCore implements DagView {
   #carry(): void {
     const p = this.#p;
     if (p.toCarry.size === 0) return;
-    const writes = [...p.toCarry].map((node) => ({ key: ownRow(node.digest), value: encodeOwnVotes(node) }));
+    const writes = [...p.toCarry].map((node) => rememberOwn(p, node));
     p.toCarry.clear();
     p.emit({ kind: "persist", writes });
     if (p.mayVote) p.emit({ kind: "persist", writes: [{ key: WITNESS_ROW, value: encodePassed(p.passed) }] });

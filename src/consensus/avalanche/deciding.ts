@@ -3,6 +3,8 @@ import type { Hash } from "../../lib/hash.ts";
 import type { BundleNode, Parent } from "./bundle-node.ts";
 import { idOf, type Member, sameMember } from "./conflict-set.ts";
 import { refreshSet, setPreference } from "./preferring.ts";
+import { encodeOwnVotes } from "./durable.ts";
+import type { DurableWrite } from "../engine.ts";
 import type { Participant } from "./participant.ts";
 
 /**
@@ -163,4 +165,10 @@ function maybeSettle(p: Participant, node: BundleNode): void {
 /** The row of what this node said of one bundle. */
 export function ownRow(digest: Hash): string {
   return `dag/vote/${digest}`;
+}
+
+/** All that must be remembered of what this node said of one bundle. */
+export function rememberOwn(p: Participant, node: BundleNode): DurableWrite {
+  const isContested = node.contested.size > 0 || p.graph.sets.get(node.forkSet)?.isContested === true;
+  return { key: ownRow(node.digest), value: encodeOwnVotes(node, isContested) };
 }

@@ -3,6 +3,9 @@ import type { Codec } from "../../codec/codec.ts";
 import { option, struct, vec } from "../../codec/composites.ts";
 import { u16 } from "../../codec/primitives.ts";
 import { BUNDLE_VERTICES_MAX } from "../../dag/limits.ts";
+import { signedVotesCodec, type Votes } from "../../dag/votes.ts";
+import type { Signed } from "../../membership/seal.ts";
+import { VALIDATORS_MAX } from "../../membership/validator-set.ts";
 import type { Hash } from "../../lib/hash.ts";
 import { epochCodec } from "../../membership/evidence.ts";
 import type { Epoch } from "../../membership/ids.ts";
@@ -18,28 +21,38 @@ export interface OwnVotes {
   readonly held: readonly DagCertificate[];
   /** Units of this bundle that this node reported to the log; vertex + 1, 0 for the place. */
   readonly reported: readonly number[];
+  /**
+   * The accepts that its commit rests on, where the bundle is contested: correct validators may have accepted rivals, and a
+   * liar's accept is not said again. Who commits, crashes, and cannot show them could stop the passage into the next epoch.
+   */
+  readonly accepts: readonly Signed<Votes>[];
 }
 
 const exceptCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX);
 
 const unitsCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX + 1);
 
+/** Two of each signer, as a certificate has them. */
+const ACCEPTS_MAX: number = 2 * VALIDATORS_MAX;
+
 const ownVotesCodec: Codec<OwnVotes> = struct<OwnVotes>({
   accept: option(exceptCodec),
   commit: option(exceptCodec),
   held: vec(dagCertificateCodec, CERTIFICATES_MAX),
   reported: unitsCodec,
+  accepts: vec(signedVotesCodec, ACCEPTS_MAX),
 });
 
 const PREFIX = "dag/vote/";
 
-export function encodeOwnVotes(node: BundleNode): Uint8Array {
+export function encodeOwnVotes(node: BundleNode, isContested: boolean): Uint8Array {
   const list = (vote: OwnVote | null): readonly number[] | null => (vote === null ? null : [...vote.except]);
   return encode(ownVotesCodec, {
     accept: list(node.ownAccept),
     commit: list(node.ownCommit),
     held: node.carried.slice(-CERTIFICATES_MAX),
     reported: [...node.reported.keys()],
+    accepts: isContested && node.ownCommit !== null ? node.accepts.newest(2) : [],
   });
 }
 

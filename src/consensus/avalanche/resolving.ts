@@ -4,8 +4,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { DurableWrite } from "../engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { type ConflictSet, idOf, type Member, sameMember } from "./conflict-set.ts";
-import { maybeFinal, ownRow, rejectPlace, rejectVertex } from "./deciding.ts";
-import { encodeOwnVotes } from "./durable.ts";
+import { maybeFinal, rememberOwn, rejectPlace, rejectVertex } from "./deciding.ts";
 import type { Participant } from "./participant.ts";
 import { setPreference } from "./preferring.ts";
 
@@ -78,7 +77,7 @@ function report(p: Participant, subject: Member): boolean {
   if (certified === "unprovable") return false;
   node.reported.set(codeOf(vertex), p.nowMs);
   for (const set of p.graph.setsOf(subject)) if (set.winner === null) set.isFrozen = true;
-  const write: DurableWrite = { key: ownRow(node.digest), value: encodeOwnVotes(node) };
+  const write: DurableWrite = rememberOwn(p, node);
   p.emit({ kind: "persist", writes: [write] });
   p.emit({
     kind: "report",

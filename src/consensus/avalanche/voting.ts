@@ -6,8 +6,7 @@ import type { DagCertificate } from "../dag-engine.ts";
 import type { DurableWrite } from "../engine.ts";
 import type { BundleNode, OwnVote, Parent } from "./bundle-node.ts";
 import type { Member } from "./conflict-set.ts";
-import { maybeFinal, ownRow } from "./deciding.ts";
-import { encodeOwnVotes } from "./durable.ts";
+import { maybeFinal, rememberOwn } from "./deciding.ts";
 import type { Participant } from "./participant.ts";
 import { isPreferred, setPreference } from "./preferring.ts";
 
@@ -240,7 +239,7 @@ export function sayVotes(p: Participant): void {
   const writes: DurableWrite[] = [];
   const entries: VoteEntry[] = [];
   for (const node of nodes) {
-    if (!node.isSettled) writes.push({ key: ownRow(node.digest), value: encodeOwnVotes(node) });
+    if (!node.isSettled) writes.push(rememberOwn(p, node));
     entries.push(...entriesOf(p, node, "unsaid"));
   }
   if (writes.length > 0) p.emit({ kind: "persist", writes });
