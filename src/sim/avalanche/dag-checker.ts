@@ -237,11 +237,11 @@ export class DagChecker implements DagWatch {
     this.checks += 1;
     if (this.#isFinal(member, unit)) return;
     const sets = this.facts.setsOf(unit);
-    // What was accepted in the very step of the report came before it, and leaves after it.
+    // What was voted in the very step of the report came before it (`onTick`), and leaves after it.
     const { ran } = this.#cluster.schedule;
     const frozen = sets.find((set) =>
       record.frozen.get(set)?.some(({ subject, event }) => {
-        return (level === "commit" || event !== ran) && !this.#isDead(member, subject);
+        return event !== ran && !this.#isDead(member, subject);
       }),
     );
     const isSaidAgain = this.#processOf(member).event === ran;
