@@ -227,7 +227,7 @@ export const CONFIG_KEYS = {
     ),
     concurrent_polls: derived(
       whole(8, { min: 1, max: 8 }, "Avalanche: polls of this node that wait for answers at a time"),
-      "4",
+      "4, above 50 validators 8",
     ),
     query_timeout_ms: derived(
       whole(60_000, { min: 10, max: 60_000 }, "Avalanche: an answer that takes longer is none"),
