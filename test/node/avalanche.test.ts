@@ -55,104 +55,127 @@ async function whenRejected({ node }: LocalNode, count: number): Promise<readonl
   });
 }
 
+/** Real signatures on a busy machine. */
+const RUN_MS_MAX = 60_000;
+
 describe("nodes of a leaderless network, with real keys and memory disks", () => {
-  test("what any node takes in becomes final at all of them, each vertex once", async () => {
-    const { nodes } = await clusterOf(4);
-    const submissions = nodes.map(({ node }, place) =>
-      node.submit(Array.from({ length: 20 }, (_, index) => vertex(`${place}-${index}`))),
-    );
-    for (const { accepted, finalized } of submissions) {
-      expect(await accepted).toHaveLength(20);
-      const receipts = await finalized;
-      expect(receipts.map(({ hash }) => hash)).toEqual([...(await accepted)]);
-    }
-    const lists = await Promise.all(nodes.map((node) => whenFinal(node, 80)));
-    for (const list of lists) expect(new Set(list).size).toBe(80);
-    for (const list of lists) expect([...list].sort(byText)).toEqual([...(lists[0] ?? [])].sort(byText));
-    const items = await nodes[1]?.node.finalized({ from: 11, limit: 5 });
-    expect(items?.map(({ sequence, purpose }) => [sequence, purpose])).toEqual(
-      [11, 12, 13, 14, 15].map((sequence) => [sequence, "dag"]),
-    );
-  });
+  test(
+    "what any node takes in becomes final at all of them, each vertex once",
+    async () => {
+      const { nodes } = await clusterOf(4);
+      const submissions = nodes.map(({ node }, place) =>
+        node.submit(Array.from({ length: 20 }, (_, index) => vertex(`${place}-${index}`))),
+      );
+      for (const { accepted, finalized } of submissions) {
+        expect(await accepted).toHaveLength(20);
+        const receipts = await finalized;
+        expect(receipts.map(({ hash }) => hash)).toEqual([...(await accepted)]);
+      }
+      const lists = await Promise.all(nodes.map((node) => whenFinal(node, 80)));
+      for (const list of lists) expect(new Set(list).size).toBe(80);
+      for (const list of lists) expect([...list].sort(byText)).toEqual([...(lists[0] ?? [])].sort(byText));
+      const items = await nodes[1]?.node.finalized({ from: 11, limit: 5 });
+      expect(items?.map(({ sequence, purpose }) => [sequence, purpose])).toEqual(
+        [11, 12, 13, 14, 15].map((sequence) => [sequence, "dag"]),
+      );
+    },
+    RUN_MS_MAX,
+  );
 
-  test("of a double spend one vertex wins everywhere, and the loser's client learns which", async () => {
-    const { nodes } = await clusterOf(4);
-    const [first, second] = nodes;
-    if (first === undefined || second === undefined) throw new Error("two nodes");
-    const told = nodes.map((node) => whenRejected(node, 1));
-    const rivals = [first.node.submit([vertex("left", "coin")]), second.node.submit([vertex("right", "coin")])];
-    const hashes = (await Promise.all(rivals.map(({ accepted }) => accepted))).flat();
-    const outcomes = await Promise.allSettled(rivals.map(({ finalized }) => finalized));
-    const winner = hashes[outcomes.findIndex(({ status }) => status === "fulfilled")];
-    const loser = hashes.find((hash) => hash !== winner);
-    if (winner === undefined || loser === undefined) throw new Error("one winner and one loser");
-    const lost = outcomes.find((outcome) => outcome.status === "rejected");
-    expect(lost?.reason).toMatchObject({ code: "conflict" });
-    expect(String(lost?.reason)).toContain(winner);
-    for (const rejected of await Promise.all(told)) expect(rejected).toEqual([loser]);
-    for (const { node } of nodes) {
-      expect(await node.vertex(loser)).toMatchObject({ state: "rejected", finalized: false, sequence: null });
-      expect(await node.vertex(winner)).toMatchObject({ state: "finalized", sequence: 1 });
-      await expect(node.whenFinalized(loser, { timeoutMs: 1_000 })).rejects.toMatchObject({ code: "conflict" });
-    }
-    // And later nobody can spend it again, wherever it is tried.
-    for (const { node } of nodes) {
-      const late = node.submit([vertex("late", "coin")]);
-      await expect(late.finalized).rejects.toMatchObject({ code: "conflict" });
-    }
-  });
+  test(
+    "of a double spend one vertex wins everywhere, and the loser's client learns which",
+    async () => {
+      const { nodes } = await clusterOf(4);
+      const [first, second] = nodes;
+      if (first === undefined || second === undefined) throw new Error("two nodes");
+      const told = nodes.map((node) => whenRejected(node, 1));
+      const rivals = [first.node.submit([vertex("left", "coin")]), second.node.submit([vertex("right", "coin")])];
+      const hashes = (await Promise.all(rivals.map(({ accepted }) => accepted))).flat();
+      const outcomes = await Promise.allSettled(rivals.map(({ finalized }) => finalized));
+      const winner = hashes[outcomes.findIndex(({ status }) => status === "fulfilled")];
+      const loser = hashes.find((hash) => hash !== winner);
+      if (winner === undefined || loser === undefined) throw new Error("one winner and one loser");
+      const lost = outcomes.find((outcome) => outcome.status === "rejected");
+      expect(lost?.reason).toMatchObject({ code: "conflict" });
+      expect(String(lost?.reason)).toContain(winner);
+      for (const rejected of await Promise.all(told)) expect(rejected).toEqual([loser]);
+      for (const { node } of nodes) {
+        expect(await node.vertex(loser)).toMatchObject({ state: "rejected", finalized: false, sequence: null });
+        expect(await node.vertex(winner)).toMatchObject({ state: "finalized", sequence: 1 });
+        await expect(node.whenFinalized(loser, { timeoutMs: 1_000 })).rejects.toMatchObject({ code: "conflict" });
+      }
+      // And later nobody can spend it again, wherever it is tried.
+      for (const { node } of nodes) {
+        const late = node.submit([vertex("late", "coin")]);
+        await expect(late.finalized).rejects.toMatchObject({ code: "conflict" });
+      }
+    },
+    RUN_MS_MAX,
+  );
 
-  test("a node that comes back from its disk takes over what it missed, and goes on with its lane", async () => {
-    const made = await clusterOf(4);
-    const { nodes } = made;
-    const [first, , , last] = nodes;
-    if (first === undefined || last === undefined) throw new Error("four nodes");
-    await last.node.submit([vertex("before")]).finalized;
-    await last.node.stop();
-    await first.node.submit([vertex("meanwhile", "coin")]).finalized;
-    const again = await made.startNode(3, last.disk);
-    await whenOpen(again.node);
-    await whenFinal(again, 2);
-    await again.node.submit([vertex("after")]).finalized;
-    const lost = again.node.submit([vertex("too late", "coin")]);
-    await expect(lost.finalized).rejects.toMatchObject({ code: "conflict" });
-    for (const node of made.nodes) {
-      expect([...(await whenFinal(node, 3))].sort(byText)).toEqual(["after", "before", "meanwhile"]);
-    }
-  });
+  test(
+    "a node that comes back from its disk takes over what it missed, and goes on with its lane",
+    async () => {
+      const made = await clusterOf(4);
+      const { nodes } = made;
+      const [first, , , last] = nodes;
+      if (first === undefined || last === undefined) throw new Error("four nodes");
+      await last.node.submit([vertex("before")]).finalized;
+      await last.node.stop();
+      await first.node.submit([vertex("meanwhile", "coin")]).finalized;
+      const again = await made.startNode(3, last.disk);
+      await whenOpen(again.node);
+      await whenFinal(again, 2);
+      await again.node.submit([vertex("after")]).finalized;
+      const lost = again.node.submit([vertex("too late", "coin")]);
+      await expect(lost.finalized).rejects.toMatchObject({ code: "conflict" });
+      for (const node of made.nodes) {
+        expect([...(await whenFinal(node, 3))].sort(byText)).toEqual(["after", "before", "meanwhile"]);
+      }
+    },
+    RUN_MS_MAX,
+  );
 
-  test("a node whose disk was lost takes its own lane back from the others, and uses no nonce twice", async () => {
-    const made = await clusterOf(4);
-    const [first, , , last] = made.nodes;
-    if (first === undefined || last === undefined) throw new Error("four nodes");
-    await last.node.submit([vertex("before"), vertex("before too")]).finalized;
-    await last.node.stop();
-    const again = await made.startNode(3, new MemoryDisk());
-    await whenOpen(again.node);
-    // Taken in before anything is known: it waits for what the others proved.
-    const [receipt] = await again.node.submit([vertex("after")]).finalized;
-    if (receipt === undefined) throw new Error("a receipt");
-    expect(await again.node.vertex(receipt.hash)).toMatchObject({ nonce: 3, state: "finalized" });
-    expect([...(await whenFinal(again, 3))].sort(byText)).toEqual(["after", "before", "before too"]);
-    expect([...(await whenFinal(first, 3))].sort(byText)).toEqual(["after", "before", "before too"]);
-  });
+  test(
+    "a node whose disk was lost takes its own lane back from the others, and uses no nonce twice",
+    async () => {
+      const made = await clusterOf(4);
+      const [first, , , last] = made.nodes;
+      if (first === undefined || last === undefined) throw new Error("four nodes");
+      await last.node.submit([vertex("before"), vertex("before too")]).finalized;
+      await last.node.stop();
+      const again = await made.startNode(3, new MemoryDisk());
+      await whenOpen(again.node);
+      // Taken in before anything is known: it waits for what the others proved.
+      const [receipt] = await again.node.submit([vertex("after")]).finalized;
+      if (receipt === undefined) throw new Error("a receipt");
+      expect(await again.node.vertex(receipt.hash)).toMatchObject({ nonce: 3, state: "finalized" });
+      expect([...(await whenFinal(again, 3))].sort(byText)).toEqual(["after", "before", "before too"]);
+      expect([...(await whenFinal(first, 3))].sort(byText)).toEqual(["after", "before", "before too"]);
+    },
+    RUN_MS_MAX,
+  );
 
-  test("a node that comes late with an empty disk syncs the DAG", async () => {
-    const made = new LocalCluster(4, { engine: "avalanche" });
-    cluster = made;
-    for (let index = 0; index < 3; index++) await made.startNode(index, new MemoryDisk());
-    for (const { node } of made.nodes) await whenOpen(node);
-    const [first, second] = made.nodes;
-    if (first === undefined || second === undefined) throw new Error("two nodes");
-    for (let index = 0; index < 30; index++) {
-      await (index % 2 === 0 ? first : second).node.submit([vertex(`${index}`)]).finalized;
-    }
-    const late = await made.startNode(3, new MemoryDisk());
-    await whenOpen(late.node);
-    expect(new Set(await whenFinal(late, 30)).size).toBe(30);
-    await late.node.submit([vertex("mine")]).finalized;
-    expect(late.node.status()).toMatchObject({ engine: "avalanche", dag: { mayVote: true, isPartitioned: false } });
-  });
+  test(
+    "a node that comes late with an empty disk syncs the DAG",
+    async () => {
+      const made = new LocalCluster(4, { engine: "avalanche" });
+      cluster = made;
+      for (let index = 0; index < 3; index++) await made.startNode(index, new MemoryDisk());
+      for (const { node } of made.nodes) await whenOpen(node);
+      const [first, second] = made.nodes;
+      if (first === undefined || second === undefined) throw new Error("two nodes");
+      for (let index = 0; index < 30; index++) {
+        await (index % 2 === 0 ? first : second).node.submit([vertex(`${index}`)]).finalized;
+      }
+      const late = await made.startNode(3, new MemoryDisk());
+      await whenOpen(late.node);
+      expect(new Set(await whenFinal(late, 30)).size).toBe(30);
+      await late.node.submit([vertex("mine")]).finalized;
+      expect(late.node.status()).toMatchObject({ engine: "avalanche", dag: { mayVote: true, isPartitioned: false } });
+    },
+    RUN_MS_MAX,
+  );
 });
 
 function byText(left: string, right: string): number {
