@@ -198,6 +198,8 @@ function maybeCommit(p: Participant, first: BundleNode): void {
 function commitOne(p: Participant, node: BundleNode): boolean {
   if (!node.isCertified || node.place === "rejected") return false;
   const isNew = node.ownCommit === null;
+  // A certificate that a descendant's voters imply shows nobody anything: whoever commits must be able to prove it to the log.
+  if (isNew && node.accepts.size < p.quorum) return false;
   if (isNew) {
     if (isFrozen(p, { node, vertex: null }) || !isCommittedParent(node.previous) || !isCommittedParent(node.second)) {
       return false;
