@@ -14,6 +14,7 @@ export interface ParamsWords {
   readonly alpha?: string;
   readonly alphaPreference?: string;
   readonly beta?: string;
+  readonly earlyBeta?: string;
   readonly maxRounds?: string;
   readonly plot?: string;
   readonly json?: boolean;
@@ -30,6 +31,7 @@ const OPTIONS = {
   confidenceThreshold: "--alpha",
   preferenceThreshold: "--alpha-preference",
   beta: "--beta",
+  earlyBeta: "--early-beta",
   maxRounds: "--max-rounds",
 } as const;
 
@@ -59,12 +61,13 @@ function infinite(_key: string, value: unknown): unknown {
   return value === Number.POSITIVE_INFINITY ? "infinite" : value;
 }
 
-function overridesOf({ k, alpha, alphaPreference, beta, maxRounds }: ParamsWords): ParamOverrides {
+function overridesOf({ k, alpha, alphaPreference, beta, earlyBeta, maxRounds }: ParamsWords): ParamOverrides {
   return {
     ...(k === undefined ? {} : { sampleSize: numberOf("--k", k) }),
     ...(alpha === undefined ? {} : { confidenceThreshold: numberOf("--alpha", alpha) }),
     ...(alphaPreference === undefined ? {} : { preferenceThreshold: numberOf("--alpha-preference", alphaPreference) }),
     ...(beta === undefined ? {} : { beta: numberOf("--beta", beta) }),
+    ...(earlyBeta === undefined ? {} : { earlyBeta: numberOf("--early-beta", earlyBeta) }),
     ...(maxRounds === undefined ? {} : { maxRounds: numberOf("--max-rounds", maxRounds) }),
   };
 }

@@ -15,6 +15,7 @@ export interface ScaleWords {
   readonly framing?: string;
   readonly costs?: string;
   readonly beta?: string;
+  readonly earlyBeta?: string;
   readonly polls?: string;
   readonly memory?: boolean;
   readonly silent?: string;
@@ -32,6 +33,7 @@ export function simScale(words: ScaleWords): void {
     costs: words.costs === undefined ? SCALE_DEFAULTS.costs : parseCostTable(readFileSync(words.costs, "utf8")),
     params: {
       ...(words.beta === undefined ? {} : { beta: whole("--beta", words.beta, 1, 1_000) }),
+      ...(words.earlyBeta === undefined ? {} : { earlyBeta: whole("--early-beta", words.earlyBeta, 1, 1_000) }),
       ...(words.polls === undefined ? {} : { concurrentPolls: whole("--polls", words.polls, 1, 8) }),
     },
   };

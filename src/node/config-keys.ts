@@ -205,6 +205,14 @@ export const CONFIG_KEYS = {
       whole(1_000, { min: 1, max: 1_000 }, "Avalanche: successes in a row that end sampling; at most max_rounds"),
       "20",
     ),
+    early_beta_threshold: derived(
+      whole(
+        1_000,
+        { min: 1, max: 1_000 },
+        "Avalanche: successes in a row that end sampling where no rival is known; at most beta_threshold",
+      ),
+      "5, or beta_threshold where that is less",
+    ),
     finalization_threshold: derived(
       share({ min: 0.5, max: 0.999_999 }, "Avalanche: the moving average of confidence that ends sampling"),
       "0.95",

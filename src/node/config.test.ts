@@ -94,6 +94,7 @@ const CASES: { readonly [S in keyof typeof CONFIG_KEYS]: { readonly [K in keyof 
     alpha_threshold: row([1, 24], [0, 1_025]),
     alpha_preference: row([1, 16], [0, 1_025]),
     beta_threshold: row([1, 1_000], [0, 1_001]),
+    early_beta_threshold: row([1, 1_000], [0, 1_001]),
     finalization_threshold: row([0.5, 0.95, 0.999_999], [0.49, 1, 95, "0.95"]),
     max_rounds: row([1, 1_000_000], [0, 1_000_001]),
     min_network_size: row([1, 100], [0, 1_025]),

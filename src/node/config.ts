@@ -162,6 +162,7 @@ const AVALANCHE_KEYS = [
   "alpha_threshold",
   "alpha_preference",
   "beta_threshold",
+  "early_beta_threshold",
   "finalization_threshold",
   "max_rounds",
   "min_network_size",

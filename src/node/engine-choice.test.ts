@@ -66,7 +66,7 @@ describe("what a node samples with", () => {
 
   test("is what is said, the threshold in parts per million", () => {
     const config = configOf(
-      "sample_size = 20\nalpha_threshold = 15\nalpha_preference = 12\nbeta_threshold = 5\nfinalization_threshold = 0.9\n" +
+      "sample_size = 20\nalpha_threshold = 15\nalpha_preference = 12\nbeta_threshold = 5\nearly_beta_threshold = 3\nfinalization_threshold = 0.9\n" +
         "max_rounds = 77\nmin_network_size = 50\nconcurrent_polls = 2\nquery_timeout_ms = 300\npatience_ms = 400\nresolve_after_ms = 900",
     );
     expect(choiceFault(config, genesisOf(100))).toBeNull();
@@ -75,6 +75,7 @@ describe("what a node samples with", () => {
       confidenceThreshold: 15,
       preferenceThreshold: 12,
       beta: 5,
+      earlyBeta: 3,
       finalizationPpm: 900_000,
       maxRounds: 77,
       minNetworkSize: 50,
@@ -90,6 +91,7 @@ describe("what a node samples with", () => {
     ["alpha_threshold = 2", "alpha_threshold is 2", "more than half of sample_size"],
     ["alpha_threshold = 3\nalpha_preference = 4", "alpha_preference is 4", "at most alpha_threshold"],
     ["max_rounds = 10", "beta_threshold is 20", "at most max_rounds"],
+    ["beta_threshold = 9\nearly_beta_threshold = 10", "early_beta_threshold is 10", "at most beta_threshold"],
     ["patience_ms = 9000", "resolve_after_ms is 6000", "more than patience_ms"],
     ["min_network_size = 5", "min_network_size wants 5", "the network has 4 validators"],
   ])("is refused in the words of the configuration: %s", (toml, what, why) => {

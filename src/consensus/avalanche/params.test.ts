@@ -44,6 +44,7 @@ describe("derived parameters", () => {
     expect(deriveParams(10, { sampleSize: 5 })).toMatchObject({ confidenceThreshold: 4, preferenceThreshold: 3 });
     expect(deriveParams(10, { confidenceThreshold: 6 })).toMatchObject({ sampleSize: 10, preferenceThreshold: 6 });
     expect(deriveParams(100, { beta: 5 })).toEqual({ ...deriveParams(100), beta: 5 });
+    expect(deriveParams(100, { beta: 2 })).toEqual({ ...deriveParams(100), beta: 2, earlyBeta: 2 });
   });
 });
 
@@ -57,6 +58,7 @@ describe("a fault of the parameters", () => {
     [{ beta: 0 }, "beta is 0, but must be a whole number 1 to 1000"],
     [{ beta: 11, maxRounds: 10 }, "beta is 11, but must be a whole number 1 to 10 (at most maxRounds)"],
     [{ beta: 2.5 }, "beta is 2.5, but"],
+    [{ earlyBeta: 21 }, "earlyBeta is 21, but must be a whole number 1 to 20 (at most beta)"],
     [{ finalizationPpm: 1_000_000 }, "finalizationPpm is 1000000, but must be a whole number 500000 to 999999"],
     [{ maxRounds: Number.NaN }, "maxRounds is NaN, but"],
     [{ minNetworkSize: 101 }, "minNetworkSize is 101, but must be a whole number 1 to 100 (the network has 100)"],

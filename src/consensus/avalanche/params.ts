@@ -9,8 +9,14 @@ export interface AvalancheParams {
   readonly preferenceThreshold: number;
   /** alpha: as many answers make the poll a success that counts towards beta; preferenceThreshold .. k. */
   readonly confidenceThreshold: number;
-  /** So many successes in a row, and sampling has decided. */
+  /** So many successes in a row, and sampling has decided. The paper's beta2. */
   readonly beta: number;
+  /**
+   * As many suffice where nobody is known to contest: the paper's beta1, "safe early commitment" (arXiv 1906.08936, `isAccepted`).
+   * At most beta. A certificate makes final what got the votes (decision 0006); these polls are the time in which a rival
+   * that is on its way is noticed before this node binds itself.
+   */
+  readonly earlyBeta: number;
   /** The moving average of confidence that must be reached too, in parts per million. */
   readonly finalizationPpm: number;
   /** Polls of one conflict set, after which sampling gives up on it. */
@@ -38,8 +44,14 @@ const FEW_POLLS_MAX = 50;
 const FEW_POLLS = 4;
 const MANY_POLLS = 8;
 
+/** Document 2's "quick finality". With several polls at a time it is two round trips: what was sent at the same moment is here. */
+const EARLY_BETA = 5;
+
 /** What does not depend on the size of the network. `min_network_size` is 1 as for every engine; document 2's 100 would refuse its own tests. */
-const FIXED: Omit<AvalancheParams, "sampleSize" | "preferenceThreshold" | "confidenceThreshold" | "concurrentPolls"> = {
+const FIXED: Omit<
+  AvalancheParams,
+  "sampleSize" | "preferenceThreshold" | "confidenceThreshold" | "concurrentPolls" | "earlyBeta"
+> = {
   beta: 20,
   finalizationPpm: 950_000,
   maxRounds: 1_000,
@@ -52,7 +64,7 @@ const FIXED: Omit<AvalancheParams, "sampleSize" | "preferenceThreshold" | "confi
 /**
  * The parameters of a network of so many validators, 1 or more: below 20 all are asked and both thresholds are the quorum of
  * agreement; up to 100, k = 30; above, k = 40; alpha is four fifths of k, rounded up. What is overridden moves what
- * follows from it: the thresholds follow k. The result is not checked: `paramsFault` does that.
+ * follows from it: the thresholds follow k, earlyBeta is never above beta. The result is not checked: `paramsFault` does that.
  *
  * Polls at a time: 4, above 50 validators 8. A poll takes two turns, so beta of them in a row take 2 beta / polls turns, and
  * a turn takes n milliseconds (node/outbox.ts): at 100 validators each further poll at a time saves what it costs many times.
@@ -66,7 +78,8 @@ export function deriveParams(nodes: number, overrides: Partial<AvalancheParams> 
   const majority = asksAll ? quorumSize(nodes) : Math.floor(sampleSize / 2) + 1;
   const preferenceThreshold = Math.min(majority, confidenceThreshold);
   const concurrentPolls = nodes <= FEW_POLLS_MAX ? FEW_POLLS : MANY_POLLS;
-  return { ...FIXED, concurrentPolls, sampleSize, preferenceThreshold, confidenceThreshold, ...overrides };
+  const earlyBeta = Math.min(EARLY_BETA, overrides.beta ?? FIXED.beta);
+  return { ...FIXED, earlyBeta, concurrentPolls, sampleSize, preferenceThreshold, confidenceThreshold, ...overrides };
 }
 
 function sampleSizeOf(nodes: number): number {
@@ -87,6 +100,7 @@ function limitsOf(nodes: number, params: AvalancheParams): Readonly<Record<keyof
       `more than half of sampleSize, ${sampleSize}, and at most confidenceThreshold`,
     ],
     beta: [1, Math.min(1_000, params.maxRounds), "at most maxRounds"],
+    earlyBeta: [1, params.beta, "at most beta"],
     // An average of integers never comes to a whole million once it was below it.
     finalizationPpm: [500_000, 999_999, "parts per million"],
     maxRounds: [1, 1_000_000, "polls"],
@@ -107,6 +121,7 @@ const KEYS: readonly (keyof AvalancheParams)[] = [
   "preferenceThreshold",
   "maxRounds",
   "beta",
+  "earlyBeta",
   "finalizationPpm",
   "minNetworkSize",
   "concurrentPolls",

@@ -65,10 +65,15 @@ function isReady(p: Participant, member: Member, certainty: Certainty): boolean 
   return (certainty === "preferred" || isSampled(p, member)) && mayAccept(p, member);
 }
 
-/** FR-005: beta successes in a row, and the moving average. */
-function isSampled(p: Participant, { node, vertex }: Member): boolean {
-  const { inRow, confidencePpm } = node.snowOf(vertex);
-  return inRow >= p.params.beta && confidencePpm >= p.params.finalizationPpm;
+/**
+ * FR-005: beta successes in a row, and the moving average; where no rival is known earlyBeta of them, as the paper's
+ * `isAccepted` has it (arXiv 1906.08936: "safe early commitment" or "consecutive counter").
+ */
+function isSampled(p: Participant, member: Member): boolean {
+  const { inRow, confidencePpm } = member.node.snowOf(member.vertex);
+  const { beta, earlyBeta, finalizationPpm } = p.params;
+  if (inRow < earlyBeta || confidencePpm < finalizationPpm) return false;
+  return inRow >= beta || p.graph.setsOf(member).every(({ isContested }) => !isContested);
 }
 
 /** One member of each set and epoch, and none while the log decides. */

@@ -311,14 +311,14 @@ export class DagChecker implements DagWatch {
     return false;
   }
 
-  /** A lower bound: beta polls of which each had its answers, less the own one. */
+  /** A lower bound, for what is uncontested: earlyBeta polls of which each had its answers, less the own one. */
   #checkSampling(member: DagMember, unit: Unit): void {
     const { answers, arrivals } = this.#processOf(member);
-    const { beta, confidenceThreshold, patienceMs } = this.#params;
+    const { earlyBeta, confidenceThreshold, patienceMs } = this.#params;
     const arrival = arrivals.get(unit.bundle);
     if (arrival === undefined || this.#cluster.nowMs - arrival.atMs >= patienceMs) return;
     const got = answers.size - arrival.answers;
-    const least = beta * (confidenceThreshold - 1);
+    const least = earlyBeta * (confidenceThreshold - 1);
     this.#require("sampled-accept", got >= least, member, unit, `accepted after ${got} answers, not ${least}`);
   }
 

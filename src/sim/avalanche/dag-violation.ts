@@ -16,7 +16,7 @@ export const DAG_INVARIANTS = [
   "honest-report",
   /** In a later epoch nobody votes before q validators of the one before were heard. */
   "gate",
-  /** An accept that neither patience nor the log forced rests on beta polls. */
+  /** An accept that neither patience nor the log forced rests on as many polls as sampling asks for. */
   "sampled-accept",
   /** Everything that reached a correct member with its ancestry is decided everywhere, and what is virtuous is accepted. */
   "liveness",

@@ -10,7 +10,7 @@ export function figuresReport(figures: NetworkFigures): string {
     "Parameters, valid",
     `  k (sampleSize)             ${params.sampleSize}`,
     `  alpha                      ${params.confidenceThreshold} to count (confidenceThreshold), ${params.preferenceThreshold} to move a preference (preferenceThreshold)`,
-    `  beta                       ${params.beta}`,
+    `  beta                       ${params.beta}, ${params.earlyBeta} where no rival is known (earlyBeta)`,
     `  finalizationPpm            ${params.finalizationPpm}`,
     `  maxRounds                  ${params.maxRounds}`,
     "",

@@ -193,15 +193,18 @@ export const WRONG_DAGS: readonly WrongDag[] = [
   },
   {
     bug: "an accept without sampling",
-    breaks: "beta successes first (FR-005)",
+    breaks: "so many successes first (FR-005)",
     seeds: 5,
     expects: ["sampled-accept"],
     words: { nodes: 4 },
     plant: {
       makeParticipant: (options) =>
-        new Participant({ ...options, params: { ...options.params, beta: 1, finalizationPpm: 0 } }),
+        new Participant({ ...options, params: { ...options.params, beta: 1, earlyBeta: 1, finalizationPpm: 0 } }),
     },
-    adjust: (plan) => ({ ...plan, params: { ...plan.params, beta: 12, patienceMs: 2_000, resolveAfterMs: 4_000 } }),
+    adjust: (plan) => ({
+      ...plan,
+      params: { ...plan.params, beta: 12, earlyBeta: 12, patienceMs: 2_000, resolveAfterMs: 4_000 },
+    }),
   },
   {
     bug: "reports without their certificates",
