@@ -134,17 +134,19 @@ export class Inbound<M> {
 
   /** `further` names what else must hold; null refuses the bundle. */
   async #open(
-    { body, proof }: ProvenBody,
+    { body: view, proof }: ProvenBody,
     further: (bundle: Bundle) => readonly Obligation[] | null,
   ): Promise<StoredBundle | null> {
+    const body = view.slice();
     const bundle = this.#decodeBundle(body);
     if (bundle === null || bundle.creator !== proof.seal.signer) return null;
     const obligations = further(bundle);
     if (obligations === null) return null;
     const held = holdBundle(this.#ports.network, bundle);
     const leaf = statementDigest(this.#ports.network, bundleStatement(held.ref));
-    const holds = await this.#ports.verification.allHold([{ leaf, proof }, ...obligations]);
-    return holds ? { held, body, proof } : null;
+    const { verification } = this.#ports;
+    const holds = await verification.allHold([{ leaf, proof }, ...obligations]);
+    return holds ? { held, body, proof: verification.keptProof(leaf, proof) } : null;
   }
 
   async #onSealedMessages(peer: NodeId, frame: SealedFrame): Promise<void> {
@@ -166,8 +168,9 @@ export class Inbound<M> {
     if (wanted.length === 0) return;
     const tree = await verification.sealedTree(frame.seal, leaves);
     if (tree === null) return this.#ports.onRejected(peer, "invalid-signature");
+    const seal = verification.kept(frame.seal, tree.root);
     for (const { message, index } of wanted) {
-      const proof = proofIn(frame.seal, tree, index);
+      const proof = proofIn(seal, tree, index);
       const obligations = engine.wire.obligationsOf(message);
       if (obligations === null) this.#ports.onRejected(peer, "malformed-certificate");
       else if (await verification.allHold(obligations)) this.#deliver(engine, { message, proof });
@@ -190,7 +193,9 @@ export class Inbound<M> {
         leaves.push(item.leaf);
         continue;
       }
-      const bundle = this.#decodeBundle(item.body);
+      // A bundle stays for long: as a view it would keep the whole frame, with the leaves and the seal.
+      const body = item.body.slice();
+      const bundle = this.#decodeBundle(body);
       if (bundle === null) return this.#ports.onRejected(peer, "malformed-bundle");
       if (bundle.creator !== frame.seal.signer) return this.#ports.onRejected(peer, "bundle-of-another");
       const held = holdBundle(network, bundle);
@@ -199,7 +204,7 @@ export class Inbound<M> {
       if (verdict.kind === "reject") return this.#ports.onRejected(peer, verdict.reason);
       if (verdict.kind === "ignore") this.#ports.onIgnored(peer, verdict.reason);
       else if (this.#ports.isBundleWanted(bundle, () => held.ref.digest)) {
-        stored.push({ bundle: { held, body: item.body }, index });
+        stored.push({ bundle: { held, body }, index });
         obligations.push(...verdict.obligations);
       } else if (bundle.purpose === "dag") this.#ports.onIgnored(peer, "dag-bundle-not-wanted");
       else this.#ports.onIgnored(peer, "bundle-not-wanted");
@@ -208,8 +213,9 @@ export class Inbound<M> {
     const tree = await verification.sealedTree(frame.seal, leaves);
     if (tree === null) return this.#ports.onRejected(peer, "invalid-signature");
     if (!(await verification.allHold(obligations))) return this.#ports.onRejected(peer, "invalid-evidence");
+    const seal = verification.kept(frame.seal, tree.root);
     await this.#ports.onBundles(
-      stored.map(({ bundle, index }) => ({ ...bundle, proof: proofIn(frame.seal, tree, index) })),
+      stored.map(({ bundle, index }) => ({ ...bundle, proof: proofIn(seal, tree, index) })),
       frame.seal.signer,
     );
   }

@@ -1,15 +1,12 @@
 import type { Verified } from "../consensus/engine.ts";
 import { MerkleTree } from "../crypto/merkle.ts";
-import { equalBytes } from "../lib/bytes.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Obligation } from "../membership/certificate.ts";
-import { proofRoot, type Seal, sealedBytes } from "../membership/seal.ts";
+import { type Proof, proofRoot, type Seal, sealedBytes } from "../membership/seal.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import { copyOf, KeptSeals } from "./kept-seals.ts";
 import type { Verifier } from "./ports.ts";
-
-/** Seals that were verified lately. A seal recurs: on both lanes, in every vote of its turn, in certificates. */
-const VERIFIED_SEALS_MAX = 4096;
 
 /**
  * Up to so many leaves the tree of a signer's last turn is kept: its frames (both lanes, and what is for one receiver only)
@@ -24,7 +21,7 @@ const KEPT_LEAVES_MAX = 1024;
 export class SealVerification {
   readonly #network: NetworkContext;
   readonly #verifier: Verifier;
-  readonly #verified = new Map<string, Seal>();
+  readonly #verified = new KeptSeals();
   /** One for each signer; nothing that is trusted, for the same leaves have the same tree whoever sent them. */
   readonly #trees = new Map<ValidatorIndex, { readonly leaves: readonly Hash[]; readonly tree: MerkleTree }>();
 
@@ -40,6 +37,17 @@ export class SealVerification {
     if (!this.#network.set.knows(seal.signer)) return null;
     const tree = this.#treeOf(seal.signer, leaves);
     return (await this.#sealsRoot(seal, tree.root)) ? tree : null;
+  }
+
+  /** The same seal, verified and without its frame: for who keeps statements for longer than it takes to read them. */
+  kept(seal: Seal, root: Hash): Seal {
+    return this.#verified.get(seal, root) ?? copyOf(seal);
+  }
+
+  /** The same for a proof of one statement, which held. */
+  keptProof(leaf: Hash, proof: Proof): Proof {
+    const root = proofRoot(leaf, proof);
+    return { ...proof, seal: root === null ? copyOf(proof.seal) : this.kept(proof.seal, root) };
   }
 
   /** Whether every obligation holds. Paths are checked before signatures, and each distinct seal once. */
@@ -73,39 +81,14 @@ export class SealVerification {
   async #sealsRoot(seal: Seal, root: Hash): Promise<boolean> {
     // Whether the signer counts in this epoch is the asker's question: bundles and evidence outlive an epoch.
     if (!this.#network.set.knows(seal.signer)) return false;
-    const key = `${seal.signer}/${root}`;
-    const known = this.#verified.get(key);
-    if (known !== undefined && sameSeal(known, seal)) return true;
+    if (this.#verified.get(seal, root) !== null) return true;
     const message = sealedBytes(this.#network, seal.signer, seal.leafCount, root);
     const holds = await this.#verifier.verify(this.#network.set.at(seal.signer).nodeId, message, seal.signature);
-    if (holds) this.#remember(key, seal);
+    if (holds) this.#verified.add(seal, root);
     return holds;
-  }
-
-  #remember(key: string, seal: Seal): void {
-    this.#verified.delete(key);
-    this.#verified.set(key, compact(seal));
-    if (this.#verified.size <= VERIFIED_SEALS_MAX) return;
-    const oldest = this.#verified.keys().next();
-    if (oldest.done !== true) this.#verified.delete(oldest.value);
   }
 }
 
 function sameHashes(left: readonly Hash[], right: readonly Hash[]): boolean {
   return left.length === right.length && left.every((hash, index) => hash === right[index]);
-}
-
-/** A copy of its own: a decoded seal is a view that would keep its whole frame in memory. */
-function compact({ signer, leafCount, signature }: Seal): Seal {
-  const { mlDsa, ed25519 } = signature;
-  return { signer, leafCount, signature: { mlDsa: mlDsa.slice(), ed25519: ed25519?.slice() ?? null } };
-}
-
-function sameSeal(left: Seal, right: Seal): boolean {
-  if (left === right) return true;
-  if (left.leafCount !== right.leafCount) return false;
-  const [leftEd, rightEd] = [left.signature.ed25519, right.signature.ed25519];
-  if ((leftEd === null) !== (rightEd === null)) return false;
-  if (leftEd !== null && rightEd !== null && !equalBytes(leftEd, rightEd)) return false;
-  return equalBytes(left.signature.mlDsa, right.signature.mlDsa);
 }

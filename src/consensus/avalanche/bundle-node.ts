@@ -1,5 +1,6 @@
 import type { HeldBundle } from "../../dag/bundle.ts";
 import { conflictSetOf, openEnvelope } from "../../dag/conflict-keys.ts";
+import type { VoteEntry, VoteLevel } from "../../dag/votes.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { DagCertificate } from "../dag-engine.ts";
@@ -35,6 +36,8 @@ export class BundleNode {
   readonly order: number;
   readonly snow: Snow = new Snow();
   readonly contested: Map<number, Snow> = new Map();
+  /** Votes for all of it, one entry for all who say so. */
+  readonly wholeVotes: Readonly<Record<VoteLevel, VoteEntry>>;
   readonly accepts: Tally;
   readonly commits: Tally;
   /** Who told, asked directly, that it knows this bundle as final: f + 1 of them cannot all lie. */
@@ -92,6 +95,8 @@ export class BundleNode {
     this.sinceMs = link.nowMs;
     this.order = link.order;
     this.#onContested = link.onContested;
+    const whole = (level: VoteLevel): VoteEntry => ({ level, bundle: this.digest, except: NOTHING });
+    this.wholeVotes = { accept: whole("accept"), commit: whole("commit") };
     this.accepts = new Tally("accept", this.digest);
     this.commits = new Tally("commit", this.digest);
     this.sets = setsOf(held);
@@ -176,6 +181,8 @@ export class BundleNode {
 }
 
 const NONE: readonly Hash[] = [];
+
+const NOTHING: readonly number[] = [];
 
 function setsOf(held: HeldBundle): ReadonlyMap<number, readonly Hash[]> {
   const sets = new Map<number, readonly Hash[]>();

@@ -18,6 +18,7 @@ import { maybeTick, onTick, RESAID_PER_TICK } from "./ticking.ts";
 import { isWitnessed, onVotes, sayVotes } from "./voting.ts";
 import { votesFault } from "../../dag/votes.ts";
 import { sample } from "./sampler.ts";
+import { sharedVotes } from "./shared-votes.ts";
 
 export interface CoreOptions extends ParticipantOptions {
   /** This engine's own rows. */
@@ -66,7 +67,7 @@ export class AvalancheCore implements DagView {
         onAnswer(p, from, message);
         break;
       case "votes":
-        this.#onVotes({ message, proof });
+        this.#onVotes({ message: sharedVotes(message, (bundle) => p.nodeOf(bundle)), proof });
         break;
       default:
         return unreachable(message);

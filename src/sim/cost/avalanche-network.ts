@@ -1,14 +1,8 @@
-import { decode, encode } from "../../codec/codec.ts";
-import { type AvalancheMessage, decodeMessage, encodeMessage } from "../../consensus/avalanche/messages.ts";
-import { bundleCodec, type HeldBundle, holdBundle } from "../../dag/bundle.ts";
+import type { HeldBundle } from "../../dag/bundle.ts";
 import { sealEnvelope } from "../../dag/conflict-keys.ts";
 import { hashOf } from "../../crypto/hash.ts";
 import type { NodeId } from "../../crypto/identity.ts";
-import {
-  ED25519_SIGNATURE_BYTES,
-  ML_DSA_87_PUBLIC_KEY_BYTES,
-  ML_DSA_87_SIGNATURE_BYTES,
-} from "../../crypto/signature.ts";
+import { ML_DSA_87_PUBLIC_KEY_BYTES } from "../../crypto/signature.ts";
 import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
@@ -124,23 +118,9 @@ export class ScaleNetwork implements ScaleWorld {
     this.schedule.at(atMs, () => asker.onEvent({ kind: "dag-sync-failed", nowMs: atMs, wallMs: atMs, from }));
   }
 
-  /** The proof of one turn's statements. */
-  proofOf(from: ValidatorIndex, receiver: ValidatorIndex): Proof {
-    return this.#copies(receiver) ? realProof(from) : present(this.#proofs[from], `proof ${from}`);
-  }
-
-  messageFor(receiver: ValidatorIndex, message: AvalancheMessage): AvalancheMessage {
-    return this.#copies(receiver) ? decodeMessage(encodeMessage(message)) : message;
-  }
-
-  bundleFor(receiver: ValidatorIndex, held: HeldBundle): HeldBundle {
-    return this.#copies(receiver)
-      ? holdBundle(this.context, decode(bundleCodec, encode(bundleCodec, held.bundle)))
-      : held;
-  }
-
-  #copies(receiver: ValidatorIndex): boolean {
-    return receiver < this.options.copying;
+  /** The proof of one turn's statements, for who shares it. */
+  proofOf(from: ValidatorIndex): Proof {
+    return present(this.#proofs[from], `proof ${from}`);
   }
 
   onFinal(finals: readonly { readonly submittedMs: number; readonly polls: number }[], atMs: number): void {
@@ -156,16 +136,6 @@ export class ScaleNetwork implements ScaleWorld {
       this.#submitNext(node);
     });
   }
-}
-
-/** With the bytes of a real signature and the path of a turn with a hundred statements. */
-function realProof(signer: ValidatorIndex): Proof {
-  const signature = {
-    mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES),
-    ed25519: new Uint8Array(ED25519_SIGNATURE_BYTES),
-  };
-  const path = Array.from({ length: 7 }, (_, at) => hashOf("merkle-node", new Uint8Array([at])));
-  return { seal: { signer, leafCount: 100, signature }, leafIndex: 0, path };
 }
 
 function contextOf(nodes: number): NetworkContext {

@@ -9,6 +9,7 @@ import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { Proof } from "../../membership/seal.ts";
 import { bundleUs, type StepKind, wireUs } from "./avalanche-charges.ts";
 import { Machine } from "./avalanche-machine.ts";
+import { Received } from "./avalanche-received.ts";
 import { closeTurn, type Parcel, type Said } from "./avalanche-turn.ts";
 import type { Asker, ScaleWorld } from "./avalanche-world.ts";
 import { SEAL_BYTES } from "./work.ts";
@@ -32,6 +33,8 @@ export class ScaleNode implements Asker {
   readonly index: ValidatorIndex;
   readonly machine: Machine;
   readonly core: AvalancheCore;
+  /** Null where it shares what it gets with the other nodes of this process. */
+  readonly received: Received | null;
   /** Vertices of this node's clients that are neither in a bundle nor lost, by when they came. */
   readonly #queue: number[] = [];
   readonly #network: ScaleWorld;
@@ -60,6 +63,7 @@ export class ScaleNode implements Asker {
     const signature = { mlDsa: new Uint8Array(0), ed25519: null };
     this.#proof = { seal: { signer: index, leafCount: 1, signature }, leafIndex: 0, path: [] };
     this.#tip = { nonce: 0, tip: context.genesis };
+    this.received = index < options.copying ? new Received(context) : null;
     this.core = new AvalancheCore({
       network: context,
       self: index,
@@ -111,7 +115,8 @@ export class ScaleNode implements Asker {
   receiveFetched(bundles: readonly HeldBundle[], nowMs: number): void {
     const { costs } = this.#network.options;
     const us = bundles.reduce((sum, { ref }) => sum + bundleUs(ref.count, this.#network.bytesOf(ref), costs), 0);
-    this.#arrive(bundles, this.machine.loop(nowMs, us + costs.wireFixedUs));
+    const own = this.received === null ? bundles : bundles.map((held) => this.received?.copyOf(held) ?? held);
+    this.#arrive(own, this.machine.loop(nowMs, us + costs.wireFixedUs));
   }
 
   onEvent(event: DagEvent): void {
@@ -119,9 +124,15 @@ export class ScaleNode implements Asker {
   }
 
   #take(parcel: Parcel, nowMs: number): void {
+    if (this.received !== null) {
+      const { bundles, messages } = this.received.open(parcel);
+      if (bundles.length > 0) this.#arrive(bundles, nowMs);
+      for (const { message, proof } of messages) this.#hear(message, proof, nowMs);
+      return;
+    }
     if (parcel.bundles.length > 0) this.#arrive(parcel.bundles, nowMs);
-    const proof = this.#network.proofOf(parcel.from, this.index);
-    for (const message of parcel.messages) this.#hear(this.#network.messageFor(this.index, message), proof, nowMs);
+    const proof = this.#network.proofOf(parcel.from);
+    for (const message of parcel.messages) this.#hear(message, proof, nowMs);
   }
 
   #arrive(bundles: readonly HeldBundle[], nowMs: number): void {
@@ -130,11 +141,7 @@ export class ScaleNode implements Asker {
       vertices += ref.count;
       this.#store(BUNDLE_ROWS, this.#network.bytesOf(ref) + SEAL_BYTES, nowMs);
     }
-    const arrivals = bundles.map((held) => ({
-      held: this.#network.bundleFor(this.index, held),
-      lost: [],
-      settled: null,
-    }));
+    const arrivals = bundles.map((held) => ({ held, lost: [], settled: null }));
     this.#step("bundles", vertices, nowMs, (stepMs) =>
       this.core.onEvent({ kind: "dag-bundles", nowMs: stepMs, wallMs: stepMs, bundles: arrivals }),
     );

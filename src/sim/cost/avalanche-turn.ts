@@ -20,6 +20,10 @@ export interface Parcel {
   readonly openUs: number;
   readonly messages: readonly AvalancheMessage[];
   readonly bundles: readonly HeldBundle[];
+  /** All that the turn says, in the order in which its seal signs it. */
+  readonly said: readonly Said[];
+  /** What each of its frames has in full; one lane's statements each. */
+  readonly frames: readonly (readonly Said[])[];
 }
 
 /** A closed turn: what it costs its node, and what each receiver gets. */
@@ -30,6 +34,7 @@ export interface ClosedTurn {
 }
 
 interface Part {
+  readonly said: readonly Said[];
   readonly messages: AvalancheMessage[];
   readonly bundles: HeldBundle[];
   bytes: number;
@@ -67,11 +72,12 @@ export function closeTurn(
     }
   }
   const parcels = new Map<ValidatorIndex, Parcel>();
-  const shared = joined(from, common, tree);
+  const whole = { from, said, tree };
+  const shared = joined(whole, common);
   for (const receiver of others) {
     const own = addressed.get(receiver);
     if (own === undefined && toAll.length === 0) continue;
-    parcels.set(receiver, own === undefined ? shared : joined(from, [...common, frame(own)], tree));
+    parcels.set(receiver, own === undefined ? shared : joined(whole, [...common, frame(own)]));
   }
   const bodyBytes = said.reduce((sum, { bytes }) => sum + bytes, 0);
   const turn = { statements: leaves, bodyBytes };
@@ -79,7 +85,7 @@ export function closeTurn(
 }
 
 function partOf(statements: readonly Said[]): Part {
-  const part: Part = { messages: [], bundles: [], bytes: 0, openUs: 0 };
+  const part: Part = { said: statements, messages: [], bundles: [], bytes: 0, openUs: 0 };
   for (const { content, bytes } of statements) {
     if ("kind" in content) part.messages.push(content);
     else part.bundles.push(content);
@@ -88,13 +94,18 @@ function partOf(statements: readonly Said[]): Part {
   return part;
 }
 
-function joined(from: ValidatorIndex, parts: readonly Part[], tree: number): Parcel {
+function joined(
+  { from, said, tree }: { readonly from: ValidatorIndex; readonly said: readonly Said[]; readonly tree: number },
+  parts: readonly Part[],
+): Parcel {
   return {
     from,
     bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     openUs: parts.reduce((sum, { openUs }) => sum + openUs, tree),
     messages: parts.flatMap(({ messages }) => messages),
     bundles: parts.flatMap(({ bundles }) => bundles),
+    said,
+    frames: parts.map((part) => part.said).filter(({ length }) => length > 0),
   };
 }
 

@@ -1,4 +1,3 @@
-import type { AvalancheMessage } from "../../consensus/avalanche/messages.ts";
 import type { AvalancheParams } from "../../consensus/avalanche/params.ts";
 import type { DagEvent } from "../../consensus/dag-engine.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
@@ -54,8 +53,6 @@ export interface ScaleWorld {
   carry(parcel: Parcel, to: ValidatorIndex, atMs: number): void;
   fetch(asker: Asker, names: readonly Hash[], nowMs: number): void;
   sync(asker: Asker, from: ValidatorIndex, nowMs: number): void;
-  proofOf(from: ValidatorIndex, receiver: ValidatorIndex): Proof;
-  messageFor(receiver: ValidatorIndex, message: AvalancheMessage): AvalancheMessage;
-  bundleFor(receiver: ValidatorIndex, held: HeldBundle): HeldBundle;
+  proofOf(from: ValidatorIndex): Proof;
   onFinal(finals: readonly { readonly submittedMs: number; readonly polls: number }[], atMs: number): void;
 }
