@@ -6,7 +6,7 @@ import { digestOf, hashOf } from "./hash.ts";
  * Peers supply leaf counts. Above this, the 32-bit shifts below and the 32-bit count in the root would take 2^32 + 2 leaves
  * for 2; no tree that we build comes near it.
  */
-const LEAF_COUNT_MAX = 0x4000_0000;
+export const LEAF_COUNT_MAX = 0x4000_0000;
 
 /**
  * Merkle trees over digests, shaped as in RFC 6962 §2.1: leaves and inner nodes are hashed under different domains, an
@@ -51,6 +51,31 @@ export class MerkleTree {
     }
     return path;
   }
+
+  /**
+   * The digests that these leaves, in strictly ascending order, lack for the root, one behind the other: level by level from
+   * below, from left to right. With them `PartialTree` finds the root and their paths.
+   */
+  complement(indices: readonly number[]): Uint8Array {
+    const parts: Uint8Array[] = [];
+    let positions = indices;
+    for (const level of this.#levels) {
+      const above: number[] = [];
+      for (const [at, position] of positions.entries()) {
+        const parent = position >> 1;
+        if (above.at(-1) === parent) continue;
+        above.push(parent);
+        const beside = position ^ 1;
+        const start = beside * HASH_BYTES;
+        const isKnown = positions[at + 1] === beside;
+        if (!isKnown && start < level.length) parts.push(level.subarray(start, start + HASH_BYTES));
+      }
+      positions = above;
+    }
+    const bytes = new Uint8Array(parts.length * HASH_BYTES);
+    for (const [at, part] of parts.entries()) bytes.set(part, at * HASH_BYTES);
+    return bytes;
+  }
 }
 
 export function merkleRoot(leaves: readonly Hash[]): Hash {
@@ -60,6 +85,11 @@ export function merkleRoot(leaves: readonly Hash[]): Hash {
 /** As `MerkleTree.path`, for who needs one path only. */
 export function merklePath(leaves: readonly Hash[], index: number): readonly Hash[] {
   return new MerkleTree(leaves).path(index);
+}
+
+/** The digest above two others. */
+export function nodeDigest(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return digestOf("merkle-node", left, right);
 }
 
 /** The root that this leaf and path lead to, or null where index, count and path's length do not fit any tree. */
@@ -76,7 +106,7 @@ export function rootFromPath(leaf: Hash, index: number, leafCount: number, path:
       if (sibling === undefined) return null;
       used += 1;
       const other = hashBytes(sibling);
-      node = position % 2 === 0 ? digestOf("merkle-node", node, other) : digestOf("merkle-node", other, node);
+      node = position % 2 === 0 ? nodeDigest(node, other) : nodeDigest(other, node);
     }
     position >>= 1;
     width = (width + 1) >> 1;
@@ -89,7 +119,7 @@ export function merklePathLengthMax(leafCount: number): number {
   return Math.ceil(Math.log2(Math.max(1, leafCount)));
 }
 
-function leafDigest(leaf: Hash): Uint8Array {
+export function leafDigest(leaf: Hash): Uint8Array {
   return digestOf("merkle-leaf", hashBytes(leaf));
 }
 
@@ -103,7 +133,8 @@ function parentLevel(level: Uint8Array): Uint8Array {
   return parents;
 }
 
-function bindCount(top: Uint8Array, leafCount: number): Hash {
+/** The root: the top, bound to the number of leaves. */
+export function bindCount(top: Uint8Array, leafCount: number): Hash {
   const count = new Uint8Array(8);
   new DataView(count.buffer).setUint32(0, leafCount, true);
   return hashOf("merkle-root", count, top);
