@@ -9,6 +9,9 @@ import { CommandFailed, EXIT } from "./exit-codes.ts";
 const NODES_MAX = 250;
 const LOAD_MAX = 1_000_000;
 
+/** A stall of ten seconds; where things are decided the steady state comes sooner. */
+const MEMORY_RUN_MS = 10_000;
+
 export interface ScaleWords {
   readonly nodes?: string;
   readonly load?: string;
@@ -43,7 +46,7 @@ export function simScale(words: ScaleWords): void {
   }
   for (const nodes of sizes) {
     const silent = words.silent === undefined ? 0 : whole("--silent", words.silent, 0, nodes - 1);
-    const run = { untilMs: question.warmUpMs + question.measureMs, silent };
+    const run = { untilMs: MEMORY_RUN_MS, silent };
     console.log(memoryReport({ ...question, nodes, turnMs: turnIntervalMs(nodes) }, run));
   }
 }

@@ -1,11 +1,8 @@
 import { turnIntervalMs } from "../../node/outbox.ts";
-import { measureMemory } from "./avalanche-memory.ts";
+import { type MemoryRun, measureMemory } from "./avalanche-memory.ts";
 import { measureScale, type ScaleFigures, type ScaleQuestion } from "./avalanche-scale.ts";
 
 const MIB = 1_048_576;
-
-/** Block cache and write buffers as node/config-keys.ts has them, in MiB. */
-const DATABASE_MIB = 64 + 32;
 
 const HEAD = `${"nodes".padStart(5)}${"turn ms".padStart(9)}${"final/s".padStart(9)}${"p50 ms".padStart(8)}${"p95".padStart(7)}${"p99".padStart(7)}${"polls".padStart(7)}${"loop".padStart(7)}${"engine".padStart(8)}${"cores".padStart(7)}${"disk".padStart(7)}${"MB/s out".padStart(10)}${"in".padStart(6)}${"measured/charged".padStart(18)}`;
 
@@ -39,16 +36,13 @@ function row(figures: ScaleFigures): string {
 }
 
 /** The heap of one engine under a load, and with some validators down, so that nothing is decided. */
-export function memoryReport(
-  question: ScaleQuestion,
-  run: { readonly untilMs: number; readonly silent: number },
-): string {
+export function memoryReport(question: ScaleQuestion, run: MemoryRun): string {
   const figures = measureMemory(question, run);
   const mib = (bytes: number): string => (bytes / MIB).toFixed(1);
   return [
-    `${question.nodes} nodes, ${run.silent} of them down, ${run.untilMs / 1_000} s`,
+    `${question.nodes} nodes, ${run.silent} of them down, ${figures.ranMs / 1_000} s`,
     `  one engine with its copies of all that it keeps: ${mib(figures.enginePerNode)} MiB, without them ${mib(figures.ownPerNode)} MiB`,
-    `  with the database's caches and buffers: ${mib(figures.enginePerNode + DATABASE_MIB * MIB)} MiB`,
-    `  open: ${figures.openBundles} bundles, ${figures.openVertices} vertices; final so far: ${figures.finalized}`,
+    `  names and winners of the past, once full: ${mib(figures.pastWhenFull)} MiB`,
+    `  in memory: ${figures.settledBundles} settled bundles, ${figures.openBundles} open ones with ${figures.openVertices} vertices; final so far: ${figures.finalized}`,
   ].join("\n");
 }
