@@ -28,10 +28,12 @@ export type HashDomain =
   | "query"
   | "answer"
   | "votes"
+  | "kept-votes"
   | "resolution"
   | "content"
   | "ledger-key"
-  | "ledger-state";
+  | "ledger-state"
+  | "block";
 
 const PREFIXES = new Map<HashDomain, Uint8Array>();
 

@@ -1,7 +1,6 @@
 import { decode } from "../codec/codec.ts";
 import { Reader } from "../codec/reader.ts";
-import { ownRow } from "../consensus/avalanche/deciding.ts";
-import { restoreOwnVotes } from "../consensus/avalanche/durable.ts";
+import { ownRow, votedIn } from "../consensus/avalanche/durable.ts";
 import { decodeMessage, isAvalancheBytes } from "../consensus/avalanche/messages.ts";
 import type { DagEvent } from "../consensus/dag-engine.ts";
 import type { Effect, EngineEvent } from "../consensus/engine.ts";
@@ -236,7 +235,7 @@ export class DagRules {
     const known = this.#knowledge.get(bundle, `node ${place} votes for`);
     const key = ownRow(bundle);
     const value = row(epoch, key);
-    const written = value === undefined ? undefined : restoreOwnVotes([{ key, value }]).get(bundle)?.[level];
+    const written = value === undefined ? undefined : votedIn(value)[level];
     if (written?.every((vertex) => except.includes(vertex)) === true) return;
     if (this.#options.isSettled(place, known)) return;
     throw new Violation(

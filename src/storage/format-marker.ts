@@ -16,9 +16,10 @@ interface FormatMarker {
 
 /**
  * Raised when rows or columns change their meaning. 2: epochs, terms, and certificates that name them. 3: columns of
- * leaderless networks, which a release that does not know them cannot open.
+ * leaderless networks, which a release that does not know them cannot open. 4: votes of others have rows of their own there,
+ * which the rows of own votes name; those of format 3 are read, too.
  */
-const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 4;
 
 /** What else this release opens; it becomes the present format by being opened (missing columns are made). */
 const FORMAT_VERSION_MIN = 2;

@@ -54,6 +54,6 @@ test("a database without the columns of leaderless networks opens as before, and
     } finally {
       await database.close();
     }
-    expect(JSON.parse(await readFile(join(path, "FORMAT"), "utf8"))).toMatchObject({ format: 3 });
+    expect(JSON.parse(await readFile(join(path, "FORMAT"), "utf8"))).toMatchObject({ format: 4 });
   }
 });

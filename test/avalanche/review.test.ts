@@ -167,7 +167,7 @@ describe("the passage to the next epoch", () => {
     return new Seat({ network: networkOf(4, { epoch: 1 }), previous, remembersPrevious: true, ...changes });
   }
 
-  test("what was committed to before a crash is handed over, though the votes for it are forgotten", () => {
+  test("what was committed to before a crash is handed over with the votes that prove it", () => {
     const held = made({ creator: 1, payloads: [vertex("z", "m")] });
     const before = new Seat();
     before.bundles(held);
@@ -175,7 +175,9 @@ describe("the passage to the next epoch", () => {
     expect(before.votedFor("commit", held, 0)).toBe(true);
     const after = new Seat({ rows: rowsOf(before), restored: { lanes: lanes(), open: [open(held, [])] } });
     expect(after.core.claimOf(held.ref.digest)).toMatchObject({ state: "certified", undecided: [] });
-    expect(after.core.handOver().open.map(({ certified }) => certified)).toEqual([[whole()]]);
+    const [certificate] = after.core.handOver().open.flatMap(({ certified }) => certified);
+    expect(certificate).toMatchObject({ epoch: whole().epoch, place: true, vertices: whole().vertices });
+    expect(certificate?.votes.map(({ proof }) => proof.seal.signer as number)).toEqual([1, 2, 3]);
   });
 
   test("what the epoch before certified is known after any number of crashes", () => {

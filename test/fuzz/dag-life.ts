@@ -175,7 +175,9 @@ export class DagLife {
   }
 
   #altered(effect: LiarEffect): readonly LiarEffect[] {
-    return effect.kind === "fetch-bundles" || this.random.chance(0.5) ? [effect] : [];
+    // A disk that loses some writes and keeps others stops any engine: its rows name each other.
+    const isKept = effect.kind === "fetch-bundles" || effect.kind === "persist";
+    return isKept || this.random.chance(0.5) ? [effect] : [];
   }
 }
 

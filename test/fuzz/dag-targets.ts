@@ -3,7 +3,7 @@ import { option, struct, vec } from "../../src/codec/composites.ts";
 import { bytes, string, u16, u32, u64, u8, hash } from "../../src/codec/primitives.ts";
 import { DecodeError } from "../../src/codec/reader.ts";
 import { arrival, NETWORK as network } from "../../src/consensus/avalanche/avalanche.cases.ts";
-import { restoreOwnVotes } from "../../src/consensus/avalanche/durable.ts";
+import { type RestoredRows, restoreRows } from "../../src/consensus/avalanche/durable.ts";
 import { DISSENTS_MAX, QUERIED_LANES_MAX, WAYPOINTS_MAX } from "../../src/consensus/avalanche/limits.ts";
 import {
   type AvalancheMessage,
@@ -231,9 +231,9 @@ const OWN_VOTE_ROW: Target = {
   run: (input) => {
     const [held] = SCENE.bundles.slice(2);
     const rows = [{ key: `dag/vote/${held?.ref.digest}`, value: input }];
-    let votes: ReturnType<typeof restoreOwnVotes>;
+    let votes: RestoredRows["own"];
     try {
-      votes = restoreOwnVotes(rows);
+      votes = restoreRows(rows).own;
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       promise(error.offset >= 0 && error.offset <= input.length, `an error at byte ${error.offset} of ${input.length}`);

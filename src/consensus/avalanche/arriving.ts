@@ -1,12 +1,13 @@
 import type { Hash } from "../../lib/hash.ts";
-import { CERTIFICATES_MAX, VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
+import { CERTIFICATES_MAX } from "../dag-certificate.ts";
 import type { DagArrival, DagCertificate, DagOpen, DagRestored } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { idOf } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace, rejectVertex } from "./deciding.ts";
-import { type OwnVotes, restoreOwnVotes } from "./durable.ts";
+import { type OwnVotes, ownRow, type RestoredRows } from "./durable.ts";
 import type { Participant } from "./participant.ts";
 import { joinSets } from "./preferring.ts";
+import { acceptsShown } from "./remembering.ts";
 import { applyLoss, applyResolution, loseToLog } from "./resolving.ts";
 import { hold, onVotes } from "./voting.ts";
 
@@ -75,10 +76,10 @@ function bury(p: Participant, { held }: DagArrival): void {
 export function restore(
   p: Participant,
   open: readonly DagOpen[],
-  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+  { own, kept }: Pick<RestoredRows, "own" | "kept">,
   won: DagRestored["won"] = [],
 ): void {
-  const said = restoreOwnVotes(rows);
+  p.kept.restore(kept);
   const nodes = open.map((bundle) => ({ node: p.graph.restore(bundle, p.nowMs), bundle }));
   for (const { node } of nodes) {
     joinSets(p, node);
@@ -87,9 +88,15 @@ export function restore(
   }
   for (const { node, bundle } of nodes) {
     holdCarried(p, node, bundle.certified);
-    const votes = said.get(node.digest);
-    if (votes !== undefined) remember(p, node, votes);
+    const votes = own.get(node.digest);
+    if (votes === undefined) continue;
+    remember(p, node, votes);
+    if (node.isSettled) continue;
+    if (votes.isCurrent) p.kept.need(node.digest, [...votes.accepts, ...votes.held.flatMap((each) => each.votes)]);
+    else p.toCarry.add(node);
   }
+  // A crash came between a decision and this.
+  for (const digest of own.keys()) if (p.nodeOf(digest)?.isSettled !== false) p.forgetRow(ownRow(digest));
   for (const { set, winner } of won) p.graph.winners.add(set, winner);
   if (won.length > 0) for (const { node } of nodes) loseToWinners(p, node);
 }
@@ -156,14 +163,17 @@ function holdCarried(p: Participant, node: BundleNode, certificates: readonly Da
   }
 }
 
-/** What this node knows of a bundle to be certified, in this epoch and before; ascending by epoch. */
+/**
+ * What this node knows of a bundle to be certified, in this epoch and before; ascending by epoch. What merely a descendant's
+ * voters imply is not told: it cannot be shown, nobody commits to it, and a word that nobody can back is not heard (`Gate`).
+ */
 export function certificatesOf(p: Participant, node: BundleNode): readonly DagCertificate[] {
   const { ownCommit } = node;
   const isKnown = (vertex: number): boolean =>
     node.certified.has(vertex) || (ownCommit !== null && !ownCommit.except.has(vertex));
-  const place = node.isCertified || ownCommit !== null;
+  const place = ownCommit !== null || (node.isCertified && node.accepts.size >= p.quorum);
   const vertices = Array.from({ length: node.count }, (_, vertex) => vertex).filter(isKnown);
   if (!place && vertices.length === 0) return node.carried.slice(-CERTIFICATES_MAX);
-  const certificate = { epoch: p.set.epoch, place, vertices, votes: node.accepts.newest(VOTES_OF_SIGNER_MAX) };
+  const certificate = { epoch: p.set.epoch, place, vertices, votes: acceptsShown(p, node) };
   return [...node.carried, certificate].slice(-CERTIFICATES_MAX);
 }

@@ -6,12 +6,12 @@ import type { DagClaim, DagEvent, DagRestored, DagStatus, DagView } from "../dag
 import type { Effect, TimerName, Verdict } from "../engine.ts";
 import { certificatesOf, onBundles, restore } from "./arriving.ts";
 import type { BundleNode } from "./bundle-node.ts";
-import { rememberOwn } from "./deciding.ts";
-import { encodePassed, restorePassed, WITNESS_ROW } from "./durable.ts";
+import { encodePassed, type RestoredRows, restoreRows, WITNESS_ROW } from "./durable.ts";
 import type { AvalancheMessage } from "./messages.ts";
 import { secondParent } from "./parents.ts";
 import { Participant, type ParticipantOptions } from "./participant.ts";
 import { maybePoll, onAnswer, onPollTimer, onQuery } from "./polling.ts";
+import { rememberOwn } from "./remembering.ts";
 import { onResolutions } from "./resolving.ts";
 import { maybePass, onClaims, onSyncFailed, testimoniesOf } from "./syncing.ts";
 import { maybeTick, onTick, RESAID_PER_TICK } from "./ticking.ts";
@@ -34,11 +34,14 @@ export interface CoreOptions extends ParticipantOptions {
 export class AvalancheCore implements DagView {
   readonly #p: Participant;
   readonly #options: CoreOptions;
+  readonly #rows: RestoredRows;
 
+  /** @throws DecodeError where a row is damaged or gone */
   constructor(options: CoreOptions) {
     this.#options = options;
+    this.#rows = restoreRows(options.rows);
     // What it knew is on the disk with the row that says so; else validators that restart in a young epoch wait for each other.
-    const isWritten = options.rows.some(({ key }) => key === WITNESS_ROW);
+    const isWritten = this.#rows.passed !== null;
     const remembering = { ...options, remembersPrevious: options.remembersPrevious || isWritten };
     this.#p = options.makeParticipant?.(remembering) ?? new Participant(remembering);
   }
@@ -47,7 +50,7 @@ export class AvalancheCore implements DagView {
     const p = this.#p;
     p.nowMs = nowMs;
     const { open, won } = this.#options.restored;
-    restore(p, open, this.#options.rows, won);
+    restore(p, open, this.#rows, won);
     if (p.earlier.length > 0) this.#begin();
     p.wantsSync = new Set(sample(p.others(), p.set.honestMinority, p.random));
     return this.#finish();
@@ -230,8 +233,8 @@ export class AvalancheCore implements DagView {
   #begin(): void {
     const p = this.#p;
     for (const node of p.graph.open()) if (node.carried.length > 0) p.toCarry.add(node);
-    const written = restorePassed(this.#options.rows);
-    if (written !== null) p.restorePassed(written);
+    const { passed } = this.#rows;
+    if (passed !== null) p.restorePassed(passed);
     if (!p.isOwnWitness) return;
     p.emit({ kind: "persist", writes: [{ key: WITNESS_ROW, value: encodePassed(p.passed) }] });
     const told = [...p.graph.open()].flatMap((node) => node.carried.flatMap((each) => testimoniesOf(p, node, each)));
@@ -243,9 +246,9 @@ export class AvalancheCore implements DagView {
   #carry(): void {
     const p = this.#p;
     if (p.toCarry.size === 0) return;
-    const writes = [...p.toCarry].map((node) => rememberOwn(p, node));
+    const writes = [...p.toCarry].flatMap((node) => rememberOwn(p, node));
     p.toCarry.clear();
-    p.emit({ kind: "persist", writes });
+    if (writes.length > 0) p.emit({ kind: "persist", writes });
     if (p.mayVote) p.emit({ kind: "persist", writes: [{ key: WITNESS_ROW, value: encodePassed(p.passed) }] });
   }
 

@@ -1,11 +1,9 @@
 import { assert } from "../../lib/assert.ts";
-import type { Hash } from "../../lib/hash.ts";
 import type { BundleNode, Parent } from "./bundle-node.ts";
 import { idOf, type Member, sameMember } from "./conflict-set.ts";
 import { refreshSet, setPreference } from "./preferring.ts";
-import { encodeOwnVotes } from "./durable.ts";
-import type { DurableWrite } from "../engine.ts";
 import type { Participant } from "./participant.ts";
+import { forgetOwn } from "./remembering.ts";
 
 /**
  * What is final. A bundle takes its place when a quorum committed to it and its parents have taken theirs; a vertex when a
@@ -156,19 +154,6 @@ function leaveSets(p: Participant, member: Member): void {
 function maybeSettle(p: Participant, node: BundleNode): void {
   if (!node.isSettled || node.settledAtMs !== null) return;
   node.settledAtMs = p.nowMs;
-  const hasRow =
-    node.ownAccept !== null || node.ownCommit !== null || node.reported.size > 0 || node.carried.length > 0;
-  if (hasRow) p.forgetRow(ownRow(node.digest));
+  forgetOwn(p, node);
   for (const old of p.graph.settle(node)) p.graph.forget(old);
-}
-
-/** The row of what this node said of one bundle. */
-export function ownRow(digest: Hash): string {
-  return `dag/vote/${digest}`;
-}
-
-/** All that must be remembered of what this node said of one bundle. */
-export function rememberOwn(p: Participant, node: BundleNode): DurableWrite {
-  const isContested = node.contested.size > 0 || p.graph.sets.get(node.forkSet)?.isContested === true;
-  return { key: ownRow(node.digest), value: encodeOwnVotes(node, isContested) };
 }

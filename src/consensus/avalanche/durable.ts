@@ -1,7 +1,8 @@
 import { decode, encode } from "../../codec/codec.ts";
 import type { Codec } from "../../codec/codec.ts";
 import { option, struct, vec } from "../../codec/composites.ts";
-import { u16 } from "../../codec/primitives.ts";
+import { bool, hash, u16 } from "../../codec/primitives.ts";
+import { DecodeError } from "../../codec/reader.ts";
 import { BUNDLE_VERTICES_MAX } from "../../dag/limits.ts";
 import { signedVotesCodec, type Votes } from "../../dag/votes.ts";
 import type { Signed } from "../../membership/seal.ts";
@@ -9,23 +10,39 @@ import { VALIDATORS_MAX } from "../../membership/validator-set.ts";
 import type { Hash } from "../../lib/hash.ts";
 import { epochCodec } from "../../membership/evidence.ts";
 import type { Epoch } from "../../membership/ids.ts";
-import { CERTIFICATES_MAX, dagCertificateCodec } from "../dag-certificate.ts";
+import { CERTIFICATES_MAX, dagCertificateCodec, VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DagCertificate } from "../dag-engine.ts";
-import type { BundleNode, OwnVote } from "./bundle-node.ts";
+import { restoreKeptVotes } from "./kept-votes.ts";
 
 /** What must be on the disk before a vote leaves, so that a restarted node never contradicts one (`traps.md`). */
-export interface OwnVotes {
+interface OwnVotesOf<V> {
   readonly accept: readonly number[] | null;
   readonly commit: readonly number[] | null;
   /** What was certified in earlier epochs, as far as this node knows. */
-  readonly held: readonly DagCertificate[];
+  readonly held: readonly (Omit<DagCertificate, "votes"> & { readonly votes: readonly V[] })[];
   /** Units of this bundle that this node reported to the log; vertex + 1, 0 for the place. */
   readonly reported: readonly number[];
-  /**
-   * The accepts that its commit rests on, where the bundle is contested: correct validators may have accepted rivals, and a
-   * liar's accept is not said again. Who commits, crashes, and cannot show them could stop the passage into the next epoch.
-   */
-  readonly accepts: readonly Signed<Votes>[];
+  /** The accepts that its commit rests on: who commits, crashes and cannot show them could stop the passage into an epoch. */
+  readonly accepts: readonly V[];
+}
+
+export type OwnVotes = OwnVotesOf<Signed<Votes>>;
+
+/** As a row has them: votes by the names of their rows. */
+export type OwnVotesRow = OwnVotesOf<Hash>;
+
+/** A row as it was read back. */
+export interface RestoredVotes extends OwnVotes {
+  /** Whether its votes have rows of their own; before format 4 each bundle's row held copies. */
+  readonly isCurrent: boolean;
+}
+
+/** What an engine's own rows say. */
+export interface RestoredRows {
+  readonly own: ReadonlyMap<Hash, RestoredVotes>;
+  readonly kept: ReadonlyMap<Hash, Signed<Votes>>;
+  /** Epochs in which this node came to vote; null where no such row was written. */
+  readonly passed: readonly Epoch[] | null;
 }
 
 const exceptCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX);
@@ -33,9 +50,10 @@ const exceptCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX);
 const unitsCodec: Codec<readonly number[]> = vec(u16, BUNDLE_VERTICES_MAX + 1);
 
 /** Two of each signer, as a certificate has them. */
-const ACCEPTS_MAX: number = 2 * VALIDATORS_MAX;
+const ACCEPTS_MAX: number = VOTES_OF_SIGNER_MAX * VALIDATORS_MAX;
 
-const ownVotesCodec: Codec<OwnVotes> = struct<OwnVotes>({
+/** The layout until format 3. Its first byte is that of an option: 0 or 1. */
+const inlineCodec: Codec<OwnVotes> = struct<OwnVotes>({
   accept: option(exceptCodec),
   commit: option(exceptCodec),
   held: vec(dagCertificateCodec, CERTIFICATES_MAX),
@@ -43,28 +61,89 @@ const ownVotesCodec: Codec<OwnVotes> = struct<OwnVotes>({
   accepts: vec(signedVotesCodec, ACCEPTS_MAX),
 });
 
-const PREFIX = "dag/vote/";
+const LAYOUT = 2;
 
-export function encodeOwnVotes(node: BundleNode, isContested: boolean): Uint8Array {
-  const list = (vote: OwnVote | null): readonly number[] | null => (vote === null ? null : [...vote.except]);
-  return encode(ownVotesCodec, {
-    accept: list(node.ownAccept),
-    commit: list(node.ownCommit),
-    held: node.carried.slice(-CERTIFICATES_MAX),
-    reported: [...node.reported.keys()],
-    accepts: isContested && node.ownCommit !== null ? node.accepts.newest(2) : [],
-  });
+const layoutCodec: Codec<typeof LAYOUT> = {
+  sizeMin: 1,
+  encode: (writer) => writer.u8(LAYOUT),
+  decode: (reader) => {
+    const byte = reader.u8();
+    return byte === LAYOUT ? LAYOUT : reader.fail("unknown-variant", `layout ${byte} of a row of own votes`);
+  },
+};
+
+const namesCodec: Codec<readonly Hash[]> = vec(hash, ACCEPTS_MAX);
+
+interface Row extends OwnVotesRow {
+  readonly layout: typeof LAYOUT;
 }
 
-/** What this node said of bundles that are open, by bundle. @throws DecodeError where a row is damaged */
-export function restoreOwnVotes(
-  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
-): ReadonlyMap<Hash, OwnVotes> {
-  const votes = new Map<Hash, OwnVotes>();
+const rowCodec: Codec<Row> = struct<Row>({
+  layout: layoutCodec,
+  accept: option(exceptCodec),
+  commit: option(exceptCodec),
+  held: vec(
+    struct<OwnVotesRow["held"][number]>({
+      epoch: epochCodec,
+      place: bool,
+      vertices: vec(u16, BUNDLE_VERTICES_MAX),
+      votes: namesCodec,
+    }),
+    CERTIFICATES_MAX,
+  ),
+  reported: unitsCodec,
+  accepts: namesCodec,
+});
+
+const PREFIX = "dag/vote/";
+
+/** The row of what this node said of one bundle. */
+export function ownRow(digest: Hash): string {
+  return PREFIX + digest;
+}
+
+export function encodeOwnVotes(votes: OwnVotesRow): Uint8Array {
+  return encode(rowCodec, { layout: LAYOUT, ...votes });
+}
+
+/** What one row says that was voted for. @throws DecodeError where it is damaged */
+export function votedIn(value: Uint8Array): Pick<OwnVotes, "accept" | "commit"> {
+  return isInline(value) ? decode(inlineCodec, value) : decode(rowCodec, value);
+}
+
+function isInline(value: Uint8Array): boolean {
+  return (value[0] ?? LAYOUT) < LAYOUT;
+}
+
+/** @throws DecodeError where a row is damaged, or names one that is gone */
+export function restoreRows(rows: readonly { readonly key: string; readonly value: Uint8Array }[]): RestoredRows {
+  const kept = restoreKeptVotes(rows);
+  const own = new Map<Hash, RestoredVotes>();
   for (const { key, value } of rows) {
-    if (key.startsWith(PREFIX)) votes.set(key.slice(PREFIX.length) as Hash, decode(ownVotesCodec, value));
+    if (!key.startsWith(PREFIX)) continue;
+    const votes = isInline(value)
+      ? { ...decode(inlineCodec, value), isCurrent: false }
+      : { ...resolved(decode(rowCodec, value), kept, key), isCurrent: true };
+    own.set(key.slice(PREFIX.length) as Hash, votes);
   }
-  return votes;
+  return { own, kept, passed: restorePassed(rows) };
+}
+
+function resolved(row: OwnVotesRow, kept: ReadonlyMap<Hash, Signed<Votes>>, key: string): OwnVotes {
+  const open = (names: readonly Hash[]): readonly Signed<Votes>[] =>
+    names.map((name) => {
+      const signed = kept.get(name);
+      if (signed === undefined) throw new DecodeError("short", 0, `row ${key} names votes ${name}, which are gone,`);
+      return signed;
+    });
+  const { accept, commit, held, reported, accepts } = row;
+  return {
+    accept,
+    commit,
+    held: held.map((each) => ({ ...each, votes: open(each.votes) })),
+    reported,
+    accepts: open(accepts),
+  };
 }
 
 /** That what this node knew of the epochs before is in its rows and those of the DAG; and in which of them it came to vote. */
@@ -76,10 +155,7 @@ export function encodePassed(passed: readonly Epoch[]): Uint8Array {
   return encode(epochsCodec, passed.slice(-CERTIFICATES_MAX));
 }
 
-/** Null where no such row was written. @throws DecodeError where it is damaged */
-export function restorePassed(
-  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
-): readonly Epoch[] | null {
+function restorePassed(rows: readonly { readonly key: string; readonly value: Uint8Array }[]): readonly Epoch[] | null {
   const row = rows.find(({ key }) => key === WITNESS_ROW);
   return row === undefined ? null : decode(epochsCodec, row.value);
 }

@@ -133,6 +133,7 @@ export class DagGraph {
   #isExpendable(node: BundleNode): boolean {
     const set = this.sets.get(node.forkSet);
     if (node.children.length > 0 || node.ownAccept !== null || node.isCertified || node.reported.size > 0) return false;
+    if (node.carried.length > 0) return false;
     return set !== undefined && set.isContested && !set.prefers({ node, vertex: null });
   }
 

@@ -11,6 +11,7 @@ import { EarlyVotes } from "./early-votes.ts";
 import { Gate, type Testimony } from "./gate.ts";
 import { DagGraph } from "./graph.ts";
 import { Health } from "./health.ts";
+import { KeptVotes } from "./kept-votes.ts";
 import type { AvalancheMessage } from "./messages.ts";
 import { Missing } from "./missing.ts";
 import type { AvalancheParams } from "./params.ts";
@@ -56,6 +57,8 @@ export class Participant {
   /** Bundles that peers named and that are not here. */
   readonly missing: Missing = new Missing();
   readonly early: EarlyVotes = new EarlyVotes();
+  /** Votes that this node must be able to show after a crash. */
+  readonly kept: KeptVotes = new KeptVotes();
   /** Bundles with new binding votes of this node that are to be said at the end of the step. */
   readonly toSay: Set<BundleNode> = new Set();
   /** False until this node knows what the epoch before certified. */
@@ -225,7 +228,8 @@ export class Participant {
   }
 
   takeEffects(): readonly Effect<AvalancheMessage>[] {
-    if (this.#settledRows.length > 0) this.emit({ kind: "persist", writes: this.#settledRows });
+    const writes = [...this.#settledRows, ...this.kept.takeUnneeded()];
+    if (writes.length > 0) this.emit({ kind: "persist", writes });
     const out = this.#out;
     this.#out = [];
     this.#settledRows = [];

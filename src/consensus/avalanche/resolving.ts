@@ -1,12 +1,12 @@
 import type { Unit } from "../dag-engine.ts";
 import type { DagEvent, Resolution } from "../dag-engine.ts";
 import type { Hash } from "../../lib/hash.ts";
-import type { DurableWrite } from "../engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { type ConflictSet, idOf, type Member, sameMember } from "./conflict-set.ts";
-import { maybeFinal, rememberOwn, rejectPlace, rejectVertex } from "./deciding.ts";
+import { maybeFinal, rejectPlace, rejectVertex } from "./deciding.ts";
 import type { Participant } from "./participant.ts";
 import { setPreference } from "./preferring.ts";
+import { rememberOwn } from "./remembering.ts";
 
 /**
  * What sampling leaves open goes to the ordered log (correction 17b; Frosty's idea, with the log that is there anyway).
@@ -77,8 +77,8 @@ function report(p: Participant, subject: Member): boolean {
   if (certified === "unprovable") return false;
   node.reported.set(codeOf(vertex), p.nowMs);
   for (const set of p.graph.setsOf(subject)) if (set.winner === null) set.isFrozen = true;
-  const write: DurableWrite = rememberOwn(p, node);
-  p.emit({ kind: "persist", writes: [write] });
+  const writes = rememberOwn(p, node);
+  if (writes.length > 0) p.emit({ kind: "persist", writes });
   p.emit({
     kind: "report",
     subject: unitOf(subject),

@@ -87,6 +87,11 @@ export class Tally {
     return this.#size - (this.#uncovered.get(vertex) ?? 0);
   }
 
+  /** Messages that cover everything, one of each signer that said so in one, in the order of their signers. */
+  whole(): readonly Signed<Votes>[] {
+    return this.#whole.flatMap((signed) => signed ?? []);
+  }
+
   /** Messages that say something, of each signer so many of the newest, in the order of their signers. */
   newest(ofSigner: number): readonly Signed<Votes>[] {
     const found: Signed<Votes>[] = this.#whole.flatMap((signed) => signed ?? []);

@@ -6,9 +6,10 @@ import type { DagCertificate } from "../dag-engine.ts";
 import type { DurableWrite } from "../engine.ts";
 import type { BundleNode, OwnVote, Parent } from "./bundle-node.ts";
 import type { Member } from "./conflict-set.ts";
-import { maybeFinal, rememberOwn } from "./deciding.ts";
+import { maybeFinal } from "./deciding.ts";
 import type { Participant } from "./participant.ts";
 import { isPreferred, setPreference } from "./preferring.ts";
+import { rememberOwn } from "./remembering.ts";
 
 /**
  * The binding votes: PBFT's prepare and commit (Castro & Liskov 1999, §4.2) for members of conflict sets.
@@ -246,7 +247,7 @@ export function sayVotes(p: Participant): void {
   const writes: DurableWrite[] = [];
   const entries: VoteEntry[] = [];
   for (const node of nodes) {
-    if (!node.isSettled) writes.push(rememberOwn(p, node));
+    writes.push(...rememberOwn(p, node));
     entries.push(...entriesOf(p, node, "unsaid"));
   }
   if (writes.length > 0) p.emit({ kind: "persist", writes });
