@@ -166,8 +166,9 @@ function newBundle(vertices: number): Bundle {
 function bundleFrame(vertices: number): Frame {
   const body = encode(bundleCodec, newBundle(vertices));
   const seal = { signer: 0 as ValidatorIndex, leafCount: 1, signature };
-  const items = [{ kind: "body" as const, body }];
-  const frame = { kind: "sealed" as const, epoch: 0 as Epoch, seal, items };
+  const items = [{ index: 0, body }];
+  const complement = new Uint8Array(0);
+  const frame = { kind: "sealed" as const, epoch: 0 as Epoch, seal, items, complement };
   return frame;
 }
 
@@ -184,10 +185,10 @@ async function codec(): Promise<Pick<CostTable, "encodeFixedUs" | "encodePerKiBU
     const open = (): void => {
       const seen = decode(frameCodec, wire);
       if (seen.kind !== "sealed") return;
-      for (const item of seen.items) if (item.kind === "body") decode(bundleCodec, item.body);
+      for (const item of seen.items) decode(bundleCodec, item.body);
     };
-    const body = frame.kind === "sealed" ? frame.items[0] : undefined;
-    const bundle = decode(bundleCodec, body?.kind === "body" ? body.body : new Uint8Array(0));
+    const first = frame.kind === "sealed" ? frame.items[0] : undefined;
+    const bundle = decode(bundleCodec, first?.body ?? new Uint8Array(0));
     const shut = (): void => {
       encode(bundleCodec, bundle, 220 * vertices + 128);
       encode(frameCodec, frame, frameSizeHint(frame));

@@ -291,7 +291,6 @@ simulator
   .description("a leaderless network with real engines, each node on a machine that costs what the cost model says")
   .option("-n, --nodes <counts>", "validators, with commas between (default: 4,7,20; 100 takes minutes)")
   .option("--load <vertices>", "vertices a second in the whole network (default: 5200)")
-  .option("--framing <name>", "how frames prove their statements: leaves, paths (default: leaves)")
   .option("--beta <count>", "polls in a row that decide (default: the engine's)")
   .option("--early-beta <count>", "polls in a row that decide where no rival is known (default: the engine's)")
   .option("--polls <count>", "polls of a node at a time (default: the engine's)")

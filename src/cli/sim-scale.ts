@@ -1,6 +1,5 @@
 import { turnIntervalMs } from "../node/outbox.ts";
 import { readFileSync } from "node:fs";
-import { FRAMINGS } from "../sim/cost/avalanche-charges.ts";
 import { memoryReport, scaleReport } from "../sim/cost/avalanche-report.ts";
 import { SCALE_DEFAULTS, type ScaleQuestion } from "../sim/cost/avalanche-scale.ts";
 import { parseCostTable } from "../sim/cost/cost-table.ts";
@@ -15,7 +14,6 @@ const MEMORY_RUN_MS = 10_000;
 export interface ScaleWords {
   readonly nodes?: string;
   readonly load?: string;
-  readonly framing?: string;
   readonly costs?: string;
   readonly beta?: string;
   readonly earlyBeta?: string;
@@ -27,11 +25,9 @@ export interface ScaleWords {
 /** Prints what a leaderless network does under a load, each node on a machine of its own (docs/avalanche-scale.md). */
 export function simScale(words: ScaleWords): void {
   const sizes = (words.nodes ?? "4,7,20").split(",").map((part) => whole("--nodes", part.trim(), 1, NODES_MAX));
-  const framing = FRAMINGS.find((name) => name === (words.framing ?? "leaves"));
-  if (framing === undefined) throw usage(`--framing is ${words.framing}, but must be one of ${FRAMINGS.join(", ")}`);
   const question: Omit<ScaleQuestion, "nodes" | "turnMs"> = {
     ...SCALE_DEFAULTS,
-    framing,
+
     loadPerS: words.load === undefined ? SCALE_DEFAULTS.loadPerS : whole("--load", words.load, 1, LOAD_MAX),
     costs: words.costs === undefined ? SCALE_DEFAULTS.costs : parseCostTable(readFileSync(words.costs, "utf8")),
     params: {

@@ -81,8 +81,8 @@ export function proofRoot(leaf: Hash, proof: Proof): Hash | null {
   return rootFromPath(leaf, proof.leafIndex, leafCount, proof.path);
 }
 
-/** The proof of one of a seal's statements, for its signer or for a receiver who has all leaves, and so their tree. */
-export function proofIn(seal: Seal, tree: MerkleTree, leafIndex: number): Proof {
+/** The proof of one of a seal's statements, from the turn's tree or the part of it that a receiver has. */
+export function proofIn(seal: Seal, tree: Pick<MerkleTree, "path">, leafIndex: number): Proof {
   return { seal, leafIndex, path: tree.path(leafIndex) };
 }
 

@@ -48,9 +48,9 @@ export class FrameInspector {
   /** One for each view above all that this peer has wished for so far: its repeats to others who ask are no new wish. */
   #viewChanges(peer: NodeId, frame: SealedFrame): readonly Finding[] {
     const findings: Finding[] = [];
-    for (const item of frame.items) {
-      if (item.kind !== "body" || tagOf(item.body) !== VIEW_CHANGE_TAG) continue;
-      const message = decode(messageCodec, item.body);
+    for (const { body } of frame.items) {
+      if (tagOf(body) !== VIEW_CHANGE_TAG) continue;
+      const message = decode(messageCodec, body);
       if (message.kind !== "view-change" || message.view <= this.#wished(peer, frame.epoch)) continue;
       if (!this.#wishedViews.has(peer) && this.#wishedViews.size >= PEERS_MAX) this.#wishedViews.clear();
       this.#wishedViews.set(peer, { epoch: frame.epoch, view: message.view });
@@ -70,9 +70,8 @@ export class FrameInspector {
 function bundleFindings(frame: SealedFrame, wallMs: number): readonly Finding[] {
   const findings = new Map<ViolationType, Finding>();
   const lasts = new Map<"dag" | "log", number>();
-  for (const item of frame.items) {
-    if (item.kind !== "body") continue;
-    const { firstNonce, timestampMs, purpose } = bundleHeaderCodec.decode(new Reader(item.body));
+  for (const { body } of frame.items) {
+    const { firstNonce, timestampMs, purpose } = bundleHeaderCodec.decode(new Reader(body));
     // The lane that the log orders and the leaderless one count their nonces apart.
     const lane = purpose === "dag" ? purpose : "log";
     const last = lasts.get(lane) ?? 0;

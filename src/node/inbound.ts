@@ -5,6 +5,7 @@ import { openEnvelope } from "../dag/conflict-keys.ts";
 import type { Obligation } from "../membership/certificate.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { unreachable } from "../lib/assert.ts";
+import type { PlacedLeaf } from "../crypto/partial-tree.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { ValidatorIndex } from "../membership/ids.ts";
 import { proofIn, type Signed } from "../membership/seal.ts";
@@ -154,19 +155,15 @@ export class Inbound<M> {
     const engine = this.#ports.engine();
     const { signer } = frame.seal;
     const wanted: { readonly message: M; readonly index: number }[] = [];
-    const leaves: Hash[] = [];
-    for (const [index, item] of frame.items.entries()) {
-      if (item.kind === "leaf") {
-        leaves.push(item.leaf);
-        continue;
-      }
-      const opened = this.#openMessage(peer, signer, item.body);
+    const leaves: PlacedLeaf[] = [];
+    for (const { index, body } of frame.items) {
+      const opened = this.#openMessage(peer, signer, body);
       if (opened === null) return;
-      leaves.push(opened.leaf);
+      leaves.push({ index, leaf: opened.leaf });
       if (opened.wanted) wanted.push({ message: opened.message, index });
     }
     if (wanted.length === 0) return;
-    const tree = await verification.sealedTree(frame.seal, leaves);
+    const tree = await verification.sealedTree(frame.seal, leaves, frame.complement);
     if (tree === null) return this.#ports.onRejected(peer, "invalid-signature");
     const seal = verification.kept(frame.seal, tree.root);
     for (const { message, index } of wanted) {
@@ -187,19 +184,15 @@ export class Inbound<M> {
     const { network, verification } = this.#ports;
     const stored: { readonly bundle: Omit<StoredBundle, "proof">; readonly index: number }[] = [];
     const obligations: Obligation[] = [];
-    const leaves: Hash[] = [];
-    for (const [index, item] of frame.items.entries()) {
-      if (item.kind === "leaf") {
-        leaves.push(item.leaf);
-        continue;
-      }
-      // A bundle stays for long: as a view it would keep the whole frame, with the leaves and the seal.
-      const body = item.body.slice();
+    const leaves: PlacedLeaf[] = [];
+    for (const { index, body: view } of frame.items) {
+      // A bundle stays for long: as a view it would keep the whole frame, with its other bodies and the seal.
+      const body = view.slice();
       const bundle = this.#decodeBundle(body);
       if (bundle === null) return this.#ports.onRejected(peer, "malformed-bundle");
       if (bundle.creator !== frame.seal.signer) return this.#ports.onRejected(peer, "bundle-of-another");
       const held = holdBundle(network, bundle);
-      leaves.push(statementDigest(network, bundleStatement(held.ref)));
+      leaves.push({ index, leaf: statementDigest(network, bundleStatement(held.ref)) });
       const verdict = commandVerdict(network, bundle);
       if (verdict.kind === "reject") return this.#ports.onRejected(peer, verdict.reason);
       if (verdict.kind === "ignore") this.#ports.onIgnored(peer, verdict.reason);
@@ -210,7 +203,7 @@ export class Inbound<M> {
       else this.#ports.onIgnored(peer, "bundle-not-wanted");
     }
     if (stored.length === 0) return;
-    const tree = await verification.sealedTree(frame.seal, leaves);
+    const tree = await verification.sealedTree(frame.seal, leaves, frame.complement);
     if (tree === null) return this.#ports.onRejected(peer, "invalid-signature");
     if (!(await verification.allHold(obligations))) return this.#ports.onRejected(peer, "invalid-evidence");
     const seal = verification.kept(frame.seal, tree.root);

@@ -1,9 +1,9 @@
 import { MerkleTree } from "../crypto/merkle.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
-import { type Proof, proofIn, type Seal, sealedBytes } from "../membership/seal.ts";
+import { type Proof, proofIn, sealedBytes } from "../membership/seal.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
-import { type Addressed, type Receivers, sealedFrames } from "./frames.ts";
+import { type Addressed, type Receivers, type SealedTurn, sealedFrames } from "./frames.ts";
 import type { Clock, Database, Lane, Signer } from "./ports.ts";
 import type { Frame } from "./wire.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -29,12 +29,6 @@ interface Turn {
   outgoing: Outgoing[];
   unsigned: Addressed[];
   readonly onDurable: (() => void)[];
-}
-
-/** A turn's signature, and the one tree that its root and all its proofs are of. */
-interface Sealed {
-  readonly seal: Seal;
-  readonly tree: MerkleTree;
 }
 
 export interface OutboxPorts {
@@ -192,7 +186,7 @@ export class Outbox {
       });
   }
 
-  async #sealAndWrite(turn: Turn): Promise<{ readonly durable: Promise<void>; readonly sealed: Sealed | null }> {
+  async #sealAndWrite(turn: Turn): Promise<{ readonly durable: Promise<void>; readonly sealed: SealedTurn | null }> {
     const begin = this.#ports.clock.monotonicMs();
     const { outgoing } = turn;
     const sealed = outgoing.length === 0 ? null : await this.#seal(turn.signer, outgoing);
@@ -212,7 +206,7 @@ export class Outbox {
     return { durable: counted, sealed };
   }
 
-  async #seal(self: ValidatorIndex | null, outgoing: readonly Outgoing[]): Promise<Sealed> {
+  async #seal(self: ValidatorIndex | null, outgoing: readonly Outgoing[]): Promise<SealedTurn> {
     const { network, signer } = this.#ports;
     if (self === null) throw new Error("an observer has nothing to sign");
     const tree = new MerkleTree(outgoing.map(({ leaf }) => leaf));
@@ -220,10 +214,10 @@ export class Outbox {
     return { seal: { signer: self, leafCount: tree.leafCount, signature: await signer.sign(message) }, tree };
   }
 
-  #leave(turn: Turn, sealed: Sealed | null): void {
+  #leave(turn: Turn, sealed: SealedTurn | null): void {
     if (this.#failed) return;
     if (sealed !== null)
-      for (const addressed of sealedFrames(sealed.seal, turn.epoch, turn.outgoing)) this.#ports.send(addressed);
+      for (const addressed of sealedFrames(sealed, turn.epoch, turn.outgoing)) this.#ports.send(addressed);
     for (const addressed of turn.unsigned) this.#ports.send(addressed);
     for (const callback of turn.onDurable) callback();
     if (sealed === null) return;

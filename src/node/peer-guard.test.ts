@@ -145,8 +145,9 @@ async function newGuard(): Promise<{
 function sealed(bodies: readonly Uint8Array[]): Uint8Array {
   const signature = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
   const seal = { signer: 1 as ValidatorIndex, leafCount: bodies.length, signature };
-  const items = bodies.map((body) => ({ kind: "body" as const, body }));
-  return encode(frameCodec, { kind: "sealed", epoch: set.epoch, seal, items } as SealedFrame);
+  const items = bodies.map((body, index) => ({ index, body }));
+  const frame: SealedFrame = { kind: "sealed", epoch: set.epoch, seal, items, complement: new Uint8Array(0) };
+  return encode(frameCodec, frame);
 }
 
 function bundle(firstNonce: number, timestampMs = WALL_MS): Uint8Array {

@@ -30,9 +30,10 @@ const FRAMES: Readonly<Record<string, Frame>> = {
     epoch: 3 as Epoch,
     seal: SEAL,
     items: [
-      { kind: "body", body: BODY },
-      { kind: "leaf", leaf: ONES },
+      { index: 0, body: BODY },
+      { index: 2, body: BODY },
     ],
+    complement: new Uint8Array(32).fill(0x11),
   },
   relayed: { kind: "relayed", epoch: 3 as Epoch, messages: [{ body: BODY, proof: PROOF }] },
   status: {

@@ -7,7 +7,7 @@ import type { PeerStatus } from "../consensus/engine.ts";
 import { unreachable } from "../lib/assert.ts";
 import { type Batch, batchCodec } from "../dag/batch.ts";
 import { BUNDLE_VERTICES_MAX } from "../dag/limits.ts";
-import type { Hash } from "../lib/hash.ts";
+import { HASH_BYTES, type Hash } from "../lib/hash.ts";
 import { epochCodec, statementCodec } from "../membership/evidence.ts";
 import type { Epoch, Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";
 import {
@@ -46,18 +46,22 @@ export const ANSWER_BYTES_SOFT_MAX: number = 4 * 1024 * 1024;
 
 export type Frame = SealedFrame | RelayedFrame | StatusFrame;
 
-/** All that the sender said in one turn: some of it in full, of the rest the leaf, so that the root can be computed. */
+/** Of what the sender said in one turn a part, with what is needed to find the root that the seal signs. */
 export interface SealedFrame {
   readonly kind: "sealed";
   /** The sender's epoch, unsigned: a peer that is in another one passes the statements over instead of blaming. */
   readonly epoch: Epoch;
   readonly seal: Seal;
   readonly items: readonly FrameItem[];
+  /** Digests of the turn's tree beside the paths of the items (`MerkleTree.complement`), one behind the other. */
+  readonly complement: Uint8Array;
 }
 
-export type FrameItem =
-  | { readonly kind: "body"; readonly body: Uint8Array }
-  | { readonly kind: "leaf"; readonly leaf: Hash };
+export interface FrameItem {
+  /** Its statement's place among the turn's leaves; strictly ascending in a frame. */
+  readonly index: number;
+  readonly body: Uint8Array;
+}
 
 /** Messages of others, each with its own proof. */
 export interface RelayedFrame {
@@ -176,10 +180,8 @@ export const frameCodec: Codec<Frame> = union<Frame>({
   sealed: variant<SealedFrame>("sealed", {
     epoch: epochCodec,
     seal: sealCodec,
-    items: vec(
-      union<FrameItem>({ body: variant("body", { body }), leaf: variant("leaf", { leaf: hash }) }),
-      SEAL_LEAVES_MAX,
-    ),
+    items: vec(struct<FrameItem>({ index: u16, body }), SEAL_LEAVES_MAX),
+    complement: bytes(HASH_BYTES * SEAL_LEAVES_MAX),
   }),
   relayed: variant<RelayedFrame>("relayed", { epoch: epochCodec, messages: vec(provenBodyCodec, ANSWER_BODIES_MAX) }),
   status: variant<StatusFrame>("status", {
@@ -193,7 +195,7 @@ export const frameCodec: Codec<Frame> = union<Frame>({
 export function frameSizeHint(frame: Frame): number {
   switch (frame.kind) {
     case "sealed":
-      return frame.items.reduce((sum, item) => sum + (item.kind === "body" ? item.body.length + 16 : 40), 5_000);
+      return frame.items.reduce((sum, item) => sum + item.body.length + 16, 5_000 + frame.complement.length);
     case "relayed":
       return frame.messages.reduce((sum, { body: bytes_ }) => sum + bytes_.length + 6_000, 16);
     case "status":

@@ -128,9 +128,9 @@ export class DagRules {
   onSent(place: number, { epoch, items }: SealedFrame, row: DurableRow): void {
     const witness = this.#witnesses.get(place);
     if (witness === undefined) return;
-    for (const item of items) {
-      if (item.kind !== "body" || !isAvalancheBytes(item.body)) continue;
-      const message = decodeMessage(item.body);
+    for (const { body } of items) {
+      if (!isAvalancheBytes(body)) continue;
+      const message = decodeMessage(body);
       if (message.kind !== "votes") continue;
       for (const entry of message.entries) {
         const key = `${entry.level}/${entry.bundle}:${entry.except.join()}`;
@@ -147,9 +147,9 @@ export class DagRules {
   onBundles(place: number, { items }: SealedFrame): void {
     const frozen = this.#witnesses.get(place)?.frozen;
     if (frozen === undefined || frozen.size === 0) return;
-    for (const item of items) {
-      if (item.kind !== "body" || purposeOf(item.body) !== "resolution") continue;
-      for (const report of reportsOf(decode(bundleCodec, item.body))) {
+    for (const { body } of items) {
+      if (purposeOf(body) !== "resolution") continue;
+      for (const report of reportsOf(decode(bundleCodec, body))) {
         const subject = openUnit(this.#options.network, report.subject);
         if (subject === null) continue;
         const key = unitKey(subject.unit);

@@ -187,18 +187,14 @@ export class LyingTransport implements Transport {
     const frame = decode(frameCodec, bytes);
     if (frame.kind !== "sealed") return null;
     const leaves: ReturnType<typeof statementDigest>[] = [];
-    const items = frame.items.map((item) => {
-      if (item.kind === "leaf") {
-        leaves.push(item.leaf);
-        return item;
-      }
-      const fork = change(decode(bundleCodec, item.body));
+    const items = frame.items.map(({ body }, index) => {
+      const fork = change(decode(bundleCodec, body));
       leaves.push(statementDigest(network, bundleStatement(holdBundle(network, fork).ref)));
-      return { kind: "body" as const, body: encode(bundleCodec, fork) };
+      return { index, body: encode(bundleCodec, fork) };
     });
     const signature = keys.sign(sealedBytes(network, self, leaves.length, merkleRoot(leaves)));
     const seal: Seal = { signer: self, leafCount: leaves.length, signature };
-    const forked: Frame = { ...frame, seal, items };
+    const forked: Frame = { ...frame, seal, items, complement: new Uint8Array(0) };
     return encode(frameCodec, forked, frameSizeHint(forked));
   }
 

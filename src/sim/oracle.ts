@@ -45,9 +45,8 @@ export class Oracle {
   }
 
   #onSealed(liar: number, lane: Lane, { epoch, items }: SealedFrame): void {
-    for (const item of items) {
-      if (item.kind !== "body") continue;
-      const said = this.#read(lane, item.body);
+    for (const { body } of items) {
+      const said = this.#read(lane, body);
       if (said === null) {
         this.#acted.add(liar);
         return;

@@ -84,9 +84,8 @@ export class PbftRules implements VoteRules {
     // What one turn says it says at once: its frames to all go before those to some.
     if (turn !== witness.turn) endTurn(witness);
     witness.turn = turn;
-    for (const item of frame.items) {
-      if (item.kind !== "body" || isAvalancheBytes(item.body)) continue;
-      this.#onSaid(place, decode(messageCodec, item.body), row);
+    for (const { body } of frame.items) {
+      if (!isAvalancheBytes(body)) this.#onSaid(place, decode(messageCodec, body), row);
     }
   }
 

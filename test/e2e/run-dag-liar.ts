@@ -155,18 +155,17 @@ function forking(inner: Transport): Transport {
 async function forkOf(bytes: Uint8Array): Promise<Uint8Array | null> {
   const frame: Frame = decode(frameCodec, bytes);
   if (frame.kind !== "sealed") return null;
-  const made = frame.items.map((item) => {
-    if (item.kind === "leaf") return { item, leaf: item.leaf };
-    const bundle = decode(bundleCodec, item.body);
+  const made = frame.items.map(({ body }, index) => {
+    const bundle = decode(bundleCodec, body);
     const payloads = bundle.payloads.map((_, at) => envelope(`the other history, ${bundle.firstNonce + at}`));
     const fork = bundle.purpose === "dag" ? { ...bundle, payloads } : bundle;
     const leaf = statementDigest(network, bundleStatement(holdBundle(network, fork).ref));
-    return { item: { kind: "body" as const, body: encode(bundleCodec, fork) }, leaf };
+    return { item: { index, body: encode(bundleCodec, fork) }, leaf };
   });
   const leaves = made.map(({ leaf }) => leaf);
   const signature = await keys.sign(sealedBytes(network, self, leaves.length, merkleRoot(leaves)));
   const seal = { signer: self, leafCount: leaves.length, signature };
-  const forked: SealedFrame = { ...frame, seal, items: made.map(({ item }) => item) };
+  const forked: SealedFrame = { ...frame, seal, items: made.map(({ item }) => item), complement: new Uint8Array(0) };
   return encode(frameCodec, forked);
 }
 

@@ -80,8 +80,9 @@ async function sealed(lane: Lane, said: readonly Said[], signed: readonly Said[]
   const root = merkleRoot(signed.map(({ leaf }) => leaf));
   const signature = await keys.sign(sealedBytes(network, self, signed.length, root));
   const seal = { signer: self, leafCount: said.length, signature };
-  const items = said.map(({ body }) => ({ kind: "body" as const, body }));
-  return { lane, frame: encode(frameCodec, { kind: "sealed", epoch, seal, items } as SealedFrame) };
+  const items = said.map(({ body }, index) => ({ index, body }));
+  const frame: SealedFrame = { kind: "sealed", epoch, seal, items, complement: new Uint8Array(0) };
+  return { lane, frame: encode(frameCodec, frame) };
 }
 
 const LIES: Readonly<Record<ViolationType, () => Promise<readonly Lie[]>>> = {

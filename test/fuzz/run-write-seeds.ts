@@ -95,10 +95,10 @@ function writeWire(): void {
     epoch: 0 as Epoch,
     seal: proof.seal,
     items: [
-      { kind: "body", body },
-      { kind: "leaf", leaf: ONES },
-      { kind: "body", body: new Uint8Array(0) },
+      { index: 0, body },
+      { index: 2, body: new Uint8Array(0) },
     ],
+    complement: new Uint8Array(32).fill(0x11),
   });
   seed("frame", "relayed", wire.frameCodec, { kind: "relayed", epoch: 0 as Epoch, messages: [{ body, proof }] });
   seed("frame", "status", wire.frameCodec, {

@@ -343,5 +343,6 @@ function forkedFrame({ world }: Scene, creator: ValidatorIndex, fork: number): U
   const signature = world.node(creator).keys.sign(sealedBytes(network, creator, 1, merkleRoot([leaf])));
   const body = encode(bundleCodec, bundle);
   const seal = { signer: creator, leafCount: 1, signature };
-  return encode(frameCodec, { kind: "sealed", epoch: network.set.epoch, seal, items: [{ kind: "body", body }] });
+  const [items, complement] = [[{ index: 0, body }], new Uint8Array(0)];
+  return encode(frameCodec, { kind: "sealed", epoch: network.set.epoch, seal, items, complement });
 }

@@ -6,15 +6,6 @@ import { SEAL_BYTES } from "./work.ts";
  * frames are those of node/frames.ts: for each lane one for all, and one for each addressed receiver.
  */
 
-/**
- * How a receiver gets from a frame's bodies to the root that the seal signs. `leaves`, as nodes do it: the leaves of everything
- * else are in the frame, and one tree gives the root and all paths of all frames of a turn. `paths`: each body comes with its path, nothing else is
- * in the frame.
- */
-export type Framing = "leaves" | "paths";
-
-export const FRAMINGS: readonly Framing[] = ["leaves", "paths"];
-
 /** The event loop's time in the engine for one step: so much, and so much for each unit of `unitsOf`. */
 export interface StepCost {
   readonly fixedUs: number;
@@ -31,53 +22,58 @@ export type EngineCosts = Readonly<Record<StepKind, StepCost>>;
 /** Tag, epoch, vector lengths of a sealed frame. */
 const FRAME_BYTES = 16;
 
-/** Tag and length of a body within a frame. */
-const BODY_BYTES = 8;
-
-/** Tag and hash of a leaf. */
-const LEAF_BYTES = 36;
+/** Index and length of a body within a frame. */
+const BODY_BYTES = 10;
 
 const HASH_BYTES = 32;
 
-/** Leaf index, path's length. */
-const PATH_FIXED_BYTES = 8;
-
 const KIB = 1_024;
 
-/** A frame with its own bodies, under a seal of `leaves` statements. */
+/** What the receiver of some of a tree's leaves hashes, and how many digests it is sent (`MerkleTree.complement`). */
+export interface TreePart {
+  readonly hashes: number;
+  readonly complement: number;
+}
+
+/** @param indices in ascending order */
+export function partOfTree(leaves: number, indices: readonly number[]): TreePart {
+  let [hashes, complement] = [indices.length + 1, 0];
+  let positions = indices;
+  for (let width = leaves; width > 1; width = (width + 1) >> 1) {
+    const above: number[] = [];
+    for (const [at, position] of positions.entries()) {
+      if (above.at(-1) === position >> 1) continue;
+      above.push(position >> 1);
+      const beside = position ^ 1;
+      if (beside >= width) continue;
+      hashes += 1;
+      if (positions[at + 1] !== beside) complement += 1;
+    }
+    positions = above;
+  }
+  return { hashes, complement };
+}
+
+/** A frame with its bodies, and what it tells of the turn's tree. */
 export interface FrameShape {
   readonly bodies: number;
   readonly bodyBytes: number;
-  readonly leaves: number;
+  readonly part: TreePart;
 }
 
-export function frameBytes({ bodies, bodyBytes, leaves }: FrameShape, framing: Framing): number {
-  const further =
-    framing === "paths"
-      ? bodies * (PATH_FIXED_BYTES + HASH_BYTES * pathLength(leaves))
-      : (leaves - bodies) * LEAF_BYTES;
-  return SEAL_BYTES + FRAME_BYTES + bodyBytes + bodies * BODY_BYTES + further;
+export function frameBytes({ bodies, bodyBytes, part }: FrameShape): number {
+  return SEAL_BYTES + FRAME_BYTES + bodyBytes + bodies * BODY_BYTES + part.complement * HASH_BYTES;
 }
 
-/**
- * From a frame's bytes to checked statements, without what wakes the receiver, the tree of the turn (`treeUs`), the signature,
- * and the engine.
- */
-export function openFrameUs(shape: FrameShape, framing: Framing, costs: CostTable): number {
-  const { bodies, leaves, bodyBytes } = shape;
-  const climbs = framing === "leaves" ? 0 : bodies * (2 + pathLength(leaves));
-  const digests = 2 * bodies + climbs;
+/** From a frame's bytes to checked statements, without what wakes the receiver, the signature, and the engine. */
+export function openFrameUs(shape: FrameShape, costs: CostTable): number {
+  const { bodies, bodyBytes, part } = shape;
   return (
     costs.encodeFixedUs +
-    digests * costs.hashFixedUs +
+    (bodies + part.hashes) * costs.hashFixedUs +
     (bodyBytes / KIB) * costs.hashPerKiBUs +
-    (frameBytes(shape, framing) / KIB) * costs.decodePerKiBUs
+    (frameBytes(shape) / KIB) * costs.decodePerKiBUs
   );
-}
-
-/** The tree of a turn's statements, which a receiver of leaves builds once for all frames of the turn. */
-export function treeUs(leaves: number, framing: Framing, costs: CostTable): number {
-  return framing === "leaves" ? 2 * leaves * costs.hashFixedUs : 0;
 }
 
 /** Digests and tree of a turn that closes, and the signature. */
@@ -100,8 +96,4 @@ export function wireUs(bytes: number, costs: CostTable): number {
 /** Ids and tree of a bundle's vertices, its digest and its statement; three digests a vertex. */
 export function bundleUs(vertices: number, bytes: number, costs: CostTable): number {
   return (3 * vertices + 2) * costs.hashFixedUs + (bytes / KIB) * costs.hashPerKiBUs;
-}
-
-function pathLength(leaves: number): number {
-  return Math.ceil(Math.log2(Math.max(1, leaves)));
 }

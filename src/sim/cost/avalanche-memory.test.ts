@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type MemoryFigures, measureMemory } from "./avalanche-memory.ts";
 import { SCALE_DEFAULTS, type ScaleQuestion } from "./avalanche-scale.ts";
 
-const SMALL: ScaleQuestion = { ...SCALE_DEFAULTS, nodes: 8, turnMs: 40, framing: "leaves", loadPerS: 500 };
+const SMALL: ScaleQuestion = { ...SCALE_DEFAULTS, nodes: 8, turnMs: 40, loadPerS: 500 };
 
 /** What is weighed is at least the bytes that cannot be spared, and no wild multiple of them. */
 function expectWeight({ enginePerNode, ownPerNode }: MemoryFigures, bytes: number): void {

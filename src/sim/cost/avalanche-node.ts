@@ -265,8 +265,8 @@ export class ScaleNode implements Asker {
     const own = this.#form(nowMs);
     const [said, rows, rowBytes, finals] = [this.#said, this.#rows, this.#rowBytes, this.#finals];
     [this.#said, this.#rows, this.#rowBytes, this.#finals] = [[], 0, 0, []];
-    const { costs, framing } = this.#network.options;
-    const turn = closeTurn(this.index, said, { others: this.#others, framing, costs });
+    const { costs } = this.#network.options;
+    const turn = closeTurn(this.index, said, { others: this.#others, costs });
     const sealedMs = this.machine.loop(nowMs, turn.sealUs);
     const durableMs = rows === 0 ? sealedMs : this.machine.write(sealedMs, rows, rowBytes);
     this.#leavesAtMs = Math.max(this.#leavesAtMs, durableMs);

@@ -47,7 +47,7 @@ function parcel(): Parcel {
     { content: { kind: "query", poll: 2, lanes: [] }, bytes: 20, to: [2 as ValidatorIndex] },
   ];
   const others = [RECEIVER, 2 as ValidatorIndex];
-  const turn = closeTurn(SENDER, said, { others, framing: "leaves", costs: REFERENCE_COSTS });
+  const turn = closeTurn(SENDER, said, { others, costs: REFERENCE_COSTS });
   return present(turn.parcels.get(RECEIVER), "a parcel");
 }
 

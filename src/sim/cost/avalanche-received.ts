@@ -6,11 +6,11 @@ import {
   statementOf,
 } from "../../consensus/avalanche/messages.ts";
 import { MerkleTree } from "../../crypto/merkle.ts";
+import { PartialTree } from "../../crypto/partial-tree.ts";
 import { ED25519_SIGNATURE_BYTES, ML_DSA_87_SIGNATURE_BYTES } from "../../crypto/signature.ts";
 import { bundleCodec, bundleStatement, type HeldBundle, holdBundle } from "../../dag/bundle.ts";
 import { assert, present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
-import type { ValidatorIndex } from "../../membership/ids.ts";
 import { proofIn, type Seal, type Signed } from "../../membership/seal.ts";
 import { statementDigest } from "../../membership/statement.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
@@ -31,6 +31,9 @@ interface Statement {
 
 const statements = new WeakMap<Said, Statement>();
 
+/** The tree of a turn, which its sender has. */
+const trees = new WeakMap<readonly Said[], MerkleTree>();
+
 /**
  * What a node in a process of its own holds of others' turns: for measuring memory. Each turn comes in frames with a real
  * seal's bytes, is decoded, and gets its proofs as in node/inbound.ts and node/verification.ts, but for the check of the signature.
@@ -38,8 +41,6 @@ const statements = new WeakMap<Said, Statement>();
 export class Received {
   readonly #network: NetworkContext;
   readonly #seals = new KeptSeals();
-  /** As node/verification.ts keeps the tree of each signer's last turn. */
-  readonly #trees = new Map<ValidatorIndex, { readonly leaves: readonly Hash[]; readonly tree: MerkleTree }>();
 
   constructor(network: NetworkContext) {
     this.#network = network;
@@ -53,13 +54,11 @@ export class Received {
       ed25519: new Uint8Array(ED25519_SIGNATURE_BYTES),
     };
     const seal: Seal = { signer: from, leafCount: said.length, signature };
+    const tree = this.#treeOf(said);
     for (const inFull of frames) {
-      const included = new Set(inFull);
-      const items = said.map((each) => {
-        const { body, leaf } = this.#statementOf(each);
-        return included.has(each) ? ({ kind: "body", body } as const) : ({ kind: "leaf", leaf } as const);
-      });
-      const frame: SealedFrame = { kind: "sealed", epoch: this.#network.set.epoch, seal, items };
+      const items = inFull.map((each) => ({ index: said.indexOf(each), body: this.#statementOf(each).body }));
+      const complement = tree.complement(items.map(({ index }) => index));
+      const frame: SealedFrame = { kind: "sealed", epoch: this.#network.set.epoch, seal, items, complement };
       const bytes = encode(frameCodec, frame, frameSizeHint(frame));
       if (areBundles(inFull)) bundles.push(...this.#bundlesIn(bytes));
       else messages.push(...this.#messagesIn(bytes));
@@ -74,31 +73,27 @@ export class Received {
 
   #bundlesIn(bytes: Uint8Array): readonly HeldBundle[] {
     const { items } = sealed(bytes);
-    return items.flatMap((item) =>
-      item.kind === "body" ? [holdBundle(this.#network, decode(bundleCodec, item.body.slice()))] : [],
-    );
+    return items.map(({ body }) => holdBundle(this.#network, decode(bundleCodec, body.slice())));
   }
 
   #messagesIn(bytes: Uint8Array): readonly Signed<AvalancheMessage>[] {
-    const { seal, items } = sealed(bytes);
-    const messages: { readonly message: AvalancheMessage; readonly index: number }[] = [];
-    const leaves = items.map((item, index) => {
-      if (item.kind === "leaf") return item.leaf;
-      const message = decodeMessage(item.body);
-      messages.push({ message, index });
-      return statementDigest(this.#network, statementOf(message));
+    const { seal, items, complement } = sealed(bytes);
+    const messages = items.map(({ index, body }) => ({ index, message: decodeMessage(body) }));
+    const leaves = messages.map(({ index, message }) => {
+      return { index, leaf: statementDigest(this.#network, statementOf(message)) };
     });
-    const tree = this.#treeOf(seal.signer, leaves);
+    const tree = present(PartialTree.of(seal.leafCount, leaves, complement), "a part of the turn's tree");
     if (this.#seals.get(seal, tree.root) === null) this.#seals.add(seal, tree.root);
     const kept = present(this.#seals.get(seal, tree.root), "a kept seal");
     return messages.map(({ message, index }) => ({ message, proof: proofIn(kept, tree, index) }));
   }
 
-  #treeOf(signer: ValidatorIndex, leaves: readonly Hash[]): MerkleTree {
-    const known = this.#trees.get(signer);
-    if (known?.leaves.every((leaf, at) => leaf === leaves[at]) === true) return known.tree;
-    const tree = new MerkleTree(leaves);
-    this.#trees.set(signer, { leaves, tree });
+  #treeOf(said: readonly Said[]): MerkleTree {
+    let tree = trees.get(said);
+    if (tree === undefined) {
+      tree = new MerkleTree(said.map((each) => this.#statementOf(each).leaf));
+      trees.set(said, tree);
+    }
     return tree;
   }
 

@@ -1,5 +1,5 @@
 import { type AvalancheParams, deriveParams } from "../../consensus/avalanche/params.ts";
-import type { EngineCosts, Framing } from "./avalanche-charges.ts";
+import type { EngineCosts } from "./avalanche-charges.ts";
 import { ScaleNetwork } from "./avalanche-network.ts";
 import { type CostTable, REFERENCE_COSTS } from "./cost-table.ts";
 
@@ -8,7 +8,6 @@ export interface ScaleQuestion {
   readonly nodes: number;
   readonly loadPerS: number;
   readonly turnMs: number;
-  readonly framing: Framing;
   readonly warmUpMs: number;
   readonly measureMs: number;
   readonly seed: number;
@@ -20,7 +19,6 @@ export interface ScaleQuestion {
 export interface ScaleFigures {
   readonly nodes: number;
   readonly turnMs: number;
-  readonly framing: Framing;
   readonly loadPerS: number;
   /** Final and durable at the nodes of their clients, in the whole network. */
   readonly finalPerS: number;
@@ -58,12 +56,12 @@ export const REFERENCE_ENGINE_COSTS: EngineCosts = {
 
 /** Runs the network through the warm-up and measures the window after it; what is final in it counts, whenever it was submitted. */
 export function measureScale(question: ScaleQuestion): ScaleFigures & { readonly engineCosts: EngineCosts } {
-  const { nodes, loadPerS, turnMs, framing, warmUpMs, measureMs, seed, costs, engineCosts } = question;
+  const { nodes, loadPerS, turnMs, warmUpMs, measureMs, seed, costs, engineCosts } = question;
   const network = new ScaleNetwork({
     nodes,
     params: deriveParams(nodes, question.params),
     turnMs,
-    framing,
+
     loadPerS,
     payloadBytes: 256,
     silent: 0,
@@ -90,7 +88,7 @@ export function measureScale(question: ScaleQuestion): ScaleFigures & { readonly
   return {
     nodes,
     turnMs,
-    framing,
+
     loadPerS,
     finalPerS: inWindow.length / seconds,
     p50Ms: quantile(0.5),
@@ -110,7 +108,7 @@ export function measureScale(question: ScaleQuestion): ScaleFigures & { readonly
   };
 }
 
-export const SCALE_DEFAULTS: Omit<ScaleQuestion, "nodes" | "turnMs" | "framing"> = {
+export const SCALE_DEFAULTS: Omit<ScaleQuestion, "nodes" | "turnMs"> = {
   loadPerS: 5_200,
   // The first vertices of 100 validators are final after a second: two more, and the network is in its steady state.
   warmUpMs: 3_000,

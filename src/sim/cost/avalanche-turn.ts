@@ -1,7 +1,8 @@
 import type { AvalancheMessage } from "../../consensus/avalanche/messages.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
+import { present } from "../../lib/assert.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
-import { encodeFrameUs, type Framing, frameBytes, openFrameUs, sealUs, treeUs } from "./avalanche-charges.ts";
+import { encodeFrameUs, frameBytes, openFrameUs, partOfTree, sealUs } from "./avalanche-charges.ts";
 import type { CostTable } from "./cost-table.ts";
 
 /** One statement of a node's turn: what it says, how long it is on the wire, and to whom. */
@@ -45,18 +46,18 @@ interface Part {
 export function closeTurn(
   from: ValidatorIndex,
   said: readonly Said[],
-  options: { readonly others: readonly ValidatorIndex[]; readonly framing: Framing; readonly costs: CostTable },
+  options: { readonly others: readonly ValidatorIndex[]; readonly costs: CostTable },
 ): ClosedTurn {
-  const { framing, costs, others } = options;
-  const leaves = said.length;
-  const tree = treeUs(leaves, framing, costs);
+  const { costs, others } = options;
+  const places = new Map(said.map((each, index) => [each, index]));
   let encodeUs = 0;
   const frame = (statements: readonly Said[]): Part => {
     const part = partOf(statements);
     if (statements.length === 0) return part;
-    const shape = { bodies: statements.length, bodyBytes: part.bytes, leaves };
-    part.bytes = frameBytes(shape, framing);
-    part.openUs = openFrameUs(shape, framing, costs);
+    const indices = statements.map((each) => present(places.get(each), "a statement of the turn"));
+    const shape = { bodies: indices.length, bodyBytes: part.bytes, part: partOfTree(said.length, indices) };
+    part.bytes = frameBytes(shape);
+    part.openUs = openFrameUs(shape, costs);
     encodeUs += encodeFrameUs(part.bytes, costs);
     return part;
   };
@@ -72,7 +73,7 @@ export function closeTurn(
     }
   }
   const parcels = new Map<ValidatorIndex, Parcel>();
-  const whole = { from, said, tree };
+  const whole = { from, said };
   const shared = joined(whole, common);
   for (const receiver of others) {
     const own = addressed.get(receiver);
@@ -80,8 +81,8 @@ export function closeTurn(
     parcels.set(receiver, own === undefined ? shared : joined(whole, [...common, frame(own)]));
   }
   const bodyBytes = said.reduce((sum, { bytes }) => sum + bytes, 0);
-  const turn = { statements: leaves, bodyBytes };
-  return { sealUs: leaves === 0 ? 0 : sealUs(turn, costs), encodeUs, parcels };
+  const turn = { statements: said.length, bodyBytes };
+  return { sealUs: said.length === 0 ? 0 : sealUs(turn, costs), encodeUs, parcels };
 }
 
 function partOf(statements: readonly Said[]): Part {
@@ -95,13 +96,13 @@ function partOf(statements: readonly Said[]): Part {
 }
 
 function joined(
-  { from, said, tree }: { readonly from: ValidatorIndex; readonly said: readonly Said[]; readonly tree: number },
+  { from, said }: { readonly from: ValidatorIndex; readonly said: readonly Said[] },
   parts: readonly Part[],
 ): Parcel {
   return {
     from,
     bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
-    openUs: parts.reduce((sum, { openUs }) => sum + openUs, tree),
+    openUs: parts.reduce((sum, { openUs }) => sum + openUs, 0),
     messages: parts.flatMap(({ messages }) => messages),
     bundles: parts.flatMap(({ bundles }) => bundles),
     said,

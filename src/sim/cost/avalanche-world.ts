@@ -7,7 +7,7 @@ import type { Proof } from "../../membership/seal.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import type { Random } from "../random.ts";
 import type { Schedule } from "../schedule.ts";
-import type { EngineCosts, Framing } from "./avalanche-charges.ts";
+import type { EngineCosts } from "./avalanche-charges.ts";
 import type { StepMeter } from "./avalanche-meter.ts";
 import type { Parcel } from "./avalanche-turn.ts";
 import type { CostTable } from "./cost-table.ts";
@@ -17,7 +17,6 @@ export interface ScaleOptions {
   readonly params: AvalancheParams;
   /** The least time between two turns of one node, in milliseconds. */
   readonly turnMs: number;
-  readonly framing: Framing;
   /** Vertices a second that clients submit in the whole network, spread over the nodes that speak. */
   readonly loadPerS: number;
   readonly payloadBytes: number;
