@@ -33,6 +33,19 @@ export type HashDomain =
   | "content"
   | "ledger-key"
   | "ledger-state"
+  | "trie-leaf"
+  | "trie-branch"
+  | "session"
+  | "session-path"
+  | "retired-clients"
+  | "sessions"
+  | "command-seed"
+  | "command-result"
+  | "replica-root"
+  | "snapshot-chunk"
+  | "kv-path"
+  | "kv-entry"
+  | "kv-state"
   | "block";
 
 const PREFIXES = new Map<HashDomain, Uint8Array>();
