@@ -17,6 +17,10 @@ const PHASES = [
   "query",
   "answer",
   "votes",
+  "propose",
+  "vote",
+  "timeout",
+  "block-sync",
 ] as const;
 
 export type Phase = (typeof PHASES)[number];

@@ -1,0 +1,41 @@
+import { assert } from "../../lib/assert.ts";
+
+/** Blocks with content that are not settled in a chain; a leader proposes empty blocks above it. Bounds what a vote says. */
+export const UNSETTLED_MAX = 32;
+
+/** Commits in one certificate: of each unsettled block, and one that is settled by it. */
+export const COMMITS_MAX: number = UNSETTLED_MAX + 1;
+
+/** Views above its own for which a replica counts votes; a certificate, not a vote, takes it further. */
+export const VIEWS_AHEAD_MAX = 16;
+
+/** Blocks of one view that are kept unasked; a second one is its leader's lie. */
+export const BLOCKS_OF_VIEW_MAX = 2;
+
+/** Blocks of one validator that wait for an ancestor or a certificate, with room for one that comes out of a long sleep. */
+export const WAITING_BLOCKS_MAX = 1_024;
+
+/** Ancestors that are handed over at a time. */
+export const ASK_BLOCKS_MAX = 32;
+
+/** Commits of one validator that are kept while their certificate is being made. */
+export const COMMITS_KEPT_MAX: number = 4 * COMMITS_MAX;
+
+/** How far a proposal's time may be from a replica's own clock: it only guards against absurd times. */
+export const CLOCK_SKEW_MS_MAX = 15_000;
+
+/** While something is unfinished, a node says every so often where it stands. */
+export const RESEND_MS = 1_000;
+
+export const FETCH_DIGESTS_MAX = 256;
+
+/** The most vertices in one block. */
+export const PROPOSAL_VERTICES_MAX = 16_384;
+
+/** A checkpoint every so many places; the same on all replicas. */
+export const CHECKPOINT_INTERVAL = 32;
+
+/** Checkpoints above the stable one whose votes are kept. */
+export const CHECKPOINTS_AHEAD_MAX = 16;
+
+assert(COMMITS_KEPT_MAX >= COMMITS_MAX, "the commits of a certificate fit");

@@ -1,0 +1,102 @@
+import { type Batch, batchDigest, NULL_BATCH } from "../../dag/batch.ts";
+import type { BundleRef } from "../../dag/bundle.ts";
+import type { LaneTip } from "../../dag/lanes.ts";
+import { BATCH_BUNDLES_MAX } from "../../dag/limits.ts";
+import { present } from "../../lib/assert.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { Sequence } from "../../membership/ids.ts";
+import type { BlockNode } from "./block-tree.ts";
+import { PROPOSAL_VERTICES_MAX, UNSETTLED_MAX } from "./limits.ts";
+import type { Block } from "./messages.ts";
+import { isKnown } from "./pacemaker.ts";
+import { type Instant, refOf, type Replica } from "./replica.ts";
+import { highOf } from "./statements.ts";
+
+/**
+ * Algorithm 4, the leader: one block in its view, on the highest certificate that it knows. A block without content is
+ * proposed only while something with content is not committed, so that an idle network is quiet.
+ */
+export function maybePropose(replica: Replica, at: Instant): void {
+  const { view, high, tree } = replica;
+  if (!replica.leads || !replica.started || !replica.active || replica.proposedView >= view) return;
+  if (high.settled === null) return;
+  const tc = high.block.view + 1 === view ? null : replica.tc;
+  if (high.block.view + 1 !== view && (tc === null || tc.view + 1 !== view)) return;
+  if (tc !== null && (highOf(tc).view > high.block.view || !isKnown(replica, highOf(tc)))) return;
+  const bundles = tree.unsettled(high) < UNSETTLED_MAX ? takeProposable(replica) : [];
+  if (bundles.length === 0 && !hasOpenBlock(replica)) return;
+  replica.timestampMs = Math.max(replica.timestampMs, at.wallMs);
+  const batch: Batch = bundles.length === 0 ? NULL_BATCH : { timestampMs: replica.timestampMs, bundles };
+  const sequence = (high.block.sequence + (bundles.length === 0 ? 0 : 1)) as Sequence;
+  const block: Block = { view, justify: refOf(high), sequence, digest: batchDigest(batch) };
+  // A leader that comes back must not propose anything else in this view.
+  replica.proposedView = view;
+  replica.persistVotes();
+  replica.say({ kind: "proposal", block, batch, qc: replica.voteRoute === "all" ? null : high.qc, tc });
+  replica.trace("propose", sequence, `${bundles.length} bundles`);
+}
+
+/** Whether a block with content is on its way to its commit: in the certified chain, or voted for here. */
+export function hasOpenBlock(replica: Replica): boolean {
+  const { high, tree, vote } = replica;
+  const voted = vote === null ? undefined : tree.get(vote.block);
+  const tips = voted === undefined || voted.block.view <= high.block.view ? [high] : [high, voted];
+  return tips.some((tip) => {
+    let node: BlockNode | undefined = tip;
+    while (node !== undefined && node.block.view > replica.committed.block.view) {
+      if (tree.hasContent(node) && node.block.sequence > replica.finalizing) return true;
+      node = tree.parentOf(node);
+    }
+    return false;
+  });
+}
+
+/** Whether a leader is waited for. */
+export function hasWork(replica: Replica): boolean {
+  return replica.lanes.waitingSinceMs() !== null || hasOpenBlock(replica);
+}
+
+/** Takes bundles in turn from every lane, each following what is executed or already in the chain. */
+function takeProposable(replica: Replica): readonly Hash[] {
+  const tips = openTips(replica);
+  const digests: Hash[] = [];
+  let vertices = 0;
+  let took = true;
+  while (took) {
+    took = false;
+    for (const creator of replica.set.indices()) {
+      if (digests.length >= BATCH_BUNDLES_MAX || vertices >= PROPOSAL_VERTICES_MAX) return digests;
+      const next = replica.lanes.next(creator, present(tips[creator], `lane ${creator}`));
+      if (next === undefined) continue;
+      tips[creator] = tipAfter(next);
+      digests.push(next.digest);
+      vertices += next.count;
+      took = true;
+    }
+  }
+  return digests;
+}
+
+/** Where each lane will stand when the chain has been executed: the rule is execution's own. */
+function openTips(replica: Replica): LaneTip[] {
+  const tips = [...replica.lanes.executedTips()];
+  const chain: BlockNode[] = [];
+  let node: BlockNode | undefined = replica.high;
+  while (node !== undefined && node.block.sequence > replica.executed) {
+    chain.push(node);
+    node = replica.tree.parentOf(node);
+  }
+  for (const { batch } of chain.reverse()) {
+    for (const bundle of batch.bundles) {
+      const ref = replica.lanes.get(bundle);
+      if (ref === undefined) continue;
+      const tip = present(tips[ref.creator], `lane ${ref.creator}`);
+      if (ref.firstNonce === tip.nonce + 1 && ref.previous === tip.tip) tips[ref.creator] = tipAfter(ref);
+    }
+  }
+  return tips;
+}
+
+function tipAfter(ref: BundleRef): LaneTip {
+  return { nonce: (ref.firstNonce + ref.count - 1) as LaneTip["nonce"], tip: ref.tip };
+}

@@ -1,0 +1,67 @@
+import { unreachable } from "../../lib/assert.ts";
+import type { ValidatorIndex } from "../../membership/ids.ts";
+import type { Verdict } from "../engine.ts";
+import { isCheckpointExpected } from "./checkpoints.ts";
+import { VIEWS_AHEAD_MAX } from "./limits.ts";
+import type { Certificates, HotStuffMessage, Proposal } from "./messages.ts";
+import { commitKey, type Replica } from "./replica.ts";
+import { blockHash } from "./statements.ts";
+
+const ACCEPT: Verdict = { kind: "accept" };
+
+/** Whether a message is worth its signature checks: expected here, new, and from the one who may send it. Changes nothing. */
+export function screen(replica: Replica, from: ValidatorIndex, message: HotStuffMessage): Verdict {
+  switch (message.kind) {
+    case "proposal":
+      return screenProposal(replica, from, message);
+    case "vote": {
+      const known = replica.votes.get(message.view)?.get(from);
+      if (known !== undefined) return known.digest === message.block ? ignore("duplicate") : ACCEPT;
+      if (message.view <= replica.high.block.view) return ignore("old-view");
+      return message.view > replica.view + VIEWS_AHEAD_MAX ? ignore("far-view") : ACCEPT;
+    }
+    case "commit": {
+      const known = replica.commits.get(commitKey(message.view, message.sequence))?.get(from);
+      if (known !== undefined) return known.digest === message.digest ? ignore("duplicate") : ACCEPT;
+      if (message.view <= replica.floor.block.view) return ignore("old-view");
+      return message.view > replica.view + VIEWS_AHEAD_MAX ? ignore("far-view") : ACCEPT;
+    }
+    case "timeout": {
+      if (message.view < replica.view) return ignore("old-view");
+      const known = replica.timeouts.get(from)?.message;
+      if (known === undefined || known.view < message.view) return ACCEPT;
+      return known.view === message.view && known.high.view < message.high.view ? ACCEPT : ignore("duplicate");
+    }
+    case "checkpoint":
+      if (!isCheckpointExpected(replica, message.sequence)) return ignore("checkpoint-not-expected");
+      return replica.checkpointVotes.get(message.sequence)?.has(from) === true ? ignore("duplicate") : ACCEPT;
+    case "ask":
+      return replica.tree.get(message.block) === undefined ? ignore("unknown-block") : ACCEPT;
+    case "certificates":
+      return isNews(replica, message) ? ACCEPT : ignore("known");
+    default:
+      return unreachable(message);
+  }
+}
+
+function screenProposal(replica: Replica, from: ValidatorIndex, { block, qc, tc }: Proposal): Verdict {
+  if (block.view < 1 || from !== replica.set.leaderOf(block.view)) return reject("proposal-not-from-leader");
+  const hash = blockHash(block);
+  const known = replica.tree.get(hash) !== undefined || (qc === null && replica.waiting.has(hash));
+  if (!known) return ACCEPT;
+  return tc !== null && tc.view >= replica.view ? ACCEPT : ignore("duplicate");
+}
+
+function isNews(replica: Replica, { qc, tc }: Certificates): boolean {
+  if (tc !== null && tc.view >= replica.view) return true;
+  if (qc === null || qc.view <= replica.committed.block.view) return false;
+  return (replica.tree.get(qc.block)?.qc ?? null) === null;
+}
+
+function ignore(reason: string): Verdict {
+  return { kind: "ignore", reason };
+}
+
+function reject(reason: string): Verdict {
+  return { kind: "reject", reason };
+}
