@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
+import { lane, made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import type { CoreOptions } from "../../src/consensus/avalanche/core.ts";
 import type { DagCertificate, DagClaim, DagOpen } from "../../src/consensus/dag-engine.ts";
 import { ML_DSA_87_SIGNATURE_BYTES } from "../../src/crypto/signature.ts";
@@ -91,6 +91,69 @@ describe("a witness that settled a bundle and crashed", () => {
     seat.votes("commit", X, [1, 2, 3]);
     seat.wait(100);
     expect(mayVote(seat)).toBe(true);
+  });
+});
+
+/** Validator 0 of the first epoch with what it heard, as it was when its process ended, and again from its disk. */
+function crashed(before: Seat, open: readonly HeldBundle[]): Seat {
+  const rows = new Map<string, Uint8Array>();
+  for (const effect of before.effects) {
+    if (effect.kind !== "persist") continue;
+    for (const { key, value } of effect.writes) {
+      if (value === null) rows.delete(key);
+      else rows.set(key, value);
+    }
+  }
+  return new Seat({
+    rows: [...rows].map(([key, value]) => ({ key, value })),
+    restored: {
+      lanes: NETWORK.set.roster.map(() => ({ nonce: 0 as Nonce, tip: NETWORK.genesis })),
+      open: open.map((held): DagOpen => ({ held, place: "open", accepted: [], rejected: [], certified: [] })),
+    },
+  });
+}
+
+/** What it says of a bundle to who asks it in the second epoch. */
+function wordOf(witness: Seat, held: HeldBundle): DagClaim {
+  const restored = witness.core.handOver();
+  const network = networkOf(4, { epoch: 1 });
+  const later = new Seat({ network, previous: NETWORK.set, restored, remembersPrevious: true });
+  const word = later.core.claimOf(held.ref.digest, true);
+  expect(word).not.toBeNull();
+  return word ?? isFinal(held);
+}
+
+describe("a witness that committed where nobody contests, and crashed", () => {
+  test("proves it with the votes on its disk: one silent liar beside it stops no epoch", () => {
+    const plain = made({ creator: 1 });
+    const before = new Seat();
+    before.bundles(plain);
+    before.votes("accept", plain, [0, 1, 2]);
+    expect(before.votedFor("commit", plain, 0)).toBe(true);
+    const word = wordOf(crashed(before, [plain]), plain);
+    const seat = newcomer([plain]);
+    for (const from of [2, 3]) tell(seat, from, []);
+    expect(mayVote(seat)).toBe(false);
+    tell(seat, 1, [word]);
+    expect(mayVote(seat)).toBe(true);
+    expect(seat.core.claimOf(plain.ref.digest, true)?.certified).toMatchObject([{ epoch: 0, place: true }]);
+  });
+});
+
+describe("a witness that knows of a certificate by a descendant's voters alone", () => {
+  test("says nothing of it, since it can show nobody, and is heard", () => {
+    const [parent, child] = lane(1, 2) as [HeldBundle, HeldBundle];
+    const before = new Seat();
+    before.bundles(parent, child);
+    before.votes("accept", child, [1, 2, 3]);
+    expect(before.core.claimOf(parent.ref.digest)?.state).toBe("certified");
+    expect(before.votedFor("commit", parent, 0)).toBe(false);
+    const seat = newcomer([parent, child]);
+    for (const from of [2, 3]) tell(seat, from, []);
+    tell(seat, 1, [wordOf(before, parent), wordOf(before, child)]);
+    expect(mayVote(seat)).toBe(true);
+    expect(seat.core.claimOf(parent.ref.digest, true)?.certified).toEqual([]);
+    expect(seat.core.claimOf(child.ref.digest, true)?.certified).toMatchObject([{ epoch: 0, place: true }]);
   });
 });
 

@@ -53,6 +53,10 @@ describe("what a run once found", () => {
   test("validators that restart in a young epoch, one of those before removed, do not wait for each other", async () => {
     expect((await runPlan(planOf({ seed: 39, nodes: 4, engine }))).detail).toBe("");
   });
+
+  test("a witness of a certificate that it cannot show, and one liar, do not keep an epoch from beginning", async () => {
+    expect((await runPlan(planOf({ seed: 230, nodes: 4, engine }))).detail).toBe("");
+  });
 });
 
 describe("a creator that forks its lane", () => {
