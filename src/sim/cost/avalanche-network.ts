@@ -2,7 +2,7 @@ import type { HeldBundle } from "../../dag/bundle.ts";
 import { sealEnvelope } from "../../dag/conflict-keys.ts";
 import { hashOf } from "../../crypto/hash.ts";
 import type { NodeId } from "../../crypto/identity.ts";
-import { ML_DSA_87_PUBLIC_KEY_BYTES } from "../../crypto/signature.ts";
+import { ML_DSA_87_PUBLIC_KEY_BYTES, ML_DSA_87_SIGNATURE_BYTES } from "../../crypto/signature.ts";
 import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
@@ -48,7 +48,7 @@ export class ScaleNetwork implements ScaleWorld {
     this.#random = Random.of(options.seed, 0xc057);
     this.context = contextOf(options.nodes);
     this.payload = sealEnvelope({ conflictKeys: [], payload: new Uint8Array(options.payloadBytes) });
-    const signature = { mlDsa: new Uint8Array(0), ed25519: null };
+    const signature = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
     this.#proofs = this.context.set
       .indices()
       .map((signer) => ({ seal: { signer, leafCount: 1, signature }, leafIndex: 0, path: [] }));

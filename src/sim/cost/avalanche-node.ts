@@ -3,6 +3,7 @@ import { AvalancheCore } from "../../consensus/avalanche/core.ts";
 import { type AvalancheMessage, encodeMessage } from "../../consensus/avalanche/messages.ts";
 import type { DagDecision, DagEvent } from "../../consensus/dag-engine.ts";
 import type { Effect, TimerName } from "../../consensus/engine.ts";
+import { ML_DSA_87_SIGNATURE_BYTES } from "../../crypto/signature.ts";
 import { bundleCodec, type HeldBundle, holdBundle } from "../../dag/bundle.ts";
 import { BUNDLE_VERTICES_MAX } from "../../dag/limits.ts";
 import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
@@ -60,7 +61,7 @@ export class ScaleNode implements Asker {
     this.index = index;
     this.machine = new Machine(options.costs);
     this.#others = context.set.indices().filter((other) => other !== index);
-    const signature = { mlDsa: new Uint8Array(0), ed25519: null };
+    const signature = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
     this.#proof = { seal: { signer: index, leafCount: 1, signature }, leafIndex: 0, path: [] };
     this.#tip = { nonce: 0, tip: context.genesis };
     this.received = index < options.copying ? new Received(context) : null;
