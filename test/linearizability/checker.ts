@@ -9,8 +9,8 @@ export interface Limits {
   readonly stepsMax: number;
 }
 
-/** Some hundred megabytes and about a minute at most; a history that a test records needs a thousandth of it. */
-export const LIMITS: Limits = { configurationsMax: 300_000, stepsMax: 30_000_000 };
+/** Some hundred megabytes, and some seconds for each partition, at most. */
+export const LIMITS: Limits = { configurationsMax: 300_000, stepsMax: 5_000_000 };
 
 export interface Violation<Input, Output> {
   readonly partition: string;

@@ -1,6 +1,16 @@
 import type { Operation } from "./history.ts";
+import { evidenceOf, type KvEvidence, NO_EVIDENCE } from "./kv-evidence.ts";
 import { isInRange, type KvInput, type KvOutput } from "./kv-operations.ts";
-import { type Cell, EMPTY, expectedIn, readIn, seenIn, surelyMatches, writtenTo } from "./kv-state.ts";
+import {
+  type Cell,
+  EMPTY,
+  expectedIn,
+  type KeyEvidence,
+  readIn,
+  seenIn,
+  surelyMatches,
+  writtenTo,
+} from "./kv-state.ts";
 import { describeCell, describeOperation } from "./kv-text.ts";
 import type { Model } from "./model.ts";
 
@@ -11,12 +21,17 @@ type ByKey = Exclude<KvInput, { readonly type: "range" }>;
 type Range = Extract<KvInput, { readonly type: "range" }>;
 
 /** The key-value store of `src/replication`, versions included: a key's version is that of its last write, and grows. */
-export const KV_MODEL: Model<KvState, KvInput, KvOutput> = {
+export function kvModel(history: readonly Operation<KvInput, KvOutput>[]): Model<KvState, KvInput, KvOutput> {
+  return modelWith(evidenceOf(history));
+}
+
+const modelWith = (evidence: KvEvidence): Model<KvState, KvInput, KvOutput> => ({
   initial: new Map(),
   step(state, input, output) {
-    if (input.type === "range") return output === null ? null : rangeStep(state, input, output);
+    if (input.type === "range") return output === null ? null : rangeStep(state, input, output, evidence);
+    const known = { evidence, key: input.key };
     const cell = state.get(input.key) ?? EMPTY;
-    const after = output === null ? unheardStep(cell, input) : heardStep(cell, input, output);
+    const after = output === null ? unheardStep(cell, input, known) : heardStep(cell, input, output, known);
     if (after === null || after === cell) return after === null ? null : state;
     return withCell(state, input.key, after);
   },
@@ -36,39 +51,44 @@ export const KV_MODEL: Model<KvState, KvInput, KvOutput> = {
   describe: (operation: Operation<KvInput, KvOutput>) => describeOperation(operation),
   describeState: (state) =>
     state.size === 0 ? "nothing" : [...state].map(([key, cell]) => `${key} = ${describeCell(cell)}`).join(", "),
-};
+});
+
+/** Without what a history tells: slower, and the same verdicts. */
+export const KV_MODEL: Model<KvState, KvInput, KvOutput> = modelWith(NO_EVIDENCE);
 
 /** Null where it would do nothing: then it need not have happened. */
-function unheardStep(cell: Cell, input: ByKey): Cell | null {
+function unheardStep(cell: Cell, input: ByKey, known: KeyEvidence): Cell | null {
   if (input.type === "get") return null;
   if (input.type === "put") return writtenTo(cell, input.value, "untold");
   if (input.type === "delete") return cell.value === null ? null : writtenTo(cell, null, "untold");
-  const before = expectedIn(cell, input.expected);
+  const before = expectedIn(cell, input.expected, known);
   return before === null || (before.value === null && input.next === null)
     ? null
     : writtenTo(before, input.next, "untold");
 }
 
-function heardStep(cell: Cell, input: ByKey, output: KvOutput): Cell | null {
+function heardStep(cell: Cell, input: ByKey, output: KvOutput, known: KeyEvidence): Cell | null {
   if (input.type === "get") {
     if (output.type !== "read") return null;
-    return output.item === null ? seenIn(cell, "absent") : readIn(cell, output.item.value, output.item.version);
+    return output.item === null
+      ? seenIn(cell, "absent", known)
+      : readIn(cell, output.item.value, output.item.version, known);
   }
   if (output.type === "conflict") {
     if (input.type !== "compare-and-set") return null;
-    const seen = seenIn(cell, output.current);
+    const seen = seenIn(cell, output.current, known);
     return seen === null || surelyMatches(seen, input.expected) ? null : seen;
   }
   if (output.type !== "written") return null;
-  const seen = seenIn(cell, output.previous);
+  const seen = seenIn(cell, output.previous, known);
   if (seen === null) return null;
   if (input.type === "put") return writtenTo(seen, input.value, output.version);
   if (input.type === "delete") return writtenTo(seen, null, output.version);
-  const before = expectedIn(seen, input.expected);
+  const before = expectedIn(seen, input.expected, known);
   return before === null ? null : writtenTo(before, input.next, output.version);
 }
 
-function rangeStep(state: KvState, input: Range, output: KvOutput): KvState | null {
+function rangeStep(state: KvState, input: Range, output: KvOutput, evidence: KvEvidence): KvState | null {
   if (output.type !== "items") return null;
   const present = [...state].filter(([key, { value }]) => value !== null && isInRange(key, input));
   if (input.reverse) present.reverse();
@@ -76,7 +96,7 @@ function rangeStep(state: KvState, input: Range, output: KvOutput): KvState | nu
   let result = state;
   for (const [at, item] of output.items.entries()) {
     const [key, cell] = present[at] ?? ["", EMPTY];
-    const read = key === item.key ? readIn(cell, item.value, item.version) : null;
+    const read = key === item.key ? readIn(cell, item.value, item.version, { evidence, key }) : null;
     if (read === null) return null;
     if (read !== cell) result = withCell(result, key, read);
   }
