@@ -34,7 +34,7 @@ export interface EpochBegin {
   readonly previous: ValidatorSet | null;
   /** Those of the epochs before that one, the newest first; some of them. */
   readonly earlier: readonly ValidatorSet[];
-  /** Whether this process took part in that epoch: what it knew of it is in `dag`. */
+  /** Whether this process took part in that epoch, or in the last one that it was a validator of: what it knew is in `dag`. */
   readonly remembersPrevious: boolean;
 }
 
@@ -129,8 +129,8 @@ export class Epochs<M> {
     if (changed === null) return false;
     if (this.#previous !== null) this.#earlier = [this.#previous, ...this.#earlier].slice(0, EARLIER_SETS_MAX);
     this.#previous = this.network.set;
-    // Whoever only listened knows of no certificate but by what it was told.
-    this.#remembersPrevious = speaks && this.self !== null;
+    // A validator that only listened knows of no certificate but by what it was told; who had left still knows what it knew.
+    if (this.self !== null) this.#remembersPrevious = speaks;
     this.network.advance(validatorSetOf(membership));
     const { lanes } = this.#options;
     lanes.onEpoch(this.network);

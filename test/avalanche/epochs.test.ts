@@ -1,13 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { lane, made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import type { CoreOptions } from "../../src/consensus/avalanche/core.ts";
+import { OPEN_OF_CREATOR_MAX } from "../../src/consensus/avalanche/limits.ts";
 import type { DagCertificate, DagClaim, DagOpen } from "../../src/consensus/dag-engine.ts";
 import { ML_DSA_87_SIGNATURE_BYTES } from "../../src/crypto/signature.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import type { Votes } from "../../src/dag/votes.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { Signed } from "../../src/membership/seal.ts";
-import { VALIDATORS_MAX } from "../../src/membership/validator-set.ts";
+import { VALIDATORS_MAX, ValidatorSet } from "../../src/membership/validator-set.ts";
 import type { Epoch, Nonce, ValidatorIndex } from "../../src/membership/ids.ts";
 import { networkOf } from "../cluster/signing.ts";
 import { Seat } from "./seat.ts";
@@ -154,6 +155,53 @@ describe("a witness that knows of a certificate by a descendant's voters alone",
     expect(mayVote(seat)).toBe(true);
     expect(seat.core.claimOf(parent.ref.digest, true)?.certified).toEqual([]);
     expect(seat.core.claimOf(child.ref.digest, true)?.certified).toMatchObject([{ epoch: 0, place: true }]);
+  });
+});
+
+describe("a liar that filled its lane with forks before the epoch ended", () => {
+  const forks = Array.from({ length: OPEN_OF_CREATOR_MAX }, (_, at) =>
+    made({ creator: 1, payloads: [vertex(`fork ${at}`)] }),
+  );
+  const committed = made({ creator: 1, payloads: [vertex("the one that the others saw")] });
+
+  test("does not keep out the branch that a witness proves, and so the witness is heard", () => {
+    const before = new Seat();
+    before.bundles(committed);
+    before.votes("accept", committed, [1, 2, 3]);
+    const word = wordOf(before, committed);
+    const seat = newcomer(forks);
+    for (const from of [0, 3]) tell(seat, from, []);
+    for (const isHeard of [false, true]) {
+      seat.bundles(committed);
+      tell(seat, 2, [word]);
+      expect(mayVote(seat)).toBe(isHeard);
+    }
+  });
+
+  test("gets no room for another fork by naming it again and again: a name is one word, as those that it said of the others", () => {
+    const more = made({ creator: 1, payloads: [vertex("one more")] });
+    const seat = newcomer(forks);
+    // It names as many others first: each of them has its word, too.
+    tell(seat, 1, forks.map(isFinal));
+    for (let time = 0; time < 3; time++) {
+      tell(seat, 1, [isCertified(more)]);
+      seat.bundles(more);
+    }
+    expect(seat.core.claimOf(more.ref.digest)).toBeNull();
+  });
+});
+
+describe("a validator that left the set and came back", () => {
+  // The first epoch's four, the second one's three, of whom none came to vote; in the third, 3 is silent.
+  const without = new ValidatorSet(1 as Epoch, NETWORK.set.roster, [1, 2, 3] as ValidatorIndex[]);
+
+  test("is its own witness of the epoch in which it was one", () => {
+    for (const remembersPrevious of [false, true]) {
+      const network = networkOf(4, { epoch: 2 });
+      const seat = newcomer([X], { network, previous: without, earlier: [NETWORK.set], remembersPrevious });
+      for (const from of [1, 2]) tell(seat, from, [], { epoch: 2, passed: [0] });
+      expect(mayVote(seat)).toBe(remembersPrevious);
+    }
   });
 });
 

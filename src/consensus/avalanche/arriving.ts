@@ -17,7 +17,8 @@ export function onBundles(p: Participant, arrivals: readonly DagArrival[]): void
   for (let arrival = waiting.shift(); arrival !== undefined; arrival = waiting.shift()) {
     const { ref } = arrival.held;
     p.missing.onArrived(ref.digest);
-    const insertion = p.graph.insert(arrival, p.nowMs, p.early.supportOf(ref.digest));
+    const support = Math.max(p.early.supportOf(ref.digest), p.spokenOf.supportOf(ref.digest, p.quorum));
+    const insertion = p.graph.insert(arrival, p.nowMs, support);
     if (insertion.kind === "node") {
       for (const vertex of arrival.lost) insertion.node.reject(vertex);
       take(p, insertion.node, arrival.lost);

@@ -17,6 +17,7 @@ import { Missing } from "./missing.ts";
 import type { AvalancheParams } from "./params.ts";
 import type { Poll } from "./poll.ts";
 import type { RandomSource } from "./sampler.ts";
+import { SpokenOf } from "./spoken-of.ts";
 
 export interface ParticipantOptions {
   readonly network: NetworkContext;
@@ -29,7 +30,10 @@ export interface ParticipantOptions {
   readonly previous: ValidatorSet | null;
   /** Those of the epochs before that one, the newest first; as many as are known. Default: none. */
   readonly earlier?: readonly ValidatorSet[];
-  /** Whether this node took part in it and the process has not begun anew since: what it knew is in `restored`. */
+  /**
+   * Whether this node took part in it, or in one of those before and left, and the process has not begun anew since: what it
+   * knew is in `restored`.
+   */
   readonly remembersPrevious: boolean;
   /**
    * Whether this node thinks so little of a validator that it does not ask it (AV-ALERT: graylisted, by its own score). It
@@ -67,13 +71,15 @@ export class Participant {
   readonly earlier: readonly ValidatorSet[];
   /** What must be heard before this node votes; null in the first epoch. */
   readonly gate: Gate | null;
-  /** Whether this node itself was in the set before and remembers what it knew. */
+  /** Whether this node itself was in one of the sets before and remembers what it knew. */
   readonly isOwnWitness: boolean;
   readonly avoids: (peer: ValidatorIndex) => boolean;
   /** What is being told by validators that are asked for the epoch's sake, page by page. */
   readonly testimonies: Map<ValidatorIndex, Testimony[]> = new Map();
   /** Of them, those that spoke of bundles which are not here yet. */
   readonly unfinished: Set<ValidatorIndex> = new Set();
+  /** Who spoke of such a bundle, and whether it was proved: it comes again, and its lane must not be too full for it. */
+  readonly spokenOf: SpokenOf = new SpokenOf();
   /** The certificates that they showed. */
   readonly shown: Map<BundleNode, readonly DagCertificate[]> = new Map();
   /** Bundles of which more is known to be certified, to be written down at the end of the step. */
@@ -110,7 +116,8 @@ export class Participant {
     this.random = random;
     this.earlier = previous === null ? [] : [previous, ...(options.earlier ?? [])];
     this.gate = previous === null ? null : new Gate(this.earlier);
-    this.isOwnWitness = options.remembersPrevious && self !== null && previous?.has(self) === true;
+    // Who left and came back has heard nothing of itself over any connection, and was in one of those sets.
+    this.isOwnWitness = options.remembersPrevious && self !== null && this.earlier.some((set) => set.has(self));
     this.mayVote = previous === null;
     this.#passed = restored.passed ?? [];
     this.avoids = options.avoids ?? ((): boolean => false);
@@ -141,6 +148,7 @@ export class Participant {
   pass(): void {
     this.mayVote = true;
     this.shown.clear();
+    this.spokenOf.clear();
   }
 
   emit(effect: Effect<AvalancheMessage>): void {

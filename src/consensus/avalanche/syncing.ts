@@ -1,4 +1,5 @@
 import { votesFor, votesStatement } from "../../dag/votes.ts";
+import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
 import { VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DagCertificate, DagClaim, DagEvent } from "../dag-engine.ts";
@@ -26,7 +27,7 @@ export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kin
     const node = p.nodeOf(claim.bundle);
     if (node === undefined) {
       // What is not here is not remembered: its witness is asked again when it has come.
-      if (isWitness && isTestimony(claim) && p.graph.past.get(claim.bundle) === undefined) p.unfinished.add(from);
+      if (isWitness && isTestimony(claim) && p.graph.past.get(claim.bundle) === undefined) wait(p, from, claim);
       continue;
     }
     if (!isWellFormed(node, claim)) continue;
@@ -42,6 +43,11 @@ export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kin
   if (!isWitness || !isWhole) return;
   p.gate?.hear(from, event.passed, told);
   maybePass(p);
+}
+
+function wait(p: Participant, from: ValidatorIndex, { bundle, certified }: DagClaim): void {
+  p.unfinished.add(from);
+  p.spokenOf.add(bundle, from, certified?.some((each) => isProof(p, bundle, null, each)) ?? false);
 }
 
 function isTestimony({ state, certified }: DagClaim): boolean {
@@ -90,17 +96,21 @@ export function testimoniesOf(p: Participant, node: BundleNode, certificate: Dag
   const { epoch, place, vertices } = certificate;
   const units: (number | null)[] = vertices.filter((vertex) => node.isOpen(vertex));
   if (place && node.place === "open") units.unshift(null);
-  return units.map((vertex) => ({ member: { node, vertex }, epoch, isProven: isProof(p, node, vertex, certificate) }));
+  return units.map((vertex) => ({
+    member: { node, vertex },
+    epoch,
+    isProven: isProof(p, node.digest, vertex, certificate),
+  }));
 }
 
 /** Whether the votes that came with a certificate are a quorum's of its epoch. */
-function isProof(p: Participant, node: BundleNode, vertex: number | null, { epoch, votes }: DagCertificate): boolean {
+function isProof(p: Participant, bundle: Hash, vertex: number | null, { epoch, votes }: DagCertificate): boolean {
   const set = p.earlier.find((each) => each.epoch === epoch);
   if (set === undefined) return false;
   const signers = new Set<ValidatorIndex>();
   for (const { message, proof } of votes) {
     const { signer } = proof.seal;
-    if (set.has(signer) && votesFor(message, "accept", node.digest, vertex)) signers.add(signer);
+    if (set.has(signer) && votesFor(message, "accept", bundle, vertex)) signers.add(signer);
   }
   return signers.size >= set.quorum;
 }

@@ -45,6 +45,15 @@ describe("a tally", () => {
     expect(tally.full).toBe(1);
   });
 
+  test("counts nothing of a signer that a certificate, two messages of each, could not show", () => {
+    const tally = new Tally("accept", BUNDLE);
+    expect([add(tally, 1, [1, 2]), add(tally, 1, [0, 2]), add(tally, 1, [0, 1])]).toEqual([true, true, false]);
+    expect(tally.count(2)).toBe(0);
+    const shown = tally.newest(2).flatMap(({ message }) => message.entries.map(({ except }) => except));
+    for (const vertex of [0, 1, 2])
+      expect(tally.count(vertex)).toBe(shown.some((each) => !each.includes(vertex)) ? 1 : 0);
+  });
+
   test("shows of each signer a message that votes for the very unit at the very level", () => {
     const tally = new Tally("accept", BUNDLE);
     const first = votes(2, { level: "commit", bundle: BUNDLE, except: [] }, accept([5], OTHER), accept([0, 1]));

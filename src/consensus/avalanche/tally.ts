@@ -2,6 +2,7 @@ import { type VoteLevel, type Votes, votesFor } from "../../dag/votes.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
+import { VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 
 interface Ballot {
   /** Vertices that no message of this signer covers. */
@@ -10,8 +11,11 @@ interface Ballot {
   votes: readonly { readonly except: readonly number[]; readonly signed: Signed<Votes> }[];
 }
 
-/** Messages of one signer that add up, at most: each is kept whole, and a liar could say one for each vertex. */
-const MESSAGES_MAX = 8;
+/**
+ * Messages of one signer that add up, at most: as many as a certificate shows of it, so that what is counted can be shown.
+ * A correct validator needs two: its votes cover ever more, and what it says of a settled bundle leaves out what was rejected.
+ */
+const MESSAGES_MAX: number = VOTES_OF_SIGNER_MAX;
 
 /**
  * Who voted for one bundle at one level, and for which of its vertices. Counts distinct validators, never messages.
