@@ -15,6 +15,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   storage: ["lib", "codec", "crypto", "membership", "node"],
   observability: ["lib", "codec", "crypto", "membership", "consensus", "node"],
   api: ["lib", "codec", "crypto", "membership", "node"],
+  // Runs in browsers: it speaks HTTP to nodes, and shares no line with them.
+  client: [],
   sim: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "node", "storage"],
   cli: ["lib", "codec", "crypto", "membership", "node", "observability", "sim"],
 };
@@ -66,6 +68,13 @@ export function packageFaults(modules: readonly Module[]): readonly string[] {
     .map(
       ({ file, packages }) => `${file} imports ${packages.join(", ")}: pure code uses this project's lower layers only`,
     );
+}
+
+/** Built-in modules and packages where only the web's own names exist. */
+export function browserFaults(modules: readonly Module[]): readonly string[] {
+  return modules
+    .filter(({ file, packages }) => folderOf(file) === "client" && !isTest(file) && packages.length > 0)
+    .map(({ file, packages }) => `${file} imports ${packages.join(", ")}: the client runs in browsers`);
 }
 
 /** Engines never know each other. */

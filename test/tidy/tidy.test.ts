@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { filesOf, parseModule, readModules, readText, withoutComments } from "./modules.ts";
-import { cycles, isTest, layerFaults, packageFaults, wordFaults } from "./rules.ts";
+import { browserFaults, cycles, isTest, layerFaults, packageFaults, wordFaults } from "./rules.ts";
 
 const LINES_MAX = 400;
 const modules = await readModules("src/**/*.ts");
@@ -19,6 +19,14 @@ describe("the project's own lint", () => {
 
   test("pure code imports no package", () => {
     expect(packageFaults(modules)).toEqual([]);
+  });
+
+  test("the client imports nothing but itself", () => {
+    expect(browserFaults(modules)).toEqual([]);
+    expect(browserFaults([parseModule("src/client/a.ts", 'import { readFileSync } from "node:fs";')])).toHaveLength(1);
+    expect(layerFaults([parseModule("src/client/a.ts", 'import type { Hash } from "../lib/hash.ts";')])).toHaveLength(
+      1,
+    );
   });
 
   test("no imports go in a circle", () => {

@@ -1,0 +1,213 @@
+import type { ReadOptions } from "./commands.ts";
+import type { KeyChange } from "./change-feed.ts";
+import { CretoError } from "./creto-error.ts";
+import { Fields } from "./fields.ts";
+import type { CallOptions, Patience } from "./patience.ts";
+import type { CommandId, Session } from "./session.ts";
+import type { Subscription, StreamOptions } from "./subscription.ts";
+import type { Answer, Ask, Transport } from "./transport.ts";
+import { type Bytes, bytesOf } from "./vertices.ts";
+
+export interface KeyValueEntry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** The position of the command that last wrote the key. */
+  readonly version: number;
+}
+
+export interface Written {
+  readonly version: number;
+  /** The version that the key had before; null where there was none. */
+  readonly previous: number | null;
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Sends the write of this number again, as after a crash; the next number unless given. */
+  readonly number?: number;
+}
+
+/** What a compare-and-set expects the key to be: absent, or of this version. */
+export type Expected = "absent" | number;
+
+/** `current` is the key's version as it is; null where the key is absent. */
+export type SetOutcome =
+  | (Written & { readonly isSet: true })
+  | { readonly isSet: false; readonly current: number | null };
+
+export interface RangeOptions extends ReadOptions {
+  readonly prefix?: string;
+  /** The first key, inclusive. */
+  readonly from?: string;
+  /** The end, exclusive. */
+  readonly to?: string;
+  readonly reverse?: boolean;
+  /** The most entries; all unless given. */
+  readonly limit?: number;
+}
+
+export interface WatchOptions extends StreamOptions {
+  readonly prefix?: string;
+  /** The first position whose changes are wanted; those from now on unless given. */
+  readonly from?: number;
+}
+
+interface Page {
+  readonly items: readonly KeyValueEntry[];
+  /** Where the next page begins; null after the last. */
+  readonly next: string | null;
+}
+
+type Run = <T>(options: CallOptions, work: (patience: Patience) => Promise<T>) => Promise<T>;
+
+/** Entries of one page of a range. */
+const PAGE_ITEMS = 100;
+
+/** UTF-8 bytes. */
+const KEY_BYTES_MAX = 512;
+
+/** The key-value store of a network whose application is that. Every write is a command, applied once. */
+export class KeyValue {
+  readonly #transport: Transport;
+  readonly #session: Session;
+  readonly #run: Run;
+  readonly #watch: (options: WatchOptions) => Subscription<KeyChange>;
+
+  constructor(
+    transport: Transport,
+    session: Session,
+    run: Run,
+    watch: (options: WatchOptions) => Subscription<KeyChange>,
+  ) {
+    this.#transport = transport;
+    this.#session = session;
+    this.#run = run;
+    this.#watch = watch;
+  }
+
+  /** Null where there is no such key. */
+  async get(key: string, options: ReadOptions = {}): Promise<KeyValueEntry | null> {
+    const query = { consistency: options.consistency ?? "linearizable" };
+    return await this.#run(options, async (patience) => {
+      try {
+        const ask = { method: "GET", path: pathOf(key), query, isRepeatable: true } as const;
+        return entryOf(new Fields((await this.#transport.ask(ask, patience)).body, "entry"));
+      } catch (error) {
+        if (error instanceof CretoError && error.code === "no-such-key") return null;
+        throw error;
+      }
+    });
+  }
+
+  async put(key: string, value: Bytes, options: WriteOptions = {}): Promise<Written> {
+    return writtenOf(await this.#write("PUT", key, {}, options, bytesOf(value)));
+  }
+
+  /** Deletes the key; `previous` is null where there was none. */
+  async delete(key: string, options: WriteOptions = {}): Promise<Written> {
+    return writtenOf(await this.#write("DELETE", key, {}, options));
+  }
+
+  /** Writes `next`, or deletes the key where that is null, if the key still is as expected. */
+  async compareAndSet(
+    key: string,
+    expected: Expected,
+    next: Bytes | null,
+    options: WriteOptions = {},
+  ): Promise<SetOutcome> {
+    const headers: Record<string, string> =
+      expected === "absent" ? { "if-none-match": "*" } : { "if-match": String(expected) };
+    try {
+      const body = next === null ? undefined : bytesOf(next);
+      const answer = await this.#write(next === null ? "DELETE" : "PUT", key, headers, options, body);
+      return { isSet: true, ...writtenOf(answer) };
+    } catch (error) {
+      if (!(error instanceof CretoError) || error.code !== "version-conflict") throw error;
+      const current = error.problem?.extra["current"];
+      return { isSet: false, current: typeof current === "number" ? current : null };
+    }
+  }
+
+  /** Ascending by key unless reversed; page by page, so that entries written meanwhile may be seen or not. */
+  async *range(options: RangeOptions = {}): AsyncGenerator<KeyValueEntry, void, undefined> {
+    const { limit = Number.POSITIVE_INFINITY } = options;
+    let last: string | null = null;
+    let rest: RangeOptions = options;
+    for (let count = 0; count < limit; ) {
+      const page = await this.#page({ ...rest, limit: Math.min(PAGE_ITEMS, limit - count + (last === null ? 0 : 1)) });
+      // The continuation may be the first key that is left, or the last that was given.
+      const items = page.items.filter(({ key }) => key !== last).slice(0, limit - count);
+      yield* items;
+      count += items.length;
+      last = items[items.length - 1]?.key ?? last;
+      if (page.next === null || items.length === 0) return;
+      // In reverse the end moves, which is exclusive: just above the next key.
+      rest = { ...options, ...(options.reverse === true ? { to: `${page.next}\0` } : { from: page.next }) };
+    }
+  }
+
+  /**
+   * Every change from now or from a position on, once and in order, over lost connections too. Nodes keep the last
+   * 10,000 changes: one that was away for longer gets CretoError `too-old`, and reads the range anew.
+   */
+  watch(options: WatchOptions = {}): Subscription<KeyChange> {
+    return this.#watch(options);
+  }
+
+  async #page(options: RangeOptions): Promise<Page> {
+    const { prefix, from, to, limit, reverse, consistency = "linearizable" } = options;
+    const query = { prefix, from, to, limit, reverse, consistency };
+    return await this.#run(options, async (patience) => {
+      const { body } = await this.#transport.ask(
+        { method: "GET", path: "/v1/kv", query, isRepeatable: true },
+        patience,
+      );
+      const fields = new Fields(body, "range");
+      return { items: fields.list("items", entryOf), next: fields.maybe("next", fields.text) };
+    });
+  }
+
+  async #write(
+    method: "PUT" | "DELETE",
+    key: string,
+    condition: Readonly<Record<string, string>>,
+    options: WriteOptions,
+    body?: Uint8Array,
+  ): Promise<Answer> {
+    const path = pathOf(key);
+    const send =
+      (patience: Patience) =>
+      async (id: CommandId): Promise<Answer> => {
+        const headers = { ...condition, "x-cretoai-client": id.client, "x-cretoai-number": String(id.number) };
+        const ask: Ask = {
+          method,
+          path,
+          headers,
+          isRepeatable: true,
+          nodeWaits: true,
+          ...(body === undefined ? {} : { body }),
+        };
+        return await this.#transport.ask(ask, patience);
+      };
+    return await this.#run(options, (patience) => this.#session.run(patience, send(patience), options.number));
+  }
+}
+
+/** @throws CretoError `invalid-argument` where an address cannot hold the key */
+function pathOf(key: string): string {
+  const size = bytesOf(key).length;
+  if (size < 1 || size > KEY_BYTES_MAX) {
+    throw new CretoError("invalid-argument", `a key has 1 to ${KEY_BYTES_MAX} bytes of UTF-8, not ${size}`);
+  }
+  // Every client of HTTP takes these for folders (WHATWG URL §4.4), escaped or not.
+  if (key === "." || key === "..") throw new CretoError("invalid-argument", `${key} cannot be a key over HTTP`);
+  return `/v1/kv/${encodeURIComponent(key)}`;
+}
+
+function entryOf(fields: Fields): KeyValueEntry {
+  return { key: fields.text("key"), value: fields.bytes("value"), version: fields.count("version") };
+}
+
+function writtenOf({ body }: Answer): Written {
+  const fields = new Fields(body, "answer");
+  return { version: fields.count("version"), previous: fields.maybe("previous", fields.count) };
+}

@@ -1,0 +1,52 @@
+import type { Fields } from "./fields.ts";
+import type { CommandId } from "./session.ts";
+
+/** Where a command took its place: equal at all nodes, whichever of them answered. */
+export interface CommandPlace extends CommandId {
+  /** In the total order, from 1. */
+  readonly position: number;
+  readonly batch: number;
+  /** The vertex that carried it. */
+  readonly hash: string;
+  /** Of the application's state after the batch. */
+  readonly stateHash: string;
+  /** It had been applied before: this is what the network remembers of it. */
+  readonly isReplay: boolean;
+}
+
+/** What became of a command, for good. A refusal by the application is an outcome, not an error. */
+export type CommandOutcome =
+  /** `result` is null for a replay of one whose result was too large to be remembered. */
+  | (CommandPlace & { readonly status: "applied"; readonly result: Uint8Array | null })
+  | (CommandPlace & { readonly status: "rejected"; readonly reason: string });
+
+export interface QueryAnswer {
+  readonly answer: Uint8Array;
+  /** The last position that the state which answered had applied. */
+  readonly position: number;
+  readonly batch: number;
+  readonly stateHash: string;
+}
+
+export function outcomeOf(fields: Fields, id: CommandId): CommandOutcome {
+  const place = {
+    ...id,
+    position: fields.count("position"),
+    batch: fields.count("batch"),
+    hash: fields.text("hash"),
+    stateHash: fields.text("stateHash"),
+    isReplay: fields.flag("isReplay"),
+  };
+  const status = fields.word("status", ["applied", "rejected"]);
+  if (status === "applied") return { ...place, status, result: fields.maybe("result", fields.bytes) };
+  return { ...place, status, reason: fields.maybe("reason", fields.text) ?? "" };
+}
+
+export function queryAnswerOf(fields: Fields): QueryAnswer {
+  return {
+    answer: fields.bytes("answer"),
+    position: fields.count("position"),
+    batch: fields.count("batch"),
+    stateHash: fields.text("stateHash"),
+  };
+}
