@@ -10,7 +10,7 @@ import type { Report } from "../dag/report.ts";
 import { applyReports, type Judgement } from "../dag/resolution.ts";
 import { NO_RESOLUTIONS, resolutionDigest, type ResolutionState, withoutReports } from "../dag/resolution-state.ts";
 import { assert, present } from "../lib/assert.ts";
-import { type Hash, hashBytes } from "../lib/hash.ts";
+import { type Hash, hashBytes, ZERO_HASH } from "../lib/hash.ts";
 import { epochCodec } from "../membership/evidence.ts";
 import type { Epoch, Nonce, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import type { MembershipCommand } from "../membership/membership-command.ts";
@@ -46,6 +46,8 @@ export interface ExecutionState {
   readonly lanes: readonly ExecutedLane[];
   /** The digest of the open conflicts and their ends; null where none was ever reported. */
   readonly resolution: Hash | null;
+  /** `Replica.root` after this batch; null in a network whose order drives no application. */
+  readonly application: Hash | null;
 }
 
 /** A bundle that took its place in the total order. */
@@ -77,9 +79,19 @@ export interface ExecutionInput {
   readonly resolution?: ResolutionState;
   /** The reports of a bundle of purpose `resolution`, in order; nothing for any other. */
   reportsOf?(ref: BundleRef): readonly Report[];
+  /** Drives the application by the batch and gives its root; absent where there is none. */
+  replicate?(ordered: OrderedBundles): Hash;
 }
 
-type OrderedState = Omit<ExecutionState, "resolution">;
+/** What an executed batch brings an application. */
+export interface OrderedBundles {
+  readonly sequence: Sequence;
+  readonly timestampMs: number;
+  readonly history: Hash;
+  readonly executed: readonly ExecutedBundle[];
+}
+
+type OrderedState = Omit<ExecutionState, "resolution" | "application">;
 
 const orderedStateCodec: Codec<OrderedState> = struct<OrderedState>({
   epoch: epochCodec,
@@ -116,22 +128,33 @@ const orderedStateCodec: Codec<OrderedState> = struct<OrderedState>({
 });
 
 /**
- * The digest of the open conflicts stands at the end, and only where there is one: the state of a network that orders
- * everything has the bytes that it always had. The state is therefore the last thing in whatever carries it.
+ * The digest of the open conflicts and the application's root stand at the end, and only where there is one: one hash is the
+ * former, two are both, where the former may be of zeros for none. The state is therefore the last thing in whatever carries it.
  */
 export const executionStateCodec: Codec<ExecutionState> = {
   sizeMin: orderedStateCodec.sizeMin,
   encode: (writer, state) => {
+    const { resolution, application } = state;
     orderedStateCodec.encode(writer, state);
-    if (state.resolution !== null) hash.encode(writer, state.resolution);
+    if (resolution !== null || application !== null) hash.encode(writer, resolution ?? ZERO_HASH);
+    if (application !== null) hash.encode(writer, application);
   },
   decode: (reader) => {
     const ordered = orderedStateCodec.decode(reader);
-    return { ...ordered, resolution: reader.remaining === 0 ? null : hash.decode(reader) };
+    const first = reader.remaining === 0 ? null : hash.decode(reader);
+    const application = reader.remaining === 0 ? null : hash.decode(reader);
+    const isNone = first === ZERO_HASH;
+    if (isNone && application === null) reader.fail("not-canonical", "an execution state with a digest of no conflicts");
+    return { ...ordered, resolution: isNone ? null : first, application };
   },
 };
 
-export function genesisState(network: NetworkContext, membership: MembershipState): ExecutionState {
+/** @param application the root of an application to which nothing happened yet */
+export function genesisState(
+  network: NetworkContext,
+  membership: MembershipState,
+  application: Hash | null = null,
+): ExecutionState {
   return {
     epoch: network.set.epoch,
     epochBase: 0 as Sequence,
@@ -142,6 +165,7 @@ export function genesisState(network: NetworkContext, membership: MembershipStat
     history: network.genesis,
     lanes: network.set.roster.map(() => emptyLane(network.genesis)),
     resolution: null,
+    application,
   };
 }
 
@@ -199,6 +223,8 @@ export function execute(
   while (changed !== null && lanes.length < outcome.state.rosterSize) lanes.push(emptyLane(network.genesis));
   const heard = applyReports(network, input.resolution ?? NO_RESOLUTIONS, reports);
   const resolution = changed === null ? heard.state : withoutReports(heard.state);
+  const history = hashOf("history", hashBytes(state.history), hashBytes(batchDigest(batch)));
+  const application = input.replicate?.({ sequence, timestampMs, history, executed }) ?? null;
   const next: ExecutionState = {
     epoch: outcome.state.epoch,
     epochBase: changed === null ? state.epochBase : sequence,
@@ -206,9 +232,10 @@ export function execute(
     sequence,
     position: position as Position,
     timestampMs,
-    history: hashOf("history", hashBytes(state.history), hashBytes(batchDigest(batch))),
+    history,
     lanes,
     resolution: resolutionDigest(resolution),
+    application,
   };
   const { state: membership, notes } = outcome;
   const judgement = { ...heard, state: resolution };
