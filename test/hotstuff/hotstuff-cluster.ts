@@ -1,5 +1,5 @@
 import type { Effect, Engine } from "../../src/consensus/engine.ts";
-import { restore } from "../../src/consensus/hotstuff/durable.ts";
+import { restore, VOTES_ROW, votesOfRow } from "../../src/consensus/hotstuff/durable.ts";
 import { HotStuffEngine } from "../../src/consensus/hotstuff/engine.ts";
 import type { HotStuffMessage } from "../../src/consensus/hotstuff/messages.ts";
 import type { VoteRoute } from "../../src/consensus/hotstuff/replica.ts";
@@ -40,6 +40,7 @@ export interface HotStuffClusterOptions {
 interface Words {
   readonly said: Map<string, Hash>;
   gaveUp: number;
+  voted: number;
 }
 
 /** The virtual cluster around HotStuff: the hosts, links and disks are those that PBFT is tested with. */
@@ -73,7 +74,10 @@ export class HotStuffCluster extends Cluster {
     this.onEffect(host, effect);
     if (!host.isCorrect) return;
     if (effect.kind === "broadcast" || effect.kind === "send") {
-      this.#onSaid(host.self, effect.message as unknown as HotStuffMessage);
+      this.#onSaid(host, effect.message as unknown as HotStuffMessage);
+    }
+    if (effect.kind === "persist") {
+      for (const { key, value } of effect.writes) if (key === VOTES_ROW && value !== null) this.#onVoteRow(host, value);
     }
     if (effect.kind === "checkpoint") this.invariants.onCheckpoint(host.self, effect.certificate);
   }
@@ -86,20 +90,39 @@ export class HotStuffCluster extends Cluster {
     super.send(from, to, packet);
   }
 
-  /** One proposal and one vote in a view, no vote in a view that was given up, one commit of a place in a view. */
-  #onSaid(self: ValidatorIndex, message: HotStuffMessage): void {
+  /** A vote is decided when its row is written: never in a view that was given up. */
+  #onVoteRow(host: Host, value: Uint8Array): void {
+    const { vote } = votesOfRow(value);
+    const words = this.#wordsOf(host.self);
+    if (vote === null || vote.view <= words.voted) return;
+    words.voted = vote.view;
+    if (vote.view > words.gaveUp) return;
+    throw new Violation(`replica ${host.self} voted in view ${vote.view}, though it gave up view ${words.gaveUp}`);
+  }
+
+  /** One proposal and one vote in a view, one commit of a place in a view; a vote's row is written before. */
+  #onSaid(host: Host, message: HotStuffMessage): void {
     if (message.kind === "ask" || message.kind === "certificates") return;
-    const words = this.#words.get(self) ?? { said: new Map<string, Hash>(), gaveUp: 0 };
-    this.#words.set(self, words);
+    const words = this.#wordsOf(host.self);
     const { phase, view, sequence, digest } = statementOf(message);
     const key = `${phase}/${view}/${sequence}`;
     const before = words.said.get(key);
-    if (before !== undefined && before !== digest) throw new Violation(`replica ${self} said ${key} twice`);
-    if (phase === "vote" && before === undefined && view <= words.gaveUp) {
-      throw new Violation(`replica ${self} voted in view ${view}, though it gave up view ${words.gaveUp}`);
+    if (before !== undefined && before !== digest && phase !== "timeout") {
+      throw new Violation(`replica ${host.self} said ${key} twice`);
     }
     words.said.set(key, digest);
     if (message.kind === "timeout") words.gaveUp = Math.max(words.gaveUp, view);
+    if (message.kind !== "vote") return;
+    const row = host.disk.rows.get(VOTES_ROW);
+    if (row === undefined || votesOfRow(row).vote?.block !== digest) {
+      throw new Violation(`replica ${host.self} voted in view ${view} before it was durable`);
+    }
+  }
+
+  #wordsOf(self: ValidatorIndex): Words {
+    const words = this.#words.get(self) ?? { said: new Map<string, Hash>(), gaveUp: 0, voted: 0 };
+    this.#words.set(self, words);
+    return words;
   }
 }
 

@@ -1,0 +1,204 @@
+import type { Effect, Engine, EngineEvent } from "../../src/consensus/engine.ts";
+import type { Block, HotStuffMessage, Proposal, Qc } from "../../src/consensus/hotstuff/messages.ts";
+import { blockHash } from "../../src/consensus/hotstuff/statements.ts";
+import { type Batch, batchDigest, NULL_BATCH } from "../../src/dag/batch.ts";
+import { hashOf } from "../../src/crypto/hash.ts";
+import type { Hash } from "../../src/lib/hash.ts";
+import type { Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
+import type { ValidatorSet } from "../../src/membership/validator-set.ts";
+import type { Random } from "../../src/sim/random.ts";
+
+export const ATTACKS = [
+  "equivocate",
+  "silent-leader",
+  "partial-leader",
+  "stale-leader",
+  "vote-for-everything",
+  "withhold-votes",
+  "false-high",
+  "false-commits",
+  "strip-commits",
+  "wrong-state",
+  "false-status",
+] as const;
+
+export type AttackName = (typeof ATTACKS)[number];
+
+type Out = readonly Effect<HotStuffMessage>[];
+
+/** Attackers that answer each other go on for ever; they stop after this many lies each. */
+const LIES_MAX = 2_000;
+
+/** Certificates and blocks that a liar remembers, so that it may build on old ones. */
+const REMEMBERED_MAX = 64;
+
+/** A liar with a correct engine inside: it bends what that engine says, and adds what only a liar says. */
+export class LyingEngine implements Engine<HotStuffMessage> {
+  readonly name = "hotstuff";
+  readonly dag = null;
+  readonly wire: Engine<HotStuffMessage>["wire"];
+  readonly #inner: Engine<HotStuffMessage>;
+  readonly #names: readonly AttackName[];
+  readonly #random: Random;
+  readonly #set: ValidatorSet;
+  readonly #self: ValidatorIndex;
+  readonly #qcs: Qc[] = [];
+  readonly #proposals = new Map<Hash, Proposal>();
+  #lies = 0;
+
+  constructor(
+    inner: Engine<HotStuffMessage>,
+    names: readonly AttackName[],
+    options: { readonly random: Random; readonly set: ValidatorSet; readonly self: ValidatorIndex },
+  ) {
+    this.#inner = inner;
+    this.#names = names;
+    this.#random = options.random;
+    this.#set = options.set;
+    this.#self = options.self;
+    this.wire = inner.wire;
+  }
+
+  screen(...args: Parameters<Engine<HotStuffMessage>["screen"]>): ReturnType<Engine<HotStuffMessage>["screen"]> {
+    return this.#inner.screen(...args);
+  }
+
+  status(): ReturnType<Engine<HotStuffMessage>["status"]> {
+    return this.#inner.status();
+  }
+
+  batchOf(digest: Hash): Batch | undefined {
+    return this.#inner.batchOf(digest);
+  }
+
+  step(event: EngineEvent<HotStuffMessage>): Out {
+    const extra = event.kind === "message" ? this.#onMessage(event.signed.message) : [];
+    return [...this.#inner.step(event).flatMap((effect) => this.#bend(effect)), ...extra];
+  }
+
+  #does(name: AttackName): boolean {
+    return this.#names.includes(name) && this.#lies < LIES_MAX;
+  }
+
+  #onMessage(message: HotStuffMessage): Out {
+    if (message.kind === "certificates" && message.qc !== null) this.#remember(message.qc);
+    if (message.kind !== "proposal") return [];
+    if (message.qc !== null) this.#remember(message.qc);
+    const hash = blockHash(message.block);
+    if (this.#proposals.has(hash)) return [];
+    this.#proposals.set(hash, message);
+    if (this.#proposals.size > REMEMBERED_MAX) this.#proposals.delete([...this.#proposals.keys()][0] ?? hash);
+    return this.#does("vote-for-everything") ? this.#voteFor(message.block, hash) : [];
+  }
+
+  /** With every commit that the vote could stand for. */
+  #voteFor(block: Block, hash: Hash): Out {
+    this.#lies += 1;
+    const next = this.#set.leaderOf((block.view + 1) as View);
+    const messages: HotStuffMessage[] = [{ kind: "vote", view: block.view, block: hash }];
+    let at: Block | undefined = block;
+    for (let depth = 0; at !== undefined && depth < 8; depth++) {
+      const { view, sequence, digest } = at;
+      messages.unshift({ kind: "commit", view, sequence, digest });
+      at = this.#proposals.get(at.justify.block)?.block;
+    }
+    const all = this.#random.chance(0.5);
+    return messages.map((message): Effect<HotStuffMessage> => {
+      return all ? { kind: "broadcast", message } : { kind: "send", to: next, message };
+    });
+  }
+
+  #remember(qc: Qc): void {
+    if (this.#qcs.some(({ block }) => block === qc.block)) return;
+    this.#qcs.push(qc);
+    if (this.#qcs.length > REMEMBERED_MAX) this.#qcs.shift();
+  }
+
+  #bend(effect: Effect<HotStuffMessage>): Out {
+    if (effect.kind === "status" && this.#does("false-status")) {
+      this.#lies += 1;
+      const far = { ...effect.status, executed: (effect.status.executed + this.#random.below(40)) as Sequence };
+      return [{ ...effect, status: far }];
+    }
+    if (effect.kind !== "broadcast" && effect.kind !== "send") return [effect];
+    const { message } = effect;
+    switch (message.kind) {
+      case "proposal":
+        return effect.kind === "broadcast" ? this.#propose(message) : [effect];
+      case "vote":
+        return this.#does("withhold-votes") && this.#random.chance(0.7) ? [] : [effect];
+      case "timeout":
+        return this.#does("false-high")
+          ? [{ ...effect, message: { ...message, high: this.#falseHigh(message) } }]
+          : [effect];
+      case "commit": {
+        if (!this.#does("false-commits") || this.#random.chance(0.5)) return [effect];
+        this.#lies += 1;
+        return [
+          { ...effect, message: { ...message, digest: hashOf("content", new Uint8Array([this.#random.below(256)])) } },
+        ];
+      }
+      case "checkpoint":
+        if (!this.#does("wrong-state")) return [effect];
+        return [{ ...effect, message: { ...message, stateDigest: hashOf("content", new Uint8Array([7])) } }];
+      default:
+        return [effect];
+    }
+  }
+
+  #falseHigh(message: Extract<HotStuffMessage, { kind: "timeout" }>): (typeof message)["high"] {
+    this.#lies += 1;
+    const [old] = this.#qcs;
+    if (old !== undefined && this.#random.chance(0.5)) return { view: old.view, block: old.block };
+    return { view: (message.view - 1) as View, block: hashOf("content", new Uint8Array([this.#random.below(256)])) };
+  }
+
+  #propose(honest: Proposal): Out {
+    const others = this.#set.indices().filter((index) => index !== this.#self);
+    const to = (message: Proposal, receivers: readonly ValidatorIndex[]): Out =>
+      receivers.map((receiver) => ({ kind: "send", to: receiver, message }));
+    this.#lies += 1;
+    if (this.#does("silent-leader") && this.#random.chance(0.5)) return [];
+    let message = honest;
+    if (this.#does("stale-leader") && this.#random.chance(0.7)) message = this.#onOldCertificate(honest) ?? honest;
+    if (this.#does("strip-commits") && this.#random.chance(0.5) && message.qc !== null) {
+      message = { ...message, qc: { ...message.qc, commits: message.qc.commits.slice(1) } };
+    }
+    if (this.#does("equivocate")) {
+      const other = otherBlock(message, this.#random);
+      const mine = this.#random.shuffled(others);
+      const cut = this.#random.between(0, mine.length);
+      const both = this.#random.chance(0.3) ? mine.slice(0, 1) : [];
+      return [...to(message, [this.#self, ...mine.slice(0, cut)]), ...to(other, [...mine.slice(cut), ...both])];
+    }
+    if (this.#does("partial-leader")) {
+      return to(message, [this.#self, ...this.#random.shuffled(others).slice(0, this.#random.below(others.length))]);
+    }
+    return message === honest ? [{ kind: "broadcast", message }] : to(message, [this.#self, ...others]);
+  }
+
+  #onOldCertificate(honest: Proposal): Proposal | null {
+    const usable = this.#qcs.filter(({ block }) => this.#proposals.has(block));
+    if (usable.length === 0) return null;
+    const qc = this.#random.pick(usable.slice(-4));
+    const parent = this.#proposals.get(qc.block);
+    if (parent === undefined || qc.view >= honest.block.view) return null;
+    const content = honest.batch.bundles.length > 0 ? 1 : 0;
+    const justify = { view: qc.view, block: qc.block };
+    const block = { ...honest.block, justify, sequence: (parent.block.sequence + content) as Sequence };
+    return { ...honest, block, qc };
+  }
+}
+
+/** Another block of the same view, as valid as the first. */
+function otherBlock(message: Proposal, random: Random): Proposal {
+  const { batch, block } = message;
+  const content = batch.bundles.length > 0;
+  const other: Batch = content
+    ? random.chance(0.3)
+      ? NULL_BATCH
+      : { ...batch, timestampMs: batch.timestampMs + 1 }
+    : { timestampMs: 1, bundles: [] };
+  const sequence = (content && other.bundles.length === 0 ? block.sequence - 1 : block.sequence) as Sequence;
+  return { ...message, batch: other, block: { ...block, sequence, digest: batchDigest(other) } };
+}

@@ -1,0 +1,57 @@
+import type { QcRef } from "../../src/consensus/hotstuff/messages.ts";
+import { type Ballot, rulesOf } from "../../src/consensus/hotstuff/rules.ts";
+import type { AttackName } from "./attacks.ts";
+import type { Variant } from "./hotstuff-cluster.ts";
+
+/** A wrong engine, and the liars that show what is wrong with it. */
+export interface Planted {
+  readonly variant: Variant;
+  readonly attacks?: readonly AttackName[];
+  readonly liars: number;
+}
+
+const three = rulesOf(3);
+const two = rulesOf(2);
+
+/** As `mayVote` of three phases, without the lock. */
+const onceInAView = ({ block, lastView }: Ballot): boolean => block.view > lastView;
+
+const isSafe = ({ block, lock, extendsLock }: { block: Ballot["block"]; lock: QcRef; extendsLock: boolean }): boolean =>
+  extendsLock || block.justify.view > lock.view;
+
+export const PLANTED: Readonly<Record<string, Planted>> = {
+  "no lock": {
+    variant: { phases: 3, voteRoute: "leader", rules: { ...three, mayVote: onceInAView } },
+    attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
+    liars: 1,
+  },
+  "two votes in a view": {
+    variant: { phases: 3, voteRoute: "leader", rules: { ...three, mayVote: isSafe } },
+    attacks: ["equivocate", "vote-for-everything"],
+    liars: 1,
+  },
+  "a chain of two commits under the rules of three": {
+    variant: { phases: 2, voteRoute: "leader", rules: { ...three, phases: 2 } },
+    attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
+    liars: 1,
+  },
+  "two phases without a look at the time-out certificate": {
+    variant: { phases: 2, voteRoute: "leader", rules: { ...two, mayVote: onceInAView } },
+    attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
+    liars: 1,
+  },
+  "a certificate of q - 1 votes": {
+    variant: { phases: 3, voteRoute: "leader", rules: { ...three, quorum: (set) => set.quorum - 1 } },
+    attacks: ["equivocate", "vote-for-everything"],
+    liars: 1,
+  },
+  "a chain with gaps commits": {
+    variant: { phases: 3, voteRoute: "leader", rules: { ...three, isDirect: () => true } },
+    attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
+    liars: 1,
+  },
+  "the last voted view is forgotten in a crash": {
+    variant: { phases: 3, voteRoute: "leader", forgets: "votes" },
+    liars: 0,
+  },
+};
