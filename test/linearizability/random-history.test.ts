@@ -4,7 +4,8 @@ import { isLinearizableByTrying } from "./brute-force.ts";
 import { checkHistory } from "./checker.ts";
 import { get, type KvOperation, lostPut, ok, operation, put, remove, swap, type Times } from "./histories.ts";
 import { UNKNOWN } from "./history.ts";
-import { KV_MODEL, kvModel } from "./kv-model.ts";
+import { checkKv } from "./kv-check.ts";
+import { KV_MODEL } from "./kv-model.ts";
 import type { KvOutput } from "./kv-operations.ts";
 import { HISTORY, type HistoryOptions, randomHistory, withoutVersions } from "./random-history.ts";
 import { MIX } from "./random-input.ts";
@@ -13,13 +14,13 @@ import { violationText } from "./violation-text.ts";
 const SEEDS = Array.from({ length: 200 }, (_, at) => at + 1);
 
 function explain(history: readonly KvOperation[]): string {
-  const verdict = checkHistory(kvModel(history), history);
+  const verdict = checkKv(history);
   return verdict.type === "violation" ? violationText(KV_MODEL, verdict.violation) : verdict.type;
 }
 
 function violations(options: HistoryOptions, change = (history: readonly KvOperation[]) => history): number {
   const histories = SEEDS.map((seed) => change(randomHistory(seed, options)));
-  return histories.filter((history) => checkHistory(kvModel(history), history).type === "violation").length;
+  return histories.filter((history) => checkKv(history).type === "violation").length;
 }
 
 describe("random histories", () => {
@@ -91,7 +92,7 @@ function historyOf(kinds: readonly number[], times: readonly Times[]): readonly 
 describe("against trying every order", () => {
   const compare = (history: readonly KvOperation[]): boolean => {
     const expected = isLinearizableByTrying(KV_MODEL, history);
-    const verdict = checkHistory(kvModel(history), history).type;
+    const verdict = checkKv(history).type;
     if (verdict !== (expected ? "linearizable" : "violation"))
       throw new Error(`${verdict}, but trying says ${expected}: ${JSON.stringify(history)}`);
     return expected;

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { checkHistory } from "./checker.ts";
 import { serveDouble } from "./double-server.ts";
 import { DoubleCluster, type Wrong } from "./double-targets.ts";
 import { HttpTarget } from "./http-target.ts";
-import { kvModel } from "./kv-model.ts";
+import { checkKv } from "./kv-check.ts";
 import type { KvTarget } from "./kv-target.ts";
 import { type NodeFaults, planFaults } from "./node-faults.ts";
 import { type Recorded, runWorkload, WORKLOAD } from "./workload.ts";
@@ -17,7 +16,7 @@ function counter(): () => number {
 }
 
 function verdictOf({ history }: Recorded): string {
-  return checkHistory(kvModel(history), history).type;
+  return checkKv(history).type;
 }
 
 async function recordDouble(seed: number, wrong: Wrong): Promise<Recorded> {
