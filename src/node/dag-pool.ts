@@ -4,8 +4,9 @@ import type { ValidatorIndex } from "../membership/ids.ts";
 import { acceptedOf, type DagPlace, type DagStanding, isSettled } from "./dag-rows.ts";
 import type { StoredBundle } from "./ledger.ts";
 
-/** Settled bundles that stay in memory, to answer peers and readers without the disk. */
+/** Settled bundles that stay in memory, to answer peers and readers without the disk, and the bytes of their bodies. */
 const SETTLED_KEPT_MAX = 256;
+const SETTLED_KEPT_BYTES_MAX: number = 16 * 1024 * 1024;
 
 /** Heights of settled bundles by their last vertex. A second parent is seconds old, not tens of thousands of bundles. */
 const HEIGHTS_MAX = 65_536;
@@ -65,6 +66,8 @@ export class DagEntry {
 export class DagPool {
   readonly #open = new Map<Hash, DagEntry>();
   readonly #settled = new Map<Hash, DagEntry>();
+  /** The bytes of their bodies. */
+  #settledBytes = 0;
   readonly #byTip = new Map<Hash, DagEntry>();
   readonly #heights = new Map<Hash, number>();
   readonly #pending = new Map<ValidatorIndex, { vertices: number; bytes: number; bundles: number }>();
@@ -129,9 +132,12 @@ export class DagPool {
     if (!this.#open.delete(digest)) return;
     this.#count(entry, -1);
     this.#settled.set(digest, entry);
-    if (this.#settled.size <= SETTLED_KEPT_MAX) return;
-    const oldest = this.#settled.values().next();
-    if (oldest.done !== true) this.#forget(oldest.value);
+    this.#settledBytes += entry.stored.body.length;
+    for (const oldest of this.#settled.values()) {
+      const isMuch = this.#settled.size > SETTLED_KEPT_MAX || this.#settledBytes > SETTLED_KEPT_BYTES_MAX;
+      if (!isMuch || oldest === entry) return;
+      this.#forget(oldest);
+    }
   }
 
   /** Vertices in bundles of a creator of which something is open. */
@@ -167,7 +173,7 @@ export class DagPool {
 
   #forget(entry: DagEntry): void {
     const { digest, tip, creator, firstNonce } = entry.stored.held.ref;
-    this.#settled.delete(digest);
+    if (this.#settled.delete(digest)) this.#settledBytes -= entry.stored.body.length;
     if (this.#byTip.get(tip) === entry) this.#byTip.delete(tip);
     const place = `${creator}/${firstNonce}`;
     const left = (this.#places.get(place) ?? []).filter((other) => other !== entry);

@@ -4,6 +4,7 @@ import type { VoteEntry, VoteLevel } from "../../dag/votes.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { DagCertificate } from "../dag-engine.ts";
+import { BUNDLE_BYTES, VERTEX_BYTES } from "./limits.ts";
 import { Snow } from "./snow.ts";
 import { Tally } from "./tally.ts";
 
@@ -100,6 +101,13 @@ export class BundleNode {
     this.accepts = new Tally("accept", this.digest);
     this.commits = new Tally("commit", this.digest);
     this.sets = setsOf(held);
+  }
+
+  /** About the bytes that it takes in memory. */
+  get weight(): number {
+    const { payloads } = this.held.bundle;
+    const start = BUNDLE_BYTES + payloads.length * VERTEX_BYTES;
+    return payloads.reduce((sum, { length }) => sum + length, start);
   }
 
   get creator(): ValidatorIndex {

@@ -3,7 +3,9 @@ import type { HeldBundle } from "../../dag/bundle.ts";
 import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import { arrival, lane, made, NETWORK, vertex } from "./avalanche.cases.ts";
 import { DagGraph } from "./graph.ts";
-import { OPEN_OF_CREATOR_MAX, ORPHANS_OF_CREATOR_MAX } from "./limits.ts";
+import { present } from "../../lib/assert.ts";
+import type { BundleNode } from "./bundle-node.ts";
+import { OPEN_OF_CREATOR_MAX, SETTLED_BYTES_MAX, ORPHANS_OF_CREATOR_MAX } from "./limits.ts";
 
 const ZERO = 0 as ValidatorIndex;
 
@@ -17,14 +19,37 @@ function kinds(of: DagGraph, ...bundles: readonly HeldBundle[]): readonly string
 }
 
 /** Its place in the lane is decided, and all of it settled. */
-function accept(of: DagGraph, held: HeldBundle): void {
+function accept(of: DagGraph, held: HeldBundle): readonly BundleNode[] {
   const node = of.nodes.get(held.ref.digest);
   if (node === undefined) throw new Error("a node");
   node.place = "accepted";
   for (const at of [...node.open()]) node.accepted.add(at);
   of.onPlaceAccepted(node);
-  of.settle(node);
+  return of.settle(node);
 }
+
+describe("what is settled", () => {
+  test("stays for a while, as much as a bound of its bytes allows, and its newest however large", () => {
+    const dag = graph();
+    const bundles: HeldBundle[] = [];
+    for (let at = 0; at < 40; at++) {
+      bundles.push(made({ previous: bundles.at(-1) ?? null, payloads: [new Uint8Array(1024 * 1024)] }));
+    }
+    const gone: HeldBundle[] = [];
+    for (const held of bundles) {
+      kinds(dag, held);
+      for (const old of accept(dag, held)) {
+        gone.push(old.held);
+        dag.forget(old);
+      }
+    }
+    expect(gone).toEqual(bundles.slice(0, gone.length));
+    expect(dag.settled().map(({ held }) => held)).toEqual(bundles.slice(gone.length));
+    expect(dag.settled().reduce((sum, { weight }) => sum + weight, 0)).toBeLessThanOrEqual(SETTLED_BYTES_MAX);
+    expect(dag.settled().length).toBe(Math.floor(SETTLED_BYTES_MAX / present(dag.settled()[0], "a bundle").weight));
+    expect(dag.past.get(present(gone[0], "one that is let go of").ref.digest)).toBe("accepted");
+  });
+});
 
 describe("a bundle", () => {
   test("joins the DAG behind its parents, and once", () => {

@@ -6,7 +6,7 @@ import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { DagArrival, DagOpen, DagRestored } from "../dag-engine.ts";
 import { BundleNode, type Parent } from "./bundle-node.ts";
 import { ConflictSet, type Member } from "./conflict-set.ts";
-import { OPEN_OF_CREATOR_MAX, SETTLED_MAX } from "./limits.ts";
+import { OPEN_OF_CREATOR_MAX, SETTLED_BYTES_MAX, SETTLED_MAX } from "./limits.ts";
 import { Orphans } from "./orphans.ts";
 import { type Fate, Past, Winners } from "./past.ts";
 
@@ -41,6 +41,8 @@ export class DagGraph {
   readonly #contested = new Map<ValidatorIndex, number>();
   /** In the order in which they were settled. */
   readonly #settled: BundleNode[] = [];
+  /** What these weigh. */
+  #settledBytes = 0;
 
   #count = 0;
 
@@ -160,6 +162,7 @@ export class DagGraph {
     this.#link(node);
     node.settledAtMs = nowMs;
     this.#settled.push(node);
+    this.#settledBytes += node.weight;
     return node;
   }
 
@@ -193,11 +196,21 @@ export class DagGraph {
     this.decided[creator] = { nonce: (firstNonce + count - 1) as Nonce, tip };
   }
 
-  /** Nothing of it is open any more: it leaves the lane, stays in memory for a while, and is let go of. */
+  /** Nothing of it is open any more: it leaves the lane, stays in memory for a while, and is let go of. Answers who is to be. */
   settle(node: BundleNode): readonly BundleNode[] {
     this.#leaveLane(node);
     this.#settled.push(node);
-    return this.#settled.length > SETTLED_MAX ? this.#settled.splice(0, this.#settled.length - SETTLED_MAX) : NONE;
+    this.#settledBytes += node.weight;
+    let count = 0;
+    // The newest stays, however large: its children come next.
+    while (
+      this.#settled.length - count > 1 &&
+      (this.#settled.length - count > SETTLED_MAX || this.#settledBytes > SETTLED_BYTES_MAX)
+    ) {
+      this.#settledBytes -= this.#settled[count]?.weight ?? 0;
+      count++;
+    }
+    return count === 0 ? NONE : this.#settled.splice(0, count);
   }
 
   #leaveLane(node: BundleNode): void {

@@ -26,6 +26,13 @@ export const OPEN_OF_CREATOR_MAX = 1_024;
 /** Settled bundles that stay in memory, so that late votes, polls and children find them. */
 export const SETTLED_MAX = 2_048;
 
+/** And their weight, in bytes: under load a bundle has hundreds of vertices, up to a megabyte of them. */
+export const SETTLED_BYTES_MAX: number = 24 * 1024 * 1024;
+
+/** What a bundle and a vertex weigh in memory beside the payloads, about, in bytes: ids, outcomes, votes. */
+export const BUNDLE_BYTES = 8_192;
+export const VERTEX_BYTES = 384;
+
 /** Digests and last vertices of bundles that were settled and let go of. */
 export const PAST_MAX = 65_536;
 
