@@ -21,6 +21,7 @@ import { type LocalKnowledge, membershipView, type OrderedMembership, validatorV
 import type { LoopObserver } from "./observer.ts";
 import type { Clock, Database, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
 import type { SealedFrame } from "./wire.ts";
+import type { Replication } from "./replicated/replication.ts";
 import { Proposals } from "./proposals.ts";
 import { NO_ENTROPY } from "./random-source.ts";
 import { Reader } from "./reader.ts";
@@ -41,7 +42,7 @@ import {
   type ValidatorView,
   type VertexView,
 } from "./service.ts";
-import { type NodeLimits, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
+import { type NodeLimits, observerError, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
 
 export interface NodeParts extends EngineParts {
   /** The network with the validators of its genesis; how it goes on is on the disk. */
@@ -70,6 +71,8 @@ export interface NodeParts extends EngineParts {
   readonly reportIntervalMs?: number;
   /** What judges the vertices of a leaderless network; null, and by default, payloads are opaque. */
   readonly application?: Pick<CommutativeApplication, "claimOf"> | null;
+  /** What the order drives; null, and by default, nothing. */
+  readonly replication?: Replication | null;
 }
 
 /** How long a client should wait for a node that cannot reach a quorum. */
@@ -93,7 +96,6 @@ export class ConsensusNode implements NodeService {
   readonly #waiting: readonly StoredBundle[];
   readonly #startedAtMs: number;
   #lastPosition: number;
-  /** As it is on disk. */
   #ordered: OrderedMembership;
   #stopping = false;
   #failed = false;
@@ -134,6 +136,7 @@ export class ConsensusNode implements NodeService {
       observations: () => parts.observations?.() ?? null,
       inspect: (peer, lane, frame) => parts.inspect?.(peer, lane, frame),
       reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
+      replication: parts.replication ?? null,
       execution: restored.execution,
       resolution: restored.resolution,
       checkpoint: restored.checkpoint,
@@ -153,8 +156,10 @@ export class ConsensusNode implements NodeService {
     const { genesis } = parts.network;
     const isLeaderless = parts.engine === "avalanche";
     const ledger = new Ledger(parts.database, parts.network, isLeaderless);
-    const restored = await restoreNode(ledger, { genesis, first: parts.membership, nodeId });
+    const application = parts.replication?.firstRoot ?? null;
+    const restored = await restoreNode(ledger, { genesis, first: parts.membership, nodeId, application });
     const { network, membership, execution, ownTip } = restored;
+    await parts.replication?.restore({ network, ledger, database: parts.database }, execution);
     const lanes = new Lanes(network, execution.lanes);
     const dag = isLeaderless ? await openDag(parts, network) : null;
     const epochs = new Epochs<NodeMessage>({
@@ -315,7 +320,8 @@ export class ConsensusNode implements NodeService {
       vertices: this.#pool.pendingOf(self) + this.#epochs.ownLane.pending,
       bytes: this.#pool.pendingBytesOf(self) + this.#epochs.ownLane.queuedBytes,
     };
-    const refusal = submissionRefusal(payloads, limits, waiting);
+    const leaderlessSize = this.#desk === null ? null : this.#epochs.network.set.size;
+    const refusal = submissionRefusal(payloads, limits, { ...waiting, leaderlessSize });
     if (refusal !== null) return refusal;
     // Both halves of a partition go on accepting vertices, and finalize none (document 2, 4.6).
     return this.#desk === null ? this.#mute() : this.#silent();
@@ -391,8 +397,4 @@ export class ConsensusNode implements NodeService {
     this.#proposals.failAll(failed);
     this.#parts.onFatal(error);
   }
-}
-
-function observerError(): NodeError {
-  return new NodeError("observer", "this node is an observer, and nobody orders its words: ask a validator");
 }

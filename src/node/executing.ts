@@ -9,6 +9,7 @@ import type { Epochs } from "./epochs.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 import { commandsOf, reportsOf } from "./membership-bundles.ts";
 import { type Heard, Resolutions } from "./resolutions.ts";
+import type { Replication } from "./replicated/replication.ts";
 import type { WriteBatch } from "./write-batch.ts";
 
 export interface ExecutingPorts {
@@ -16,6 +17,8 @@ export interface ExecutingPorts {
   readonly ledger: Ledger;
   readonly lanes: Lanes;
   readonly pool: BundlePool;
+  /** Null where the order drives no application. */
+  readonly replication: Replication | null;
 }
 
 /** One executed batch: what it left, its bundles, and what the leaderless engine is to hear of it. */
@@ -23,6 +26,8 @@ export interface ExecutedSlot {
   readonly execution: Execution;
   readonly bundles: readonly StoredBundle[];
   readonly heard: Heard | null;
+  /** What the application did; null where there is none. */
+  readonly effects: ReturnType<Replication["takeEffects"]> | null;
 }
 
 /** The state that the log has led to, and the step from one to the next with its rows. */
@@ -48,7 +53,7 @@ export class Executing {
 
   /** Executes a batch; what it leaves becomes durable with the turn that gathers. */
   run(slot: CommittedSlot, writes: WriteBatch): ExecutedSlot {
-    const { epochs, ledger, lanes, pool } = this.#ports;
+    const { epochs, ledger, lanes, pool, replication } = this.#ports;
     const bundleOf = (digest: Hash): StoredBundle => present(pool.get(digest), `the waiting bundle ${digest}`);
     const before = this.#resolutions.state;
     const execution = execute(epochs.network, this.#state, slot.batch, {
@@ -57,6 +62,9 @@ export class Executing {
       commandsOf: ({ digest }) => commandsOf(bundleOf(digest).held.bundle),
       resolution: before,
       reportsOf: ({ digest }) => reportsOf(bundleOf(digest).held.bundle),
+      ...(replication === null
+        ? {}
+        : { replicate: (ordered) => replication.apply(epochs.network, ordered, (digest) => bundleOf(digest).held) }),
     });
     const { state, executed, judgement } = execution;
     assert(state.sequence === slot.sequence, "execution in sequence");
@@ -67,6 +75,7 @@ export class Executing {
     for (const { ref } of executed) pool.onExecuted(ref);
     const { self } = epochs;
     if (self !== null) epochs.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
-    return { execution, bundles, heard: this.#resolutions.onExecuted(judgement) };
+    const effects = replication?.takeEffects() ?? null;
+    return { execution, bundles, heard: this.#resolutions.onExecuted(judgement), effects };
   }
 }

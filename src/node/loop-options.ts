@@ -10,6 +10,7 @@ import type { LoopObserver } from "./observer.ts";
 import type { Remembered } from "./start-gate.ts";
 import type { SeenValidator } from "./reporter.ts";
 import type { NodeId } from "../crypto/identity.ts";
+import type { Replication } from "./replicated/replication.ts";
 import type { SealedFrame } from "./wire.ts";
 import type { DagParts } from "./dag-loop.ts";
 import type { Clock, Database, Entropy, Lane, Signer, Transport, Verifier } from "./ports.ts";
@@ -25,6 +26,8 @@ export interface LoopOptions<M> {
   readonly execution: ExecutionState;
   /** The open conflicts that `execution` stands for. */
   readonly resolution: ResolutionState;
+  /** The application that the order drives; null where there is none. */
+  readonly replication: Replication | null;
   readonly checkpoint: CheckpointCertificate | null;
   /** What this node's disk shows that it said in this epoch. */
   readonly remembered: Remembered;

@@ -311,11 +311,17 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   #finalize(slot: CommittedSlot): void {
-    const { epochs } = this.#options;
-    const { execution, bundles, heard } = this.#executing.run(slot, this.#outbox.writes());
+    const { epochs, replication } = this.#options;
+    const { execution, bundles, heard, effects } = this.#executing.run(slot, this.#outbox.writes());
     const { state, changed } = execution;
     const { self } = epochs;
-    this.#outbox.whenDurable(() => this.#options.onExecuted(execution, slot, bundles));
+    this.#outbox.whenDurable(() => {
+      this.#options.onExecuted(execution, slot, bundles);
+      if (effects === null) return;
+      const held = bundles.map((stored) => stored.held);
+      replication?.onDurable(execution, held, effects);
+    });
+    if (replication !== null) this.#background(replication.maybeSnapshot(state));
     this.#speech.onExecuted(state, epochs.engine.status().stable);
     const step = { nowMs: this.#now().nowMs, speaks: self !== null && this.#speech.isFree };
     if (epochs.onExecuted(execution, step) && changed !== null) return this.#beginEpoch(changed, self !== null);

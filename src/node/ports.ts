@@ -58,7 +58,8 @@ export interface TransportHandler {
 
 /**
  * The column families. The order is the wire order of `WriteBatch`; append only. Those behind `consensus` are a leaderless
- * network's: bundles, how far each is decided, those of which something is open, the local order, conflict sets won.
+ * network's: bundles, how far each is decided, those of which something is open, the local order, conflict sets won. The last
+ * has snapshots of the replicated application.
  */
 export const COLUMNS = [
   "vertices",
@@ -74,6 +75,7 @@ export const COLUMNS = [
   "dag_open",
   "accepted",
   "spent",
+  "snapshots",
 ] as const;
 
 export type Column = (typeof COLUMNS)[number];

@@ -28,7 +28,7 @@ async function restoreWith(state: ResolutionState | null): Promise<Restored> {
   if (state !== null) ledger.recordResolution(batch, state);
   await database.write(batch.finish());
   const { nodeId } = present(network.set.roster[0], "a validator");
-  return await restoreNode(ledger, { genesis: network.genesis, first: membership, nodeId });
+  return await restoreNode(ledger, { genesis: network.genesis, first: membership, nodeId, application: null });
 }
 
 test("what the log decided about open conflicts is there again after a restart", async () => {

@@ -46,15 +46,28 @@ export interface Restored {
  */
 export async function restoreNode(
   ledger: Ledger,
-  { genesis, first, nodeId }: { readonly genesis: Hash; readonly first: MembershipState; readonly nodeId: NodeId },
+  {
+    genesis,
+    first,
+    nodeId,
+    application,
+  }: {
+    readonly genesis: Hash;
+    readonly first: MembershipState;
+    readonly nodeId: NodeId;
+    /** The root of the application before anything happened to it; null where there is none. */
+    readonly application: Hash | null;
+  },
 ): Promise<Restored> {
   const membership = (await ledger.loadMembership()) ?? first;
   const network: NetworkContext = { genesis, set: validatorSetOf(membership) };
   // Bundles of validators that came after genesis are of this network alone.
   ledger.follow(network);
-  const execution = (await ledger.loadExecution()) ?? genesisState(network, membership);
+  const execution = (await ledger.loadExecution()) ?? genesisState(network, membership, application);
   if (execution.membership !== membershipDigest(membership))
     throw damaged("its validator set is not that of its state");
+  if ((execution.application === null) !== (application === null))
+    throw damaged("it is of a network with another application");
   const resolution = (await ledger.loadResolution()) ?? NO_RESOLUTIONS;
   if (execution.resolution !== resolutionDigest(resolution))
     throw damaged("its open conflicts are not those of its state");

@@ -144,7 +144,8 @@ export const executionStateCodec: Codec<ExecutionState> = {
     const first = reader.remaining === 0 ? null : hash.decode(reader);
     const application = reader.remaining === 0 ? null : hash.decode(reader);
     const isNone = first === ZERO_HASH;
-    if (isNone && application === null) reader.fail("not-canonical", "an execution state with a digest of no conflicts");
+    if (isNone && application === null)
+      reader.fail("not-canonical", "an execution state with a digest of no conflicts");
     return { ...ordered, resolution: isNone ? null : first, application };
   },
 };
@@ -172,6 +173,11 @@ export function genesisState(
 /** The lane of a validator that made nothing yet. */
 function emptyLane(genesis: Hash): ExecutedLane {
   return { nonce: 0 as Nonce, tip: genesis, height: 0 };
+}
+
+/** `ExecutionState.history` after one more batch. */
+export function nextHistory(history: Hash, batch: Batch): Hash {
+  return hashOf("history", hashBytes(history), hashBytes(batchDigest(batch)));
 }
 
 /** What checkpoints vote on: a replica whose execution differs is found out at the next checkpoint. */
@@ -223,7 +229,7 @@ export function execute(
   while (changed !== null && lanes.length < outcome.state.rosterSize) lanes.push(emptyLane(network.genesis));
   const heard = applyReports(network, input.resolution ?? NO_RESOLUTIONS, reports);
   const resolution = changed === null ? heard.state : withoutReports(heard.state);
-  const history = hashOf("history", hashBytes(state.history), hashBytes(batchDigest(batch)));
+  const history = nextHistory(state.history, batch);
   const application = input.replicate?.({ sequence, timestampMs, history, executed }) ?? null;
   const next: ExecutionState = {
     epoch: outcome.state.epoch,

@@ -31,6 +31,7 @@ const SHARES: Readonly<Record<Column, number>> = {
   dag_open: 1,
   accepted: 1,
   spent: 1,
+  snapshots: 1,
 };
 
 /** RocksDB's lower bound of a write buffer is 64 KiB, and a budget holds four of them. */

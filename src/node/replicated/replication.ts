@@ -1,0 +1,167 @@
+import type { HeldBundle } from "../../dag/bundle.ts";
+import { present } from "../../lib/assert.ts";
+import type { Hash } from "../../lib/hash.ts";
+import type { NetworkContext } from "../../membership/validator-set.ts";
+import type { Execution, ExecutionState, OrderedBundles } from "../../replication/executor.ts";
+import type { TakenChanges } from "../../replication/key-value/changes.ts";
+import type { ClientId } from "../../replication/command.ts";
+import { type Handled, Replica } from "../../replication/replica.ts";
+import type { Application } from "../../replication/replicated.ts";
+import type { Recollection } from "../../replication/sessions.ts";
+import type { Ledger } from "../ledger.ts";
+import type { Log } from "../observer.ts";
+import type { Database } from "../ports.ts";
+import { orderedBatch, type PlacedBundle } from "./ordered-batch.ts";
+import { restoreReplica } from "./replica-restore.ts";
+import { SnapshotStore } from "./snapshot-store.ts";
+
+export interface ReplicationOptions {
+  /** As the genesis names it, or the user's file. */
+  readonly name: string;
+  /** An application to which nothing happened yet: a new one each time. */
+  readonly newApplication: () => Application;
+  /** What the application changed since it was last asked; null where nobody can watch it. */
+  readonly takeChanges: ((application: Application) => TakenChanges) | null;
+  /** A snapshot is taken after so many vertices, 1 or more. */
+  readonly snapshotInterval: number;
+  /** As many are kept, 1 or more. */
+  readonly snapshotsKept: number;
+  readonly log: Log;
+}
+
+/** One executed batch, as the application left it; durable when listeners hear of it. */
+export interface Applied {
+  readonly state: ExecutionState;
+  readonly bundles: readonly PlacedBundle[];
+  readonly handled: readonly Handled[];
+  readonly changes: TakenChanges | null;
+}
+
+/** What one batch did, until it is durable. */
+type Effects = Pick<Applied, "handled" | "changes">;
+
+/**
+ * The replicated application at this node: execution drives it batch by batch, and its root becomes part of the state that
+ * checkpoints sign. So a node whose application went another way is found out at the next checkpoint.
+ */
+export class Replication {
+  readonly #options: ReplicationOptions;
+  readonly #listeners = new Set<(applied: Applied) => void>();
+  #application: Application;
+  #replica: Replica;
+  #effects: Effects = { handled: [], changes: null };
+  #snapshots: SnapshotStore | null = null;
+  /** Of the last snapshot, or where this process began. */
+  #snapshotAt = 0;
+  #isTaking = false;
+
+  constructor(options: ReplicationOptions) {
+    this.#options = options;
+    this.#application = options.newApplication();
+    this.#replica = new Replica(this.#application);
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** The root of an application to which nothing happened: what the genesis state has. Asked before `restore`. */
+  get firstRoot(): Hash {
+    return this.#replica.root();
+  }
+
+  get root(): Hash {
+    return this.#replica.root();
+  }
+
+  get position(): number {
+    return this.#replica.position;
+  }
+
+  get sequence(): number {
+    return this.#replica.sequence;
+  }
+
+  /** Brings the application to where the log has led. @throws NodeError `storage-failed` */
+  async restore(
+    parts: { readonly network: NetworkContext; readonly ledger: Ledger; readonly database: Database },
+    execution: ExecutionState,
+  ): Promise<void> {
+    const snapshots = new SnapshotStore(parts.database);
+    this.#snapshots = snapshots;
+    const newReplica = (): Replica => {
+      this.#application = this.#options.newApplication();
+      return new Replica(this.#application);
+    };
+    const { log } = this.#options;
+    const { network, ledger } = parts;
+    this.#replica = await restoreReplica({ network, ledger, snapshots, log, newReplica }, execution);
+    this.#options.takeChanges?.(this.#application);
+    const [newest] = await snapshots.list(execution.sequence);
+    this.#snapshotAt = newest?.manifest.position ?? 0;
+  }
+
+  /**
+   * Applies an executed batch, synchronously, and gives the root that it led to.
+   * @throws ApplicationFault where the application did what none may: this node must say nothing any more
+   */
+  apply(network: NetworkContext, { executed, ...batch }: OrderedBundles, heldOf: (digest: Hash) => HeldBundle): Hash {
+    const bundles = placed(executed, heldOf);
+    const handled = this.#replica.applyBatch(orderedBatch(network, batch, bundles));
+    this.#effects = { handled, changes: this.#options.takeChanges?.(this.#application) ?? null };
+    return this.#replica.root();
+  }
+
+  /** What the batch that was applied last did; for `onDurable`, and to be asked once. */
+  takeEffects(): Effects {
+    const effects = this.#effects;
+    this.#effects = { handled: [], changes: null };
+    return effects;
+  }
+
+  /** The step is over: the state may be kept if it is time for that. Resolves when that is done. */
+  async maybeSnapshot(state: ExecutionState): Promise<void> {
+    const { snapshotInterval, snapshotsKept, log } = this.#options;
+    const snapshots = this.#snapshots;
+    if (snapshots === null || this.#isTaking || this.#replica.position - this.#snapshotAt < snapshotInterval) return;
+    this.#isTaking = true;
+    this.#snapshotAt = this.#replica.position;
+    try {
+      const { stateChunks } = await snapshots.write(state, this.#replica.snapshot());
+      await snapshots.keep(snapshotsKept);
+      log("info", "snapshot.taken", { batch: state.sequence, vertex: state.position, chunks: stateChunks.length });
+    } finally {
+      this.#isTaking = false;
+    }
+  }
+
+  /** Everything of this batch is on the disk. */
+  onDurable({ state, executed }: Execution, bundles: readonly HeldBundle[], effects: Effects): void {
+    const heldOf = new Map(bundles.map((held) => [held.ref.digest, held]));
+    const applied: Applied = {
+      state,
+      bundles: placed(executed, (digest) => present(heldOf.get(digest), "an executed bundle")),
+      ...effects,
+    };
+    for (const listener of this.#listeners) listener(applied);
+  }
+
+  /** Calls back for every batch that became durable, from now on until the answer is called. A listener must not throw. */
+  subscribe(listener: (applied: Applied) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  recall(client: ClientId, number: number): Recollection {
+    return this.#replica.recall(client, number);
+  }
+
+  /** @throws QueryRefused */
+  query(question: Uint8Array): Uint8Array {
+    return this.#replica.query(question);
+  }
+}
+
+function placed(executed: OrderedBundles["executed"], heldOf: (digest: Hash) => HeldBundle): readonly PlacedBundle[] {
+  return executed.map(({ ref, firstPosition }) => ({ held: heldOf(ref.digest), firstPosition }));
+}

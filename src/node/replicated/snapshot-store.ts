@@ -1,0 +1,148 @@
+import { decode, encode } from "../../codec/codec.ts";
+import { bytes } from "../../codec/primitives.ts";
+import { struct } from "../../codec/composites.ts";
+import type { Codec } from "../../codec/codec.ts";
+import type { Sequence } from "../../membership/ids.ts";
+import { type ExecutionState, executionStateCodec } from "../../replication/executor.ts";
+import {
+  encodeManifest,
+  type Manifest,
+  manifestCodec,
+  pourSnapshot,
+  type Snapshot,
+} from "../../replication/snapshot.ts";
+import { keyNumber, numberKey } from "../ledger-keys.ts";
+import type { Database } from "../ports.ts";
+import { WriteBatch } from "../write-batch.ts";
+
+/** A whole snapshot on the disk. */
+export interface StoredSnapshot {
+  /** The state that the log had led to. */
+  readonly execution: ExecutionState;
+  readonly manifest: Manifest;
+}
+
+const STATE_BYTES_MAX: number = 1024 * 1024;
+const MANIFEST_BYTES_MAX: number = 4 * 1024 * 1024;
+
+interface Row {
+  readonly execution: Uint8Array;
+  readonly manifest: Uint8Array;
+}
+
+const rowCodec: Codec<Row> = struct<Row>({
+  execution: bytes(STATE_BYTES_MAX),
+  manifest: bytes(MANIFEST_BYTES_MAX),
+});
+
+/** Rows of one snapshot: its head under 0, its chunks under 1 and on. */
+const HEAD = 0;
+const FIRST_CHUNK = 1;
+
+/** Heads and keys read at a time. */
+const PAGE_ROWS = 256;
+
+/**
+ * Snapshots of the application in the database. A chunk is written by itself, so that a large state neither waits in memory nor
+ * holds up votes; the head comes last, and what has no head is no snapshot.
+ */
+export class SnapshotStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Resolves when it is whole on the disk. @throws what taking it throws */
+  async write(execution: ExecutionState, snapshot: Snapshot): Promise<Manifest> {
+    const chunks = pourSnapshot(snapshot);
+    for (let number = FIRST_CHUNK; ; number++) {
+      const next = chunks.next();
+      if (next.done === true) {
+        await this.#writeHead(execution, next.value);
+        return next.value;
+      }
+      const batch = new WriteBatch();
+      batch.put("snapshots", rowKey(snapshot.sequence, number), next.value.bytes);
+      await this.#database.write(batch.finish());
+    }
+  }
+
+  /** Up to a sequence, the newest first. A head that cannot be read is passed over: an older snapshot and the log do as well. */
+  async list(upTo: Sequence): Promise<readonly StoredSnapshot[]> {
+    const found: StoredSnapshot[] = [];
+    for (const sequence of await this.#sequences()) {
+      if (sequence > upTo) continue;
+      const row = await this.#database.get("snapshots", rowKey(sequence, HEAD));
+      if (row !== undefined) found.push(open(row));
+    }
+    return found.reverse();
+  }
+
+  /** All chunks of a snapshot, in the manifest's order; what is missing is left out and found by its manifest. */
+  async chunks({ sequence, sessionChunks, stateChunks }: Manifest): Promise<readonly Uint8Array[]> {
+    const count = sessionChunks.length + stateChunks.length;
+    const chunks: Uint8Array[] = [];
+    for (let number = FIRST_CHUNK; number < FIRST_CHUNK + count; number++) {
+      const row = await this.#database.get("snapshots", rowKey(sequence, number));
+      if (row !== undefined) chunks.push(row);
+    }
+    return chunks;
+  }
+
+  /** Deletes all but the newest so many whole ones, and what was begun before them and never ended. */
+  async keep(count: number): Promise<void> {
+    const whole: Sequence[] = [];
+    const all = await this.#sequences();
+    for (const sequence of all) {
+      if ((await this.#database.get("snapshots", rowKey(sequence, HEAD))) !== undefined) whole.push(sequence);
+    }
+    const oldest = whole.at(-count);
+    if (oldest === undefined) return;
+    for (const sequence of all) if (sequence < oldest) await this.#delete(sequence);
+  }
+
+  async #writeHead(execution: ExecutionState, manifest: Manifest): Promise<void> {
+    const row = { execution: encode(executionStateCodec, execution), manifest: encodeManifest(manifest) };
+    const batch = new WriteBatch();
+    batch.put("snapshots", rowKey(manifest.sequence, HEAD), encode(rowCodec, row));
+    await this.#database.write(batch.finish());
+  }
+
+  /** The head goes first: without it the rest is nothing, should a crash come in between. */
+  async #delete(sequence: Sequence): Promise<void> {
+    for (;;) {
+      const range = { gte: rowKey(sequence, HEAD), lt: rowKey((sequence + 1) as Sequence, HEAD), limit: 1 };
+      const [row] = await this.#database.scan("snapshots", range);
+      if (row === undefined) return;
+      const batch = new WriteBatch();
+      batch.delete("snapshots", row.key);
+      await this.#database.write(batch.finish());
+    }
+  }
+
+  /** Those of which there is any row, ascending. */
+  async #sequences(): Promise<readonly Sequence[]> {
+    const found: Sequence[] = [];
+    for (let gte = rowKey(0 as Sequence, HEAD); found.length < PAGE_ROWS; ) {
+      const [row] = await this.#database.scan("snapshots", { gte, limit: 1 });
+      if (row === undefined) break;
+      const sequence = keyNumber(row.key) as Sequence;
+      found.push(sequence);
+      gte = rowKey((sequence + 1) as Sequence, HEAD);
+    }
+    return found;
+  }
+}
+
+function open(row: Uint8Array): StoredSnapshot {
+  const { execution, manifest } = decode(rowCodec, row);
+  return { execution: decode(executionStateCodec, execution), manifest: decode(manifestCodec, manifest) };
+}
+
+function rowKey(sequence: Sequence, number: number): Uint8Array {
+  const key = new Uint8Array(12);
+  key.set(numberKey(sequence));
+  new DataView(key.buffer).setUint32(8, number);
+  return key;
+}
