@@ -13,7 +13,7 @@ export function checkKv(
   limits: Limits = LIMITS,
 ): Verdict<KvInput, KvOutput> {
   const originals = withoutDoubt(history);
-  const verdict = checkHistory(kvModel(history), [...originals.keys()], limits);
+  const verdict = checkHistory(kvModel([...originals.keys()]), [...originals.keys()], limits);
   if (verdict.type !== "violation") return verdict;
   const nameOf = KV_MODEL.partition(history.map(({ input }) => input));
   const failing = history.filter(({ input }) => verdict.partitions.includes(nameOf(input)));

@@ -59,12 +59,11 @@ export const KV_MODEL: Model<KvState, KvInput, KvOutput> = modelWith(NO_EVIDENCE
 /** Null where it would do nothing: then it need not have happened. */
 function unheardStep(cell: Cell, input: ByKey, known: KeyEvidence): Cell | null {
   if (input.type === "get") return null;
-  if (input.type === "put") return writtenTo(cell, input.value, "untold");
-  if (input.type === "delete") return cell.value === null ? null : writtenTo(cell, null, "untold");
-  const before = expectedIn(cell, input.expected, known);
-  return before === null || (before.value === null && input.next === null)
-    ? null
-    : writtenTo(before, input.next, "untold");
+  const before = input.type === "compare-and-set" ? expectedIn(cell, input.expected, known) : cell;
+  const next = input.type === "put" ? input.value : input.type === "delete" ? null : input.next;
+  if (before === null) return null;
+  const isNeeded = next === null ? before.value !== null : known.evidence.canBeMet(known.key, next, before.floor);
+  return isNeeded ? writtenTo(before, next, "untold") : null;
 }
 
 function heardStep(cell: Cell, input: ByKey, output: KvOutput, known: KeyEvidence): Cell | null {

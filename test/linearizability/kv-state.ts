@@ -24,7 +24,7 @@ export function seenIn(cell: Cell, seen: Seen, { evidence, key }: KeyEvidence): 
   if (seen === "absent") return cell.value === null ? cell : null;
   if (cell.value === null) return null;
   if (cell.version !== null) return cell.version === seen ? cell : null;
-  const canBe = seen > cell.floor && evidence.canBe(key, seen, cell.value);
+  const canBe = seen > cell.floor && evidence.canBe(key, seen, cell.value, cell.floor);
   return canBe ? { value: cell.value, version: seen, floor: seen } : null;
 }
 

@@ -18,6 +18,8 @@ interface Open<Input, Output> {
   /** Its bit: in `done` where it has an answer, in `used` where not. */
   readonly bit: bigint;
   readonly hasAnswer: boolean;
+  /** The one before it without an answer that does the same: it goes first, as nobody could tell. 0 where there is none. */
+  readonly twinBit: bigint;
 }
 
 interface Reached<State, Input, Output> {
@@ -103,11 +105,13 @@ export class PartitionSearch<State, Input, Output> {
     if (outcome.type === "ok") {
       const isReadOnly = this.#model.isReadOnly(input, outcome.output);
       const bit = this.#freeBits.pop() ?? 1n << this.#bitsMade++;
-      this.#open.set(operation, { operation, output: outcome.output, isReadOnly, bit, hasAnswer: true });
+      this.#open.set(operation, { operation, output: outcome.output, isReadOnly, bit, hasAnswer: true, twinBit: 0n });
     } else if (!this.#model.isReadOnly(input, null)) {
       // A read that nobody saw the answer of says nothing.
       const bit = 1n << BigInt(this.#unanswered.length);
-      this.#unanswered.push({ operation, output: null, isReadOnly: false, bit, hasAnswer: false });
+      const name = JSON.stringify(input);
+      const twinBit = this.#unanswered.findLast((open) => JSON.stringify(open.operation.input) === name)?.bit ?? 0n;
+      this.#unanswered.push({ operation, output: null, isReadOnly: false, bit, hasAnswer: false, twinBit });
     }
   }
 
@@ -180,6 +184,7 @@ export class PartitionSearch<State, Input, Output> {
   #step(configuration: Configuration<State>, open: Open<Input, Output>): Configuration<State> | null {
     const taken = open.hasAnswer ? configuration.done : configuration.used;
     if ((taken & open.bit) !== 0n) return null;
+    if ((configuration.used & open.twinBit) !== open.twinBit) return null;
     if (++this.#steps > this.#limits.stepsMax) throw new LimitReached("stepsMax");
     const state = this.#model.step(configuration.state, open.operation.input, open.output);
     if (state === null) return null;
