@@ -8,7 +8,7 @@ function item(name: number, value = 0): TrieItem<string> {
   const path = hashOf("record", Uint8Array.of(name & 0xff, name >> 8));
   return {
     path,
-    digest: hashBytes(hashOf("record", hashBytes(path), Uint8Array.of(value))),
+    digest: hashOf("record", hashBytes(path), Uint8Array.of(value)),
     value: `${name}=${value}`,
   };
 }

@@ -5,7 +5,7 @@ import { HASH_BYTES, type Hash } from "../lib/hash.ts";
 /** A part of a state under the hash of its name. The digest stands for name and value. */
 export interface TrieItem<V> {
   readonly path: Hash;
-  readonly digest: Uint8Array;
+  readonly digest: Hash;
   readonly value: V;
 }
 
@@ -14,7 +14,8 @@ interface Leaf<V> {
   readonly generation: number;
   /** In ascending order of their paths. */
   readonly items: TrieItem<V>[];
-  digest: Uint8Array | null;
+  /** Its digest is not yet what its parent says. */
+  isChanged: boolean;
 }
 
 interface Branch<V> {
@@ -22,8 +23,10 @@ interface Branch<V> {
   readonly generation: number;
   /** By the paths' next hexadecimal digit. */
   readonly children: (Node<V> | null)[];
+  /** The children's digests one behind the other, zeros for one that is not there: nothing hashes to them. */
+  readonly digests: Uint8Array;
   size: number;
-  digest: Uint8Array | null;
+  isChanged: boolean;
 }
 
 type Node<V> = Leaf<V> | Branch<V>;
@@ -32,9 +35,6 @@ type Node<V> = Leaf<V> | Branch<V>;
 const LEAF_ITEMS_MAX = 8;
 
 const FAN_OUT = 16;
-
-/** Stands for a child that is not there: nothing hashes to it. */
-const ABSENT: Uint8Array = new Uint8Array(HASH_BYTES);
 
 /**
  * A Merkle tree over a set of named values, by the digits of the hashed names. Its shape is a function of the set, not of how
@@ -47,6 +47,8 @@ const ABSENT: Uint8Array = new Uint8Array(HASH_BYTES);
 export class HashTrie<V> {
   #root: Node<V> | null = null;
   #generation = 0;
+  /** Zeros for the empty set. */
+  #digest: Uint8Array = new Uint8Array(HASH_BYTES);
 
   get size(): number {
     return sizeOf(this.#root);
@@ -61,7 +63,9 @@ export class HashTrie<V> {
   }
 
   digest(): Uint8Array {
-    return this.#root === null ? ABSENT : digestOfNode(this.#root);
+    if (this.#root === null) this.#digest = new Uint8Array(HASH_BYTES);
+    else if (this.#root.isChanged) this.#digest = settle(this.#root);
+    return this.#digest;
   }
 
   /** The values as they are now, in ascending order of their paths, however often and late they are iterated. */
@@ -108,6 +112,7 @@ export class HashTrie<V> {
     if (removed === 0) return node;
     const branch = this.#own(node);
     branch.children[digit] = next;
+    if (next === null) branch.digests.fill(0, digit * HASH_BYTES, (digit + 1) * HASH_BYTES);
     branch.size -= removed;
     return branch.size > LEAF_ITEMS_MAX ? branch : this.#leaf([...itemsOf(branch)]);
   }
@@ -119,29 +124,30 @@ export class HashTrie<V> {
       if (group.length === 0) return null;
       return group.length > LEAF_ITEMS_MAX ? this.#split(group, depth + 1) : this.#leaf(group);
     });
-    return { kind: "branch", generation: this.#generation, children, size: items.length, digest: null };
+    const digests = new Uint8Array(FAN_OUT * HASH_BYTES);
+    return { kind: "branch", generation: this.#generation, children, digests, size: items.length, isChanged: true };
   }
 
   #leaf(items: TrieItem<V>[]): Leaf<V> {
-    return { kind: "leaf", generation: this.#generation, items, digest: null };
+    return { kind: "leaf", generation: this.#generation, items, isChanged: true };
   }
 
-  /** The node itself, or its copy where it is shared with a frozen tree; its digest is void. */
+  /** The node itself, or its copy where it is shared with a frozen tree; its digest is to be found anew. */
   #own(node: Branch<V>): Branch<V> {
     node = node.generation === this.#generation ? node : copyOf(node, this.#generation);
-    node.digest = null;
+    node.isChanged = true;
     return node;
   }
 
   #ownLeaf(node: Leaf<V>): Leaf<V> {
     if (node.generation !== this.#generation) return this.#leaf([...node.items]);
-    node.digest = null;
+    node.isChanged = true;
     return node;
   }
 }
 
 function copyOf<V>(branch: Branch<V>, generation: number): Branch<V> {
-  return { ...branch, generation, children: [...branch.children] };
+  return { ...branch, generation, children: [...branch.children], digests: branch.digests.slice() };
 }
 
 function sizeOf<V>(node: Node<V> | null): number {
@@ -155,14 +161,17 @@ function digitAt(path: Hash, depth: number): number {
   return code < 0x3a ? code - 0x30 : code - 0x57;
 }
 
-function digestOfNode<V>(node: Node<V>): Uint8Array {
-  if (node.digest !== null) return node.digest;
-  const digest =
-    node.kind === "leaf"
-      ? digestOf("trie-leaf", ...node.items.map((item) => item.digest))
-      : digestOf("trie-branch", ...node.children.map((child) => (child === null ? ABSENT : digestOfNode(child))));
-  node.digest = digest;
-  return digest;
+/** The node's digest, which its parent keeps; below it, what has not changed is not looked at. */
+function settle<V>(node: Node<V>): Uint8Array {
+  node.isChanged = false;
+  if (node.kind === "leaf") {
+    return digestOf("trie-leaf", Uint8Array.fromHex(node.items.map(({ digest }) => digest).join("")));
+  }
+  const { children, digests } = node;
+  for (const [digit, child] of children.entries()) {
+    if (child?.isChanged === true) digests.set(settle(child), digit * HASH_BYTES);
+  }
+  return digestOf("trie-branch", digests);
 }
 
 function* itemsOf<V>(node: Node<V> | null): Generator<TrieItem<V>> {

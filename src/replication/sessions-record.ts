@@ -1,7 +1,7 @@
 import { type Codec, decode, encode } from "../codec/codec.ts";
 import { mapped, struct, union, variant, vec } from "../codec/composites.ts";
 import { bytes, u64 } from "../codec/primitives.ts";
-import { digestOf, hashOf } from "../crypto/hash.ts";
+import { hashOf } from "../crypto/hash.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Position } from "../membership/ids.ts";
 import { type ClientId, clientIdCodec } from "./command.ts";
@@ -59,8 +59,8 @@ export function sessionPath(client: ClientId): Hash {
   return hashOf("session-path", Uint8Array.fromHex(client));
 }
 
-export function sessionDigest(session: Session): Uint8Array {
-  return digestOf("session", encode(sessionCodec, session, 4_096));
+export function sessionDigest(session: Session): Hash {
+  return hashOf("session", encode(sessionCodec, session, 4_096));
 }
 
 /** Why this cannot be a session that was ever held; null where it can. */

@@ -3,6 +3,7 @@ import { DecodeError } from "../../codec/reader.ts";
 import { digestOf, hashOf } from "../../crypto/hash.ts";
 import { assert } from "../../lib/assert.ts";
 import { equalBytes } from "../../lib/bytes.ts";
+import type { Hash } from "../../lib/hash.ts";
 import type { Position } from "../../membership/ids.ts";
 import { HashTrie } from "../hash-trie.ts";
 import { type Application, type CommandContext, CommandRejected, QueryRefused } from "../replicated.ts";
@@ -179,12 +180,12 @@ function meets(current: Entry | null, expected: Expected): boolean {
   return expected.kind === "version" ? current.version === expected.version : equalBytes(current.value, expected.value);
 }
 
-function pathOf(key: string): ReturnType<typeof hashOf> {
+function pathOf(key: string): Hash {
   return hashOf("kv-path", encode(boundCodec, key, 64));
 }
 
-function digestOfEntry(entry: Entry): Uint8Array {
-  return digestOf("kv-entry", encodedEntry(entry));
+function digestOfEntry(entry: Entry): Hash {
+  return hashOf("kv-entry", encodedEntry(entry));
 }
 
 function encodedEntry(entry: Entry): Uint8Array {

@@ -29,8 +29,8 @@ export function keyFault(key: string): string | null {
 export function compareKeys(left: string, right: string): number {
   const length = Math.min(left.length, right.length);
   for (let at = 0; at < length; at++) {
-    const [a, b] = [left.charCodeAt(at), right.charCodeAt(at)];
-    if (a !== b) return rankOf(a) - rankOf(b);
+    const difference = rankOf(left.charCodeAt(at)) - rankOf(right.charCodeAt(at));
+    if (difference !== 0) return difference;
   }
   return left.length - right.length;
 }

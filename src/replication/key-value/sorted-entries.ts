@@ -1,3 +1,4 @@
+import { present } from "../../lib/assert.ts";
 import type { Entry } from "./entry.ts";
 import { compareKeys } from "./key.ts";
 
@@ -5,50 +6,45 @@ import { compareKeys } from "./key.ts";
 const BLOCK_ENTRIES_MAX = 512;
 
 /**
- * Entries in the order of their keys, in a list of blocks: two binary searches find one, and a walk in either direction is
- * a walk through arrays. How the blocks are cut depends on the past and is seen nowhere.
+ * Entries by their keys, and the keys in order in a list of blocks: two binary searches find a place, and a walk in either
+ * direction is a walk through arrays. What is written again takes no search. How the blocks are cut depends on the past and
+ * is seen nowhere.
  */
 export class SortedEntries {
   /** None is empty, but for the only one of an empty list. */
-  readonly #blocks: Entry[][] = [[]];
-  #size = 0;
+  readonly #blocks: string[][] = [[]];
+  readonly #entries = new Map<string, Entry>();
 
   get size(): number {
-    return this.#size;
+    return this.#entries.size;
   }
 
   get(key: string): Entry | null {
-    const [block, at] = this.#place(key);
-    const found = this.#blocks[block]?.[at];
-    return found?.key === key ? found : null;
+    return this.#entries.get(key) ?? null;
   }
 
   set(entry: Entry): void {
-    const [index, at] = this.#place(entry.key);
+    const { key } = entry;
+    const isThere = this.#entries.has(key);
+    this.#entries.set(key, entry);
+    if (isThere) return;
+    const [index, at] = this.#place(key);
     const block = this.#blocks[index] ?? [];
-    const isThere = block[at]?.key === entry.key;
-    if (isThere) {
-      block[at] = entry;
-      return;
-    }
-    block.splice(at, 0, entry);
-    this.#size++;
-    if (block.length <= BLOCK_ENTRIES_MAX) return;
-    this.#blocks.splice(index + 1, 0, block.splice(block.length >> 1));
+    block.splice(at, 0, key);
+    if (block.length > BLOCK_ENTRIES_MAX) this.#blocks.splice(index + 1, 0, block.splice(block.length >> 1));
   }
 
   delete(key: string): void {
+    if (!this.#entries.delete(key)) return;
     const [index, at] = this.#place(key);
     const block = this.#blocks[index] ?? [];
-    if (block[at]?.key !== key) return;
     block.splice(at, 1);
-    this.#size--;
     if (block.length === 0 && this.#blocks.length > 1) this.#blocks.splice(index, 1);
   }
 
   /** How many keys are below this one; null for how many there are. */
   rank(key: string | null): number {
-    if (key === null) return this.#size;
+    if (key === null) return this.#entries.size;
     const [index, at] = this.#place(key);
     let rank = at;
     for (let before = 0; before < index; before++) rank += this.#blocks[before]?.length ?? 0;
@@ -61,8 +57,7 @@ export class SortedEntries {
     for (let index = first; index < this.#blocks.length; index++) {
       const block = this.#blocks[index] ?? [];
       for (let place = index === first ? at : 0; place < block.length; place++) {
-        const entry = block[place];
-        if (entry !== undefined) yield entry;
+        yield this.#entryAt(block, place);
       }
     }
   }
@@ -74,19 +69,22 @@ export class SortedEntries {
     for (let index = first; index >= 0; index--) {
       const block = this.#blocks[index] ?? [];
       for (let place = (index === first ? at : block.length) - 1; place >= 0; place--) {
-        const entry = block[place];
-        if (entry !== undefined) yield entry;
+        yield this.#entryAt(block, place);
       }
     }
   }
 
-  /** The block that the key belongs to, and in it the place of the first entry that is not below the key. */
+  #entryAt(block: readonly string[], place: number): Entry {
+    return present(this.#entries.get(block[place] ?? ""), "the entry of a key");
+  }
+
+  /** The block that the key belongs to, and in it the place of the first that is not below it. */
   #place(key: string): readonly [block: number, at: number] {
     const blocks = this.#blocks;
-    const above = firstWhere(blocks.length, (index) => compareKeys(blocks[index]?.[0]?.key ?? "", key) > 0);
+    const above = firstWhere(blocks.length, (index) => compareKeys(blocks[index]?.[0] ?? "", key) > 0);
     const index = Math.max(0, above - 1);
     const block = blocks[index] ?? [];
-    return [index, firstWhere(block.length, (at) => compareKeys(block[at]?.key ?? "", key) >= 0)];
+    return [index, firstWhere(block.length, (at) => compareKeys(block[at] ?? "", key) >= 0)];
   }
 }
 
