@@ -1,5 +1,5 @@
 import type { Operation } from "./history.ts";
-import type { KvInput, KvItem, KvOutput } from "./kv-operations.ts";
+import type { KvInput, KvItem, KvOutput, Seen } from "./kv-operations.ts";
 
 type KvOperation = Operation<KvInput, KvOutput>;
 
@@ -26,6 +26,8 @@ export interface KeyTale {
   isReadUntold: boolean;
   /** Versions of answered writes. */
   readonly answered: Set<number>;
+  /** What they found there. */
+  readonly previousOf: Map<number, Seen>;
   /** Versions that were read, with their value. */
   readonly valueAt: Map<number, string>;
 }
@@ -48,6 +50,7 @@ export function talesOf(history: readonly KvOperation[]): ReadonlyMap<string, Ke
       isUntold: false,
       isReadUntold: false,
       answered: new Set(),
+      previousOf: new Map(),
       valueAt: new Map(),
     };
     tales.set(key, tale);
@@ -82,6 +85,7 @@ function noteOutput(tale: KeyTale, output: Exclude<KvOutput, { type: "items" }>,
   if (output.type === "written" && output.version !== "untold") {
     tale.explained.add(output.version);
     tale.answered.add(output.version);
+    tale.previousOf.set(output.version, output.previous);
   }
   const met = output.type === "written" ? output.previous : output.current;
   if (met === "untold") tale.isUntold = true;

@@ -8,10 +8,12 @@ export interface KvEvidence {
   canBe(key: string, version: number, value: string, floor: number): boolean;
   /** Whether anybody can have met such a write after that version; where not, it is as if it had not happened. */
   canBeMet(key: string, value: string, floor: number): boolean;
+  /** Whether the key can have been deleted after that version. */
+  canBeDeleted(key: string, floor: number): boolean;
 }
 
 /** Nothing is known. */
-export const NO_EVIDENCE: KvEvidence = { canBe: () => true, canBeMet: () => true };
+export const NO_EVIDENCE: KvEvidence = { canBe: () => true, canBeMet: () => true, canBeDeleted: () => true };
 
 /**
  * A key has each version once, and they grow: a version of an answered write is no other write's, none can be passed over,
@@ -41,6 +43,12 @@ export function evidenceOf(history: readonly Operation<KvInput, KvOutput>[]): Kv
       if (tale === undefined || tale.isUntold || tale.wanted.has(value) || tale.isReadUntold) return true;
       const end = nextAnswered(key, floor);
       return (met.get(key) ?? []).some((version) => version > floor && version < end && fits(tale, version, value));
+    },
+    canBeDeleted: (key, floor) => {
+      const end = nextAnswered(key, floor);
+      const before = tales.get(key)?.previousOf.get(end);
+      // The next answered write would have found nothing, or what another unanswered one wrote in between.
+      return typeof before !== "number" || before > floor;
     },
   };
 }

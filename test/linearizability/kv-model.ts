@@ -62,7 +62,11 @@ function unheardStep(cell: Cell, input: ByKey, known: KeyEvidence): Cell | null 
   const before = input.type === "compare-and-set" ? expectedIn(cell, input.expected, known) : cell;
   const next = input.type === "put" ? input.value : input.type === "delete" ? null : input.next;
   if (before === null) return null;
-  const isNeeded = next === null ? before.value !== null : known.evidence.canBeMet(known.key, next, before.floor);
+  const { evidence, key } = known;
+  const isNeeded =
+    next === null
+      ? before.value !== null && evidence.canBeDeleted(key, before.floor)
+      : evidence.canBeMet(key, next, before.floor);
   return isNeeded ? writtenTo(before, next, "untold") : null;
 }
 

@@ -60,6 +60,17 @@ describe("random histories", () => {
   }, 60_000);
 });
 
+test("ten thousand operations of eight clients on ten keys take few steps each, unanswered ones among them", () => {
+  const keys = Array.from({ length: 10 }, (_, at) => (at < 7 ? `k${at}` : `r/${at}`));
+  const input = { ...HISTORY.input, keys };
+  for (const unknown of [0, 0.005]) {
+    const options = { ...HISTORY, clients: 8, operations: 10_000, input, unknown };
+    const verdict = checkKv(randomHistory(1, options));
+    expect(verdict.type).toBe("linearizable");
+    expect(verdict.type === "linearizable" && verdict.steps).toBeLessThan(500_000);
+  }
+}, 60_000);
+
 const KINDS: readonly ((client: string, at: Times) => KvOperation)[] = [
   (client, at) => get(client, null, at),
   (client, at) => get(client, "1", at),
