@@ -98,8 +98,8 @@ export class LyingEngine implements Engine<HotStuffMessage> {
     const messages: HotStuffMessage[] = [{ kind: "vote", view: block.view, block: hash }];
     let at: Block | undefined = block;
     for (let depth = 0; at !== undefined && depth < 8; depth++) {
-      const { view, sequence, digest } = at;
-      messages.unshift({ kind: "commit", view, sequence, digest });
+      const { sequence, digest } = at;
+      messages.unshift({ kind: "commit", view: block.view, sequence, digest });
       at = this.#proposals.get(at.justify.block)?.block;
     }
     const all = this.#random.chance(0.5);

@@ -1,13 +1,13 @@
 import type { Effect, Engine } from "../../src/consensus/engine.ts";
 import { restore, VOTES_ROW, votesOfRow } from "../../src/consensus/hotstuff/durable.ts";
 import { HotStuffEngine } from "../../src/consensus/hotstuff/engine.ts";
-import type { HotStuffMessage } from "../../src/consensus/hotstuff/messages.ts";
+import type { Commit, HotStuffMessage } from "../../src/consensus/hotstuff/messages.ts";
 import type { VoteRoute } from "../../src/consensus/hotstuff/replica.ts";
 import { type Rules, rulesOf } from "../../src/consensus/hotstuff/rules.ts";
 import { statementOf } from "../../src/consensus/hotstuff/statements.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import type { Hash } from "../../src/lib/hash.ts";
-import type { ValidatorIndex } from "../../src/membership/ids.ts";
+import type { Sequence, ValidatorIndex } from "../../src/membership/ids.ts";
 import { execute } from "../../src/replication/executor.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import type { Host } from "../cluster/host.ts";
@@ -45,6 +45,8 @@ interface Words {
 
 /** The virtual cluster around HotStuff: the hosts, links and disks are those that PBFT is tested with. */
 export class HotStuffCluster extends Cluster {
+  readonly #commits = new Map<string, Set<ValidatorIndex>>();
+  readonly #settled = new Map<Sequence, Hash>();
   readonly #words = new Map<ValidatorIndex, Words>();
   /** Bytes of messages that left their senders, and how many. */
   bytes = 0;
@@ -72,7 +74,12 @@ export class HotStuffCluster extends Cluster {
 
   override observe(host: Host, effect: Effect<PbftMessage>): void {
     this.onEffect(host, effect);
+    if (effect.kind === "broadcast" || effect.kind === "send") {
+      const message = effect.message as unknown as HotStuffMessage;
+      if (message.kind === "commit") this.#collect(host.self, message);
+    }
     if (!host.isCorrect) return;
+    if (effect.kind === "finalize") this.#settle(effect.slot.sequence, effect.slot.certificate.digest, "executed");
     if (effect.kind === "broadcast" || effect.kind === "send") {
       this.#onSaid(host, effect.message as unknown as HotStuffMessage);
     }
@@ -88,6 +95,21 @@ export class HotStuffCluster extends Cluster {
       this.bytes += packet.body.length + packet.proof.length;
     }
     super.send(from, to, packet);
+  }
+
+  /** Whoever hears everything can make a certificate of a quorum's commits: it must be for what is executed there. */
+  #collect(self: ValidatorIndex, { view, sequence, digest }: Commit): void {
+    const key = `${view}/${sequence}/${digest}`;
+    const signers = this.#commits.get(key) ?? new Set<ValidatorIndex>();
+    this.#commits.set(key, signers.add(self));
+    if (signers.size >= this.network.set.quorum)
+      this.#settle(sequence, digest, `provable with commits of view ${view}`);
+  }
+
+  #settle(sequence: Sequence, digest: Hash, how: string): void {
+    const known = this.#settled.get(sequence);
+    if (known !== undefined && known !== digest) throw new Violation(`place ${sequence} is two things, one ${how}`);
+    this.#settled.set(sequence, digest);
   }
 
   /** A vote is decided when its row is written: never in a view that was given up. */

@@ -1,7 +1,7 @@
 import type { Batch } from "../../dag/batch.ts";
 import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
-import type { Sequence, View } from "../../membership/ids.ts";
+import type { Sequence } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { Block, Proposal, Qc, QcRef } from "./messages.ts";
 import type { Rules } from "./rules.ts";
@@ -27,7 +27,6 @@ export interface BlockNode {
 
 /** A place of the log that the votes for a block commit. */
 export interface CommitTarget {
-  readonly view: View;
   readonly sequence: Sequence;
   readonly digest: Hash;
 }
@@ -101,7 +100,7 @@ export class BlockTree {
     return (
       path
         ?.filter((passed) => this.hasContent(passed))
-        .map(({ block: { view, sequence, digest } }) => ({ view, sequence, digest })) ?? null
+        .map(({ block: { sequence, digest } }) => ({ sequence, digest })) ?? null
     );
   }
 

@@ -95,12 +95,8 @@ export function pruneExecuted(replica: Replica): void {
   if (root === undefined) return;
   const gone = replica.tree.prune(root).filter((node) => node !== replica.genesis);
   if (gone.length > 0) replica.emit({ kind: "persist", writes: gone.map(({ hash }) => forgetBlock(hash)) });
-  const floor = root.settled ?? root;
   for (const [hash, { message }] of replica.waiting) {
     if (message.block.view <= root.block.view) replica.waiting.delete(hash);
-  }
-  for (const key of replica.commits.keys()) {
-    if (Number.parseInt(key, 10) <= floor.block.view) replica.commits.delete(key);
   }
 }
 
@@ -169,8 +165,8 @@ function bringsCommits({ tree }: Replica, node: BlockNode, { commits }: Qc): boo
   const targets = tree.commitsOf(node);
   if (targets === null) return true;
   return targets.every((target) => {
-    return commits.some(({ view, sequence, digest }) => {
-      return view === target.view && sequence === target.sequence && digest === target.digest;
+    return commits.some(({ sequence, digest }) => {
+      return sequence === target.sequence && digest === target.digest;
     });
   });
 }
@@ -200,10 +196,14 @@ function commitHead(replica: Replica, node: BlockNode, qc: Qc): void {
   const head = tree.headOf(node);
   if (head === undefined || head === replica.genesis) return;
   const path = tree.above(node.settled ?? head, head);
-  for (const { view, sequence, digest, proofs } of qc.commits) {
+  for (const { sequence, digest, proofs } of qc.commits) {
     const batch = path?.find(({ block }) => block.sequence === sequence && block.digest === digest)?.batch;
     if (batch === undefined || sequence <= replica.finalizing) continue;
-    const slot: CommittedSlot = { sequence, batch, certificate: { epoch: replica.set.epoch, view, digest, proofs } };
+    const slot: CommittedSlot = {
+      sequence,
+      batch,
+      certificate: { epoch: replica.set.epoch, view: qc.view, digest, proofs },
+    };
     const known = replica.decided.get(sequence);
     assert(
       known === undefined || known.certificate.digest === digest,
@@ -234,5 +234,6 @@ function lacksAncestors(replica: Replica, node: BlockNode): boolean {
 
 function forgetVotes(replica: Replica, view: View): void {
   for (const known of replica.votes.keys()) if (known < view) replica.votes.delete(known);
+  for (const known of replica.commits.keys()) if (known < view) replica.commits.delete(known);
   for (const known of replica.proposed.keys()) if (known + 1 < view) replica.proposed.delete(known);
 }

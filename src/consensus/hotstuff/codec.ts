@@ -51,7 +51,7 @@ const blockCodec: Codec<Block> = struct<Block>({
 
 function qcBody(proof: Codec<Proof>): Codec<Qc> {
   const proofs = vec(proof, VALIDATORS_MAX);
-  const commit = struct<ProvedCommit>({ view: viewCodec, sequence: sequenceCodec, digest: hash, proofs });
+  const commit = struct<ProvedCommit>({ sequence: sequenceCodec, digest: hash, proofs });
   return struct<Qc>({ view: viewCodec, block: hash, votes: proofs, commits: vec(commit, COMMITS_MAX) });
 }
 

@@ -60,7 +60,7 @@ export interface HotStuffOptions {
  * its two-phase commit (Gelashvili et al. 2021).
  *
  * A vote that completes a chain carries, under the same signature, commits for all places of the log which that chain
- * commits. So a place's certificate is of the same kind as PBFT's: a quorum's commits for its view, sequence and digest.
+ * commits. So a place's certificate is of the same kind as PBFT's: a quorum's commits for a view, sequence and digest.
  *
  * Safety invariant: no two correct replicas execute different batches at one sequence, while at most f of n lie.
  */

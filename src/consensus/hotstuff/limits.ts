@@ -1,5 +1,3 @@
-import { assert } from "../../lib/assert.ts";
-
 /** Blocks with content that are not settled in a chain; a leader proposes empty blocks above it. Bounds what a vote says. */
 export const UNSETTLED_MAX = 32;
 
@@ -18,9 +16,6 @@ export const WAITING_BLOCKS_MAX = 1_024;
 /** Ancestors that are handed over at a time. */
 export const ASK_BLOCKS_MAX = 32;
 
-/** Commits of one validator that are kept while their certificate is being made. */
-export const COMMITS_KEPT_MAX: number = 4 * COMMITS_MAX;
-
 /** How far a proposal's time may be from a replica's own clock: it only guards against absurd times. */
 export const CLOCK_SKEW_MS_MAX = 15_000;
 
@@ -37,5 +32,3 @@ export const CHECKPOINT_INTERVAL = 32;
 
 /** Checkpoints above the stable one whose votes are kept. */
 export const CHECKPOINTS_AHEAD_MAX = 16;
-
-assert(COMMITS_KEPT_MAX >= COMMITS_MAX, "the commits of a certificate fit");

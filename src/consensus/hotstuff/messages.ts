@@ -22,9 +22,8 @@ export interface Block {
   readonly digest: Hash;
 }
 
-/** A quorum's commits for one place of the log: what the log keeps, and third parties verify. */
+/** A quorum's commits for one place of the log, all of one view: what the log keeps, and third parties verify. */
 export interface ProvedCommit {
-  readonly view: View;
   readonly sequence: Sequence;
   readonly digest: Hash;
   readonly proofs: readonly Proof[];
@@ -65,8 +64,8 @@ export interface Vote {
 }
 
 /**
- * Said in one turn with the vote that completes a chain, so under one signature: a quorum of such votes commits the
- * block of this view and place.
+ * Said in one turn with the vote that completes a chain, so under one signature. Its view is the vote's and not the
+ * committed block's: a quorum that voted in one view is locked on the chain, while commits of several views prove nothing.
  */
 export interface Commit {
   readonly kind: "commit";

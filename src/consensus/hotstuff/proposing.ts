@@ -14,7 +14,7 @@ import { highOf } from "./statements.ts";
 
 /**
  * Algorithm 4, the leader: one block in its view, on the highest certificate that it knows. A block without content is
- * proposed only while something with content is not committed, so that an idle network is quiet.
+ * proposed only while something with content is not committed everywhere, so that an idle network is quiet.
  */
 export function maybePropose(replica: Replica, at: Instant): void {
   const { view, high, tree } = replica;
@@ -24,7 +24,9 @@ export function maybePropose(replica: Replica, at: Instant): void {
   if (high.block.view + 1 !== view && (tc === null || tc.view + 1 !== view)) return;
   if (tc !== null && (highOf(tc).view > high.block.view || !isKnown(replica, highOf(tc)))) return;
   const bundles = tree.unsettled(high) < UNSETTLED_MAX ? takeProposable(replica) : [];
-  if (bundles.length === 0 && !hasOpenBlock(replica)) return;
+  // Where votes go to the leader alone, it is the only one that knows the last certificate until it proposes on it.
+  const isOpen = hasOpenBlock(replica) || (replica.voteRoute === "leader" && tree.unsettled(high) > 0);
+  if (bundles.length === 0 && !isOpen) return;
   replica.timestampMs = Math.max(replica.timestampMs, at.wallMs);
   const batch: Batch = bundles.length === 0 ? NULL_BATCH : { timestampMs: replica.timestampMs, bundles };
   const sequence = (high.block.sequence + (bundles.length === 0 ? 0 : 1)) as Sequence;

@@ -71,8 +71,8 @@ export class Replica {
 
   /** By view, then by signer. */
   readonly votes: Map<View, Map<ValidatorIndex, Said>> = new Map();
-  /** By view and sequence, then by signer. */
-  readonly commits: Map<string, Map<ValidatorIndex, Said>> = new Map();
+  /** By view, then by signer, then by sequence. */
+  readonly commits: Map<View, Map<ValidatorIndex, Map<Sequence, Said>>> = new Map();
   readonly timeouts: Map<ValidatorIndex, Signed<Timeout>> = new Map();
   /** The first proposal of each view, to tell a second one. */
   readonly proposed: Map<View, Said> = new Map();
@@ -223,10 +223,6 @@ export class Replica {
 
 export function refOf(node: BlockNode): QcRef {
   return { view: node.block.view, block: node.hash };
-}
-
-export function commitKey(view: View, sequence: Sequence): string {
-  return `${view}/${sequence}`;
 }
 
 /** The one special case: certified without votes, and settled by itself. Its hash is its digest. */

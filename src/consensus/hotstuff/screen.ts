@@ -4,7 +4,7 @@ import type { Verdict } from "../engine.ts";
 import { isCheckpointExpected } from "./checkpoints.ts";
 import { VIEWS_AHEAD_MAX } from "./limits.ts";
 import type { Certificates, HotStuffMessage, Proposal } from "./messages.ts";
-import { commitKey, type Replica } from "./replica.ts";
+import type { Replica } from "./replica.ts";
 import { blockHash } from "./statements.ts";
 
 const ACCEPT: Verdict = { kind: "accept" };
@@ -21,9 +21,9 @@ export function screen(replica: Replica, from: ValidatorIndex, message: HotStuff
       return message.view > replica.view + VIEWS_AHEAD_MAX ? ignore("far-view") : ACCEPT;
     }
     case "commit": {
-      const known = replica.commits.get(commitKey(message.view, message.sequence))?.get(from);
+      const known = replica.commits.get(message.view)?.get(from)?.get(message.sequence);
       if (known !== undefined) return known.digest === message.digest ? ignore("duplicate") : ACCEPT;
-      if (message.view <= replica.floor.block.view) return ignore("old-view");
+      if (message.view <= replica.high.block.view) return ignore("old-view");
       return message.view > replica.view + VIEWS_AHEAD_MAX ? ignore("far-view") : ACCEPT;
     }
     case "timeout": {

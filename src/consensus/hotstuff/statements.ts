@@ -120,14 +120,14 @@ function qcObligations(network: NetworkContext, bounds: Bounds, qc: Qc): readonl
   if (qc.view < 1 || qc.commits.length > COMMITS_MAX) return null;
   if (!hasDistinctSigners(network.set, qc.votes, bounds.quorum)) return null;
   let last = 0;
-  for (const { view, sequence, proofs } of qc.commits) {
-    if (sequence <= last || view >= qc.view || !hasDistinctSigners(network.set, proofs, bounds.quorum)) return null;
+  for (const { sequence, proofs } of qc.commits) {
+    if (sequence <= last || !hasDistinctSigners(network.set, proofs, bounds.quorum)) return null;
     last = sequence;
   }
   return [
     ...obligationsOf(network, { statement: voteStatement(qc), proofs: qc.votes }),
-    ...qc.commits.flatMap(({ view, sequence, digest, proofs }) => {
-      return obligationsOf(network, { statement: { phase: "commit", view, sequence, digest }, proofs });
+    ...qc.commits.flatMap(({ sequence, digest, proofs }) => {
+      return obligationsOf(network, { statement: { phase: "commit", view: qc.view, sequence, digest }, proofs });
     }),
   ];
 }

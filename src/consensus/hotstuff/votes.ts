@@ -1,11 +1,11 @@
 import { equalBytes } from "../../lib/bytes.ts";
 import type { Hash } from "../../lib/hash.ts";
-import type { ValidatorIndex, View } from "../../membership/ids.ts";
+import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { BlockNode, CommitTarget } from "./block-tree.ts";
-import { CLOCK_SKEW_MS_MAX, COMMITS_KEPT_MAX, FETCH_DIGESTS_MAX, UNSETTLED_MAX } from "./limits.ts";
+import { CLOCK_SKEW_MS_MAX, COMMITS_MAX, FETCH_DIGESTS_MAX, UNSETTLED_MAX } from "./limits.ts";
 import type { Commit, Qc, Vote } from "./messages.ts";
-import { commitKey, type Instant, refOf, type Replica, type Said } from "./replica.ts";
+import { type Instant, refOf, type Replica, type Said } from "./replica.ts";
 import { statementOf } from "./statements.ts";
 
 /** Votes: given, said again, and collected. */
@@ -41,7 +41,7 @@ export function sayVote(replica: Replica, to: ValidatorIndex | "leader" | "all",
   const targets = node === undefined ? null : tree.commitsOf(node);
   if (node === undefined || targets === null) return;
   const next = set.leaderOf((view + 1) as View);
-  const commits = targets.map((target): Commit => ({ kind: "commit", ...target }));
+  const commits = targets.map((target): Commit => ({ kind: "commit", view, ...target }));
   for (const message of [...commits, { kind: "vote" as const, ...refOf(node) }]) {
     if (to === "all") replica.say(message);
     else replica.tell(to === "leader" ? next : to, message);
@@ -61,18 +61,17 @@ export function onVote(replica: Replica, { message, proof }: Signed<Vote>): void
 export function onCommit(replica: Replica, { message, proof }: Signed<Commit>): void {
   const { view, sequence, digest } = message;
   const { signer } = proof.seal;
-  const key = commitKey(view, sequence);
-  const said = replica.commits.get(key) ?? new Map<ValidatorIndex, Said>();
-  const known = said.get(signer);
+  const ofView = replica.commits.get(view) ?? new Map<ValidatorIndex, Map<Sequence, Said>>();
+  const said = ofView.get(signer) ?? new Map<Sequence, Said>();
+  const known = said.get(sequence);
   if (known !== undefined) {
     if (known.digest !== digest) accuse(replica, message, known, proof);
     return;
   }
-  let kept = 0;
-  for (const signers of replica.commits.values()) if (signers.has(signer)) kept += 1;
-  if (kept >= COMMITS_KEPT_MAX) return;
-  said.set(signer, { digest, proof });
-  replica.commits.set(key, said);
+  if (said.size >= COMMITS_MAX) return;
+  said.set(sequence, { digest, proof });
+  ofView.set(signer, said);
+  replica.commits.set(view, ofView);
 }
 
 /** The certificates that the votes collected so far make; voters are asked for a block that is not held. */
@@ -122,7 +121,7 @@ function certificateOf(replica: Replica, node: BlockNode, said: ReadonlyMap<Vali
   if (targets === null) return null;
   const voters = [...said]
     .filter(([signer, { digest }]) => {
-      return digest === node.hash && targets.every((target) => commitOf(replica, signer, target) !== null);
+      return digest === node.hash && targets.every((target) => commitOf(replica, node, signer, target) !== null);
     })
     .sort(([left], [right]) => left - right)
     .slice(0, replica.quorum);
@@ -133,15 +132,20 @@ function certificateOf(replica: Replica, node: BlockNode, said: ReadonlyMap<Vali
     commits: targets.map((target) => ({
       ...target,
       proofs: voters.flatMap(([signer, { proof }]) => {
-        const commit = commitOf(replica, signer, target);
+        const commit = commitOf(replica, node, signer, target);
         return commit === null ? [] : [withSealOf(commit, proof)];
       }),
     })),
   };
 }
 
-function commitOf(replica: Replica, signer: ValidatorIndex, { view, sequence, digest }: CommitTarget): Proof | null {
-  const said = replica.commits.get(commitKey(view, sequence))?.get(signer);
+function commitOf(
+  replica: Replica,
+  { block }: BlockNode,
+  signer: ValidatorIndex,
+  { sequence, digest }: CommitTarget,
+): Proof | null {
+  const said = replica.commits.get(block.view)?.get(signer)?.get(sequence);
   return said?.digest === digest ? said.proof : null;
 }
 
