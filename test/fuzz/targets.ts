@@ -1,6 +1,7 @@
 import { CODEC_TARGETS } from "./codec-targets.ts";
 import { DAG_ANSWER } from "./dag-sync-target.ts";
 import { DAG_TARGETS } from "./dag-targets.ts";
+import { REPLICATION_TARGETS } from "./replication-targets.ts";
 import { ASSEMBLER_TARGET, HANDSHAKE_TARGETS } from "./stream-targets.ts";
 import type { Target } from "./target.ts";
 import { TEXT_TARGETS } from "./text-targets.ts";
@@ -9,6 +10,7 @@ import { TEXT_TARGETS } from "./text-targets.ts";
 export const TARGETS: readonly Target[] = [
   ...CODEC_TARGETS,
   ...DAG_TARGETS,
+  ...REPLICATION_TARGETS,
   DAG_ANSWER,
   ASSEMBLER_TARGET,
   ...HANDSHAKE_TARGETS,
