@@ -2,7 +2,7 @@ import { CretoError } from "./creto-error.ts";
 import { Fields } from "./fields.ts";
 import type { PooledNode } from "./node-pool.ts";
 import type { CallOptions, Patience } from "./patience.ts";
-import type { Transport } from "./transport.ts";
+import type { Ask, Transport } from "./transport.ts";
 
 export interface LedgerAccount {
   /** `<owner>/<account>`; the owner is a validator's name, or 32 digits of a node id. */
@@ -84,10 +84,16 @@ export class Ledger {
     });
   }
 
-  /** One that nobody paid yet is empty. @throws CretoError `malformed` where the name is none that an account can have */
+  /**
+   * One that nobody paid yet is empty. Asked of the account's owner after a transfer from it, so that it is seen; of any
+   * node otherwise, which may lag. @throws CretoError `malformed` where the name is none that an account can have
+   */
   async account(name: string, options: CallOptions = {}): Promise<LedgerAccount> {
     return await this.#run(options, async (patience) => {
-      const { body } = await this.#transport.ask({ method: "GET", path: pathOf(name), isRepeatable: true }, patience);
+      const owner = this.#owners.get(ownerPart(name));
+      const own = owner === undefined ? null : await this.#accountAt(owner, name, patience);
+      if (own !== null && !(own instanceof CretoError)) return own;
+      const { body } = await this.#transport.ask(accountAsk(name), patience);
       return accountOf(new Fields(body, "account"));
     });
   }
@@ -121,25 +127,26 @@ export class Ledger {
 
   /** The node that may debit an account: only that one takes its transfers. */
   async #ownerOf(name: string, patience: Patience): Promise<PooledNode> {
-    const owner = name.slice(0, name.indexOf("/"));
+    const owner = ownerPart(name);
     const known = this.#owners.get(owner);
     if (known !== undefined) return known;
     let silent: CretoError | null = null;
     for (const node of this.#transport.pool.nodes) {
-      const own = await this.#isOwn(node, name, patience);
-      if (own === true) return this.#remember(owner, node);
-      if (own instanceof CretoError) silent = own;
+      const account = await this.#accountAt(node, name, patience);
       if (patience.ended !== null) throw patience.ended;
+      if (account instanceof CretoError) silent = account;
+      else if (account.isOwn) return this.#remember(owner, node);
     }
     if (silent !== null) throw silent;
     const what = `none of the nodes that this client knows owns ${name}`;
     throw new CretoError("not-owner", `${what}: add its owner's node to the list`);
   }
 
-  async #isOwn(node: PooledNode, name: string, patience: Patience): Promise<boolean | CretoError> {
+  /** What this one node says, or why it says nothing now. */
+  async #accountAt(node: PooledNode, name: string, patience: Patience): Promise<LedgerAccount | CretoError> {
     try {
-      const ask = { method: "GET", path: pathOf(name), isRepeatable: true } as const;
-      return accountOf(new Fields((await this.#transport.askOnce(ask, node, patience)).body, "account")).isOwn;
+      const { body } = await this.#transport.askOnce(accountAsk(name), node, patience);
+      return accountOf(new Fields(body, "account"));
     } catch (error) {
       if (error instanceof CretoError && error.isRetryable) return error;
       throw error;
@@ -160,8 +167,16 @@ function waitOf({ remainingMs }: Patience): number {
   return Math.max(1, Math.min(NODE_WAIT_MS_MAX, Math.floor(remainingMs)));
 }
 
-function pathOf(name: string): string {
-  return `/v1/ledger/accounts/${name.split("/").map(encodeURIComponent).join("/")}`;
+/** @throws CretoError `invalid-argument` */
+function ownerPart(account: string): string {
+  const [owner, name, ...more] = account.split("/");
+  if (owner !== undefined && owner !== "" && name !== undefined && name !== "" && more.length === 0) return owner;
+  throw new CretoError("invalid-argument", `an account is <owner>/<account>, not ${JSON.stringify(account)}`);
+}
+
+function accountAsk(name: string): Ask {
+  const path = `/v1/ledger/accounts/${name.split("/").map(encodeURIComponent).join("/")}`;
+  return { method: "GET", path, isRepeatable: true };
 }
 
 function accountOf(fields: Fields): LedgerAccount {

@@ -16,6 +16,8 @@ interface Entry extends PooledNode {
   failures: number;
   /** Nobody asks it before. */
   notBeforeMs: number;
+  /** It answered, and has not failed since. */
+  isProven: boolean;
 }
 
 /** The nodes, and which of them is asked: always the same one, until it fails. */
@@ -26,7 +28,12 @@ export class NodePool {
   /** @throws CretoError `invalid-argument` */
   constructor(urls: readonly string[]) {
     if (urls.length === 0) throw new CretoError("invalid-argument", "nodes must name one node at least");
-    this.#entries = [...new Set(urls.map(addressOf))].map((url) => ({ url, failures: 0, notBeforeMs: 0 }));
+    this.#entries = [...new Set(urls.map(addressOf))].map((url) => ({
+      url,
+      failures: 0,
+      notBeforeMs: 0,
+      isProven: false,
+    }));
     // Clients with one list of nodes do not all begin with the same one.
     this.#current = Math.floor(randomFraction() * this.#entries.length);
   }
@@ -50,8 +57,13 @@ export class NodePool {
     }
   }
 
+  isProven(node: PooledNode): boolean {
+    return this.#entryOf(node).isProven;
+  }
+
   succeeded(node: PooledNode): void {
     const entry = this.#entryOf(node);
+    entry.isProven = true;
     entry.failures = 0;
     entry.notBeforeMs = 0;
   }
@@ -60,6 +72,7 @@ export class NodePool {
   failed(node: PooledNode, retryAfterMs: number | null): void {
     const entry = this.#entryOf(node);
     const fullMs = Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** Math.min(entry.failures, BACK_OFF_DOUBLINGS_MAX));
+    entry.isProven = false;
     entry.failures += 1;
     const jitteredMs = fullMs * (0.5 + randomFraction() / 2);
     // The jitter is added to what the node asked for: never less, and not all clients at once.

@@ -28,6 +28,8 @@ export interface Answer {
   readonly node: PooledNode;
 }
 
+const PROBE: Ask = { method: "GET", path: "/health", isRepeatable: true };
+
 /** Nothing was taken in: whatever was asked may be asked again. */
 const REFUSED: readonly CretoErrorCode[] = ["overloaded", "not-ready", "observer"];
 
@@ -64,11 +66,15 @@ export class Transport {
     let last: CretoError | null = null;
     for (;;) {
       const node = await this.#next(ask, patience, last);
-      const failure = await this.#attempt(node, ask, patience);
-      if (!(failure instanceof CretoError)) return failure;
+      const question = this.#isProbed(node, ask) ? PROBE : ask;
+      const failure = await this.#attempt(node, question, patience);
+      if (!(failure instanceof CretoError)) {
+        if (question === ask) return failure;
+        continue;
+      }
       last = combined(last, failure);
       if (patience.ended !== null) throw this.#givenUp(patience.ended, last);
-      if (!isRetried(ask, failure)) throw last;
+      if (!isRetried(question, failure)) throw last;
       // Half of the waits for finality end without it, at nodes that are well.
       const isTurnOver = ask.nodeWaits === true && failure.problem?.type.endsWith("/timeout") === true;
       if (!isTurnOver) this.pool.failed(node, failure.retryAfterMs);
@@ -80,6 +86,14 @@ export class Transport {
     const answer = await this.#attempt(node, ask, patience);
     if (answer instanceof CretoError) throw answer;
     return answer;
+  }
+
+  /**
+   * Browsers do not tell a node that is away from a connection that broke: what may be sent once only goes to a node that
+   * answered before, so that one that is away is left without a doubt.
+   */
+  #isProbed(node: PooledNode, { isRepeatable }: Ask): boolean {
+    return !isRepeatable && !this.pool.isProven(node);
   }
 
   async #next(ask: Ask, patience: Patience, last: CretoError | null): Promise<PooledNode> {

@@ -183,6 +183,7 @@ describe("a client of a leaderless network", () => {
     const others = client(nodes.slice(0, 1));
     const foreign = { from: "node-2/main", to: "node-1/main", amount: 1n };
     await expect(others.ledger.transfer(foreign)).rejects.toMatchObject({ code: "not-owner" });
-    await expect(user.ledger.balance("nobody")).rejects.toMatchObject({ code: "malformed" });
+    await expect(user.ledger.balance("nobody/main")).rejects.toMatchObject({ code: "malformed" });
+    await expect(user.ledger.balance("nobody")).rejects.toMatchObject({ code: "invalid-argument" });
   });
 });

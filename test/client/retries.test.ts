@@ -54,9 +54,14 @@ describe("a node is used", () => {
     await start(1);
     network.everywhere({ status: 429, problem: "overloaded", retryAfter: "60" });
     const error = await failure(client.submit("late", { timeoutMs: 300 }));
-    expect(error).toMatchObject({ code: "overloaded", retryAfterMs: 60_000, isRetryable: true, mayHaveHappened: false });
+    expect(error).toMatchObject({
+      code: "overloaded",
+      retryAfterMs: 60_000,
+      isRetryable: true,
+      mayHaveHappened: false,
+    });
     expect(error.problem).toMatchObject({ type: "/problems/overloaded", status: 429, detail: "scripted" });
-    expect(network.seen).toHaveLength(1);
+    expect(network.seen.filter(({ method }) => method === "POST")).toHaveLength(1);
   });
 
   test("instead of one that asked to be left alone", async () => {
@@ -78,6 +83,21 @@ describe("a node is used", () => {
 });
 
 describe("a submission whose answer is lost", () => {
+  test("is not one that found nobody, also where a browser does not tell the two apart", async () => {
+    await start(1);
+    const gone = "http://127.0.0.1:1";
+    const opaque = async (url: string, init: RequestInit): Promise<Response> => {
+      if (!url.startsWith(gone)) return await fetch(url, init);
+      throw new TypeError("Failed to fetch");
+    };
+    for (let round = 0; round < 8; round++) {
+      const browser = connect({ nodes: [gone, ...network.urls], fetch: opaque });
+      await browser.submit(`round ${round}`);
+      browser.close();
+    }
+    expect(network.store.submitted).toHaveLength(8);
+  });
+
   test("is not sent again, and the error says that it may have happened", async () => {
     await start(2);
     network.everywhere("drop-after");
@@ -104,7 +124,7 @@ describe("a submission whose answer is lost", () => {
     await start(2);
     network.everywhere(fault);
     expect(await failure(client.submit("once"))).toMatchObject({ code, mayHaveHappened: true });
-    expect(network.seen).toHaveLength(1);
+    expect(network.seen.filter(({ method }) => method === "POST")).toHaveLength(1);
   });
 });
 
@@ -229,9 +249,9 @@ describe("a call ends", () => {
     await start(2);
     network.everywhere({ status: 200, text: "<html>" });
     expect(await failure(client.status())).toMatchObject({ code: "bad-answer" });
-    network.faults.forEach((faults) => faults.splice(0, 1, { status: 200, text: '{"nodeId": 7}' }));
+    for (const faults of network.faults) faults.splice(0, 1, { status: 200, text: '{"nodeId": 7}' });
     expect((await failure(client.status())).message).toContain("status.nodeId is not a text");
-    network.faults.forEach((faults) => faults.splice(0, 1, { status: 418, problem: "teapot" }));
+    for (const faults of network.faults) faults.splice(0, 1, { status: 418, problem: "teapot" });
     expect(await failure(client.status())).toMatchObject({ code: "unknown-problem" });
   });
 });

@@ -36,6 +36,7 @@ export class ScriptedStore {
     const { method, url, headers, body } = asked;
     const path = url.pathname;
     if (path === "/v1/status") return { status: 200, body: this.status() };
+    if (path === "/health") return { status: 200, body: { status: "alive" } };
     if (path === "/v1/vertices") {
       this.submitted.push(body.toString());
       return { status: 202, body: { hash: HASH, sequence: null, finalized: false, finalityMs: null } };
