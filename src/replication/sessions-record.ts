@@ -60,7 +60,8 @@ export function sessionPath(client: ClientId): Hash {
 }
 
 export function sessionDigest(session: Session): Hash {
-  return hashOf("session", encode(sessionCodec, session, 4_096));
+  const size = session.outcomes.reduce((sum, { bytes }) => sum + 8 + bytes.length, 64);
+  return hashOf("session", encode(sessionCodec, session, size));
 }
 
 /** Why this cannot be a session that was ever held; null where it can. */
