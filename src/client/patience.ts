@@ -50,8 +50,7 @@ export class Patience {
   #follow(signal: AbortSignal): void {
     const onAbort = (): void => this.#end(reasonOf(signal));
     if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    this.#release.push(() => signal.removeEventListener("abort", onAbort));
+    this.#release.push(whenAborted(signal, onAbort));
   }
 
   #end(reason: CretoError): void {
@@ -84,16 +83,31 @@ export async function abortable<T = void>(
   start: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
 ): Promise<T> {
   if (signal.aborted) throw reasonOf(signal);
-  let release = (): void => undefined;
-  let onAbort = (): void => undefined;
+  const release: (() => void)[] = [];
   try {
     return await new Promise<T>((resolve, reject) => {
-      onAbort = () => reject(reasonOf(signal));
-      signal.addEventListener("abort", onAbort, { once: true });
-      release = start(resolve, reject);
+      release.push(whenAborted(signal, () => reject(reasonOf(signal))));
+      release.push(start(resolve, reject));
     });
   } finally {
-    signal.removeEventListener("abort", onAbort);
-    release();
+    for (const each of release) each();
   }
+}
+
+/** Who waits for a signal: it gets one listener for all, because Node takes more than ten of them for a leak. */
+const listening = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Calls back when the signal is aborted, unless what it answers was called before. */
+function whenAborted(signal: AbortSignal, callback: () => void): () => void {
+  const known = listening.get(signal);
+  const callbacks = known ?? new Set();
+  callbacks.add(callback);
+  if (known === undefined) {
+    listening.set(signal, callbacks);
+    const onAbort = (): void => {
+      for (const each of [...callbacks]) each();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+  }
+  return () => callbacks.delete(callback);
 }

@@ -75,9 +75,8 @@ export class Transport {
       last = combined(last, failure);
       if (patience.ended !== null) throw this.#givenUp(patience.ended, last);
       if (!isRetried(question, failure)) throw last;
-      // Half of the waits for finality end without it, at nodes that are well.
-      const isTurnOver = ask.nodeWaits === true && failure.problem?.type.endsWith("/timeout") === true;
-      if (!isTurnOver) this.pool.failed(node, failure.retryAfterMs);
+      // Also where a node waited in vain: cut off from a quorum, it would do so for ever, and another one may not be.
+      this.pool.failed(node, failure.retryAfterMs);
     }
   }
 

@@ -98,6 +98,9 @@ type Socket = ServerWebSocket<undefined>;
 /** A node whose stream says what a test wants; each subscription gets the next answer. */
 export class ScriptedStream {
   readonly subscriptions: unknown[] = [];
+  /** Where the node says that it stands. */
+  lastSequence = 0;
+  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #answers: ((socket: Socket) => void)[] = [];
   readonly #server: Server<undefined>;
 
@@ -108,19 +111,25 @@ export class ScriptedStream {
       port: 0,
       fetch: (request, server) => {
         if (server.upgrade(request, { data: undefined })) return undefined;
-        return Response.json(status);
+        return Response.json({ ...status, lastSequence: this.lastSequence });
       },
       websocket: {
         message: (socket, message) => {
           this.subscriptions.push(JSON.parse(String(message)));
           this.#answers.shift()?.(socket);
         },
+        close: () => this.#closed.resolve(),
       },
     });
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.#server.port}`;
+  }
+
+  /** Resolves when a connection has ended. */
+  async whenClosed(): Promise<void> {
+    await this.#closed.promise;
   }
 
   /** Says this to the next subscription, and ends the connection where that is wanted. */
