@@ -1,7 +1,7 @@
 import { decode, encode } from "../../codec/codec.ts";
 import type { Codec } from "../../codec/codec.ts";
 import { option, struct, vec } from "../../codec/composites.ts";
-import { bool, hash, u16 } from "../../codec/primitives.ts";
+import { bool, u16 } from "../../codec/primitives.ts";
 import { DecodeError } from "../../codec/reader.ts";
 import { BUNDLE_VERTICES_MAX } from "../../dag/limits.ts";
 import { signedVotesCodec, type Votes } from "../../dag/votes.ts";
@@ -12,7 +12,7 @@ import { epochCodec } from "../../membership/evidence.ts";
 import type { Epoch } from "../../membership/ids.ts";
 import { CERTIFICATES_MAX, dagCertificateCodec, VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DagCertificate } from "../dag-engine.ts";
-import { restoreKeptVotes } from "./kept-votes.ts";
+import { restoreKeptVotes, type VotesNumber, votesNumberCodec } from "./kept-votes.ts";
 
 /** What must be on the disk before a vote leaves, so that a restarted node never contradicts one (`traps.md`). */
 interface OwnVotesOf<V> {
@@ -28,8 +28,8 @@ interface OwnVotesOf<V> {
 
 export type OwnVotes = OwnVotesOf<Signed<Votes>>;
 
-/** As a row has them: votes by the names of their rows. */
-export type OwnVotesRow = OwnVotesOf<Hash>;
+/** As a row has them: votes by the numbers of their rows. */
+export type OwnVotesRow = OwnVotesOf<VotesNumber>;
 
 /** A row as it was read back. */
 export interface RestoredVotes extends OwnVotes {
@@ -40,7 +40,7 @@ export interface RestoredVotes extends OwnVotes {
 /** What an engine's own rows say. */
 export interface RestoredRows {
   readonly own: ReadonlyMap<Hash, RestoredVotes>;
-  readonly kept: ReadonlyMap<Hash, Signed<Votes>>;
+  readonly kept: ReadonlyMap<VotesNumber, Signed<Votes>>;
   /** Epochs in which this node came to vote; null where no such row was written. */
   readonly passed: readonly Epoch[] | null;
 }
@@ -72,7 +72,7 @@ const layoutCodec: Codec<typeof LAYOUT> = {
   },
 };
 
-const namesCodec: Codec<readonly Hash[]> = vec(hash, ACCEPTS_MAX);
+const numbersCodec: Codec<readonly VotesNumber[]> = vec(votesNumberCodec, ACCEPTS_MAX);
 
 interface Row extends OwnVotesRow {
   readonly layout: typeof LAYOUT;
@@ -87,12 +87,12 @@ const rowCodec: Codec<Row> = struct<Row>({
       epoch: epochCodec,
       place: bool,
       vertices: vec(u16, BUNDLE_VERTICES_MAX),
-      votes: namesCodec,
+      votes: numbersCodec,
     }),
     CERTIFICATES_MAX,
   ),
   reported: unitsCodec,
-  accepts: namesCodec,
+  accepts: numbersCodec,
 });
 
 const PREFIX = "dag/vote/";
@@ -129,11 +129,11 @@ export function restoreRows(rows: readonly { readonly key: string; readonly valu
   return { own, kept, passed: restorePassed(rows) };
 }
 
-function resolved(row: OwnVotesRow, kept: ReadonlyMap<Hash, Signed<Votes>>, key: string): OwnVotes {
-  const open = (names: readonly Hash[]): readonly Signed<Votes>[] =>
-    names.map((name) => {
-      const signed = kept.get(name);
-      if (signed === undefined) throw new DecodeError("short", 0, `row ${key} names votes ${name}, which are gone,`);
+function resolved(row: OwnVotesRow, kept: ReadonlyMap<VotesNumber, Signed<Votes>>, key: string): OwnVotes {
+  const open = (numbers: readonly VotesNumber[]): readonly Signed<Votes>[] =>
+    numbers.map((number) => {
+      const signed = kept.get(number);
+      if (signed === undefined) throw new DecodeError("short", 0, `row ${key} names votes ${number}, which are gone,`);
       return signed;
     });
   const { accept, commit, held, reported, accepts } = row;

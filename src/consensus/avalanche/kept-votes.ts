@@ -1,9 +1,10 @@
-import { decode, encode } from "../../codec/codec.ts";
+import { type Codec, decode, encode } from "../../codec/codec.ts";
+import { u64 } from "../../codec/primitives.ts";
 import { DecodeError } from "../../codec/reader.ts";
 import { hashOf } from "../../crypto/hash.ts";
 import { signedVotesCodec, type Votes } from "../../dag/votes.ts";
 import { present } from "../../lib/assert.ts";
-import type { Hash } from "../../lib/hash.ts";
+import { HASH_BYTES, type Hash, hashBytes } from "../../lib/hash.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { DurableWrite } from "../engine.ts";
 
@@ -12,110 +13,120 @@ const PREFIX = "dag/heard/";
 /** About one message: a seal of 4.7 kB and what a turn votes for. */
 const ROW_BYTES_HINT = 8_192;
 
+/** The number of a row. Bundles name dozens of rows each, so a name is no digest. */
+export type VotesNumber = number;
+
+export const votesNumberCodec: Codec<VotesNumber> = u64;
+
+/** One message, and how many bundles need its row. */
+interface Kept {
+  readonly number: VotesNumber;
+  count: number;
+}
+
 /**
  * Votes of all validators on this node's disk, for what it must be able to show after a crash: who commits holds the accepts
  * that its commit rests on, as PBFT holds a prepared certificate (Castro & Liskov 1999, §4.4). One message votes for all bundles
- * of a turn, so it has one row, named after its content, and the bundles' own rows name those that they need.
+ * of a turn, so it has one row, and the bundles' own rows name those that they need.
  *
  * Invariant: a row that an open bundle's row names is on the disk, in the same write or before; one that none names is
  * deleted by the end of the step, or at the next start. So there are at most as many as open bundles need.
  */
 export class KeptVotes {
-  /** How many bundles need a row that is on the disk, 0 until the step's end. */
-  readonly #counts = new Map<Hash, number>();
-  readonly #ofBundle = new Map<Hash, ReadonlySet<Hash>>();
-  readonly #unneeded = new Set<Hash>();
-  readonly #names = new WeakMap<Signed<Votes>, Hash>();
+  /** Those that are on the disk. */
+  readonly #kept = new Map<Signed<Votes>, Kept>();
+  readonly #ofBundle = new Map<Hash, readonly Signed<Votes>[]>();
+  readonly #unneeded = new Set<Signed<Votes>>();
+  #next: VotesNumber = 1;
 
-  /** What the disk has, by name; nobody needs it so far. */
-  restore(rows: ReadonlyMap<Hash, Signed<Votes>>): void {
-    for (const [name, signed] of rows) {
-      this.#names.set(signed, name);
-      this.#counts.set(name, 0);
-      this.#unneeded.add(name);
+  /** What the disk has; nobody needs it so far. */
+  restore(rows: ReadonlyMap<VotesNumber, Signed<Votes>>): void {
+    for (const [number, signed] of rows) {
+      this.#kept.set(signed, { number, count: 0 });
+      this.#unneeded.add(signed);
+      this.#next = Math.max(this.#next, number + 1);
     }
   }
 
-  /** From now on a bundle needs these and no others. Answers their names, and the rows that must be written with that. */
-  need(
-    bundle: Hash,
-    votes: readonly Signed<Votes>[],
-  ): { readonly names: ReadonlyMap<Signed<Votes>, Hash>; readonly writes: readonly DurableWrite[] } {
-    const names = new Map<Signed<Votes>, Hash>();
+  /** From now on a bundle needs these and no others. Answers the rows that must be written with that. */
+  need(bundle: Hash, votes: readonly Signed<Votes>[]): readonly DurableWrite[] {
     const writes: DurableWrite[] = [];
-    const needed = new Set<Hash>();
     for (const signed of votes) {
-      const { name, value } = this.#rowOf(signed);
-      names.set(signed, name);
-      if (needed.has(name)) continue;
-      needed.add(name);
-      const count = this.#counts.get(name);
-      if (count === undefined) writes.push({ key: PREFIX + name, value: value ?? encodeRow(signed) });
-      this.#counts.set(name, (count ?? 0) + 1);
-      this.#unneeded.delete(name);
+      let kept = this.#kept.get(signed);
+      if (kept === undefined) {
+        kept = { number: this.#next++, count: 0 };
+        this.#kept.set(signed, kept);
+        writes.push({ key: PREFIX + kept.number, value: encodeRow(signed) });
+      }
+      if (kept.count === 0) this.#unneeded.delete(signed);
+      kept.count++;
     }
     this.release(bundle);
-    if (needed.size > 0) this.#ofBundle.set(bundle, needed);
-    return { names, writes };
+    if (votes.length > 0) this.#ofBundle.set(bundle, votes);
+    return writes;
+  }
+
+  /** The row of a message that a bundle needs. */
+  numberOf(signed: Signed<Votes>): VotesNumber {
+    return present(this.#kept.get(signed), "votes that are kept").number;
   }
 
   /** A bundle is settled, and needs none any more. */
   release(bundle: Hash): void {
-    for (const name of this.#ofBundle.get(bundle) ?? []) {
-      const left = present(this.#counts.get(name), `the count of kept votes ${name}`) - 1;
-      this.#counts.set(name, left);
-      if (left === 0) this.#unneeded.add(name);
+    for (const signed of this.#ofBundle.get(bundle) ?? []) {
+      const kept = present(this.#kept.get(signed), "votes that are kept");
+      kept.count--;
+      if (kept.count === 0) this.#unneeded.add(signed);
     }
     this.#ofBundle.delete(bundle);
   }
 
   /** So many of them, those first that are on the disk already. */
   pick(votes: readonly Signed<Votes>[], count: number): readonly Signed<Votes>[] {
-    const isKept = (signed: Signed<Votes>): boolean => this.#counts.has(this.#names.get(signed) ?? NO_NAME);
-    return [...votes.filter(isKept), ...votes.filter((signed) => !isKept(signed))].slice(0, count);
+    const picked: Signed<Votes>[] = [];
+    const others: Signed<Votes>[] = [];
+    for (const signed of votes) {
+      if (picked.length === count) return picked;
+      (this.#kept.has(signed) ? picked : others).push(signed);
+    }
+    for (const signed of others) if (picked.length < count) picked.push(signed);
+    return picked;
   }
 
   /** Deletions, for the end of a step: what one bundle let go of another one may have needed since. */
   takeUnneeded(): readonly DurableWrite[] {
-    const writes = [...this.#unneeded].map((name) => ({ key: PREFIX + name, value: null }));
-    for (const name of this.#unneeded) this.#counts.delete(name);
+    const writes: DurableWrite[] = [];
+    for (const signed of this.#unneeded) {
+      writes.push({ key: PREFIX + this.numberOf(signed), value: null });
+      this.#kept.delete(signed);
+    }
     this.#unneeded.clear();
     return writes;
   }
-
-  #rowOf(signed: Signed<Votes>): { readonly name: Hash; readonly value: Uint8Array | null } {
-    const known = this.#names.get(signed);
-    if (known !== undefined) return { name: known, value: null };
-    const value = encodeRow(signed);
-    const name = nameOf(value);
-    this.#names.set(signed, name);
-    return { name, value };
-  }
 }
 
-const NO_NAME = "" as Hash;
-
+/** Behind its digest: nothing else would tell that a row is not what was written. */
 function encodeRow(signed: Signed<Votes>): Uint8Array {
-  return encode(signedVotesCodec, signed, ROW_BYTES_HINT);
+  const content = encode(signedVotesCodec, signed, ROW_BYTES_HINT);
+  const row = new Uint8Array(HASH_BYTES + content.length);
+  row.set(hashBytes(hashOf("kept-votes", content)));
+  row.set(content, HASH_BYTES);
+  return row;
 }
 
-/** After all of it: the seals of two turns differ under one and the same statement, and so do those of two epochs. */
-function nameOf(value: Uint8Array): Hash {
-  return hashOf("kept-votes", value);
-}
-
-/** The messages on the disk, by name. @throws DecodeError where a row is damaged */
+/** The messages on the disk, by their rows' numbers. @throws DecodeError where a row is damaged */
 export function restoreKeptVotes(
   rows: readonly { readonly key: string; readonly value: Uint8Array }[],
-): ReadonlyMap<Hash, Signed<Votes>> {
-  const kept = new Map<Hash, Signed<Votes>>();
+): ReadonlyMap<VotesNumber, Signed<Votes>> {
+  const kept = new Map<VotesNumber, Signed<Votes>>();
   for (const { key, value } of rows) {
     if (!key.startsWith(PREFIX)) continue;
-    const name = key.slice(PREFIX.length) as Hash;
-    const signed = decode(signedVotesCodec, value);
-    if (nameOf(value) !== name)
+    const content = value.subarray(HASH_BYTES);
+    const number = Number(key.slice(PREFIX.length));
+    const isWhole = Number.isSafeInteger(number) && number >= 1 && value.length > HASH_BYTES;
+    if (!isWhole || value.subarray(0, HASH_BYTES).toHex() !== hashOf("kept-votes", content))
       throw new DecodeError("not-canonical", 0, `row ${key} is not what was written under it`);
-    kept.set(name, signed);
+    kept.set(number, decode(signedVotesCodec, content));
   }
   return kept;
 }

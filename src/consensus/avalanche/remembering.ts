@@ -1,11 +1,10 @@
 import type { Votes } from "../../dag/votes.ts";
-import { present } from "../../lib/assert.ts";
-import type { Hash } from "../../lib/hash.ts";
 import type { Signed } from "../../membership/seal.ts";
 import { CERTIFICATES_MAX, VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DurableWrite } from "../engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { encodeOwnVotes, ownRow } from "./durable.ts";
+import type { VotesNumber } from "./kept-votes.ts";
 import type { Participant } from "./participant.ts";
 
 /**
@@ -16,15 +15,15 @@ export function rememberOwn(p: Participant, node: BundleNode): readonly DurableW
   if (node.isSettled) return [];
   const held = node.carried.slice(-CERTIFICATES_MAX);
   const accepts = node.ownCommit === null ? [] : acceptsShown(p, node);
-  const { names, writes } = p.kept.need(node.digest, [...accepts, ...held.flatMap(({ votes }) => votes)]);
-  const namesOf = (votes: readonly Signed<Votes>[]): readonly Hash[] =>
-    votes.map((signed) => present(names.get(signed), "the name of votes that are kept"));
+  const writes = p.kept.need(node.digest, [...accepts, ...held.flatMap(({ votes }) => votes)]);
+  const numbersOf = (votes: readonly Signed<Votes>[]): readonly VotesNumber[] =>
+    votes.map((signed) => p.kept.numberOf(signed));
   const value = encodeOwnVotes({
     accept: node.ownAccept === null ? null : [...node.ownAccept.except],
     commit: node.ownCommit === null ? null : [...node.ownCommit.except],
-    held: held.map((each) => ({ ...each, votes: namesOf(each.votes) })),
+    held: held.map((each) => ({ ...each, votes: numbersOf(each.votes) })),
     reported: [...node.reported.keys()],
-    accepts: namesOf(accepts),
+    accepts: numbersOf(accepts),
   });
   return [...writes, { key: ownRow(node.digest), value }];
 }
