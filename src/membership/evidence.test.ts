@@ -126,7 +126,7 @@ describe("evidence has one form", () => {
     expect(bytes.length).toBeLessThan(12_000);
     expect(decode(evidenceCodec, bytes)).toEqual(lie);
     const unknown = Uint8Array.from(bytes);
-    unknown[8] = 7;
+    unknown[8] = 0xff;
     expect(() => decode(evidenceCodec, unknown)).toThrow(DecodeError);
   });
 });

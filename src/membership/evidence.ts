@@ -40,6 +40,8 @@ const CONVICTING: readonly Phase[] = [
   "view-change",
   "new-view",
   "vertex",
+  "propose",
+  "vote",
 ];
 
 const phaseCodec: Codec<Phase> = {

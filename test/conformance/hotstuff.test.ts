@@ -191,6 +191,25 @@ describe("a replica that was away", () => {
   }
 });
 
+describe("a replica that comes back under load", () => {
+  for (const variant of VARIANTS) {
+    test(`executes what it missed while views go on without a pause (${variant.phases}, ${variant.voteRoute})`, () => {
+      const cluster = clusterOf(4, variant);
+      for (let made = 0; made < 250; made++) {
+        cluster.schedule.at(100 + made * 30, () => submitAt(cluster, made % 3, `request ${made}`));
+      }
+      cluster.run(2_000);
+      cluster.host(3).crash();
+      cluster.run(4_000);
+      cluster.restart(cluster.host(3));
+      cluster.run(7_500);
+      const [ahead, back] = [0, 3].map((index) => cluster.host(index).disk.execution.sequence);
+      expect(ahead).toBeGreaterThan(150);
+      expect(Number(ahead) - Number(back)).toBeLessThan(10);
+    });
+  }
+});
+
 describe("an idle network", () => {
   test("is quiet, and a request costs a few views and no more", () => {
     for (const variant of VARIANTS) {

@@ -45,11 +45,6 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
     attacks: ["equivocate", "vote-for-everything"],
     liars: 1,
   },
-  "a chain with gaps commits": {
-    variant: { phases: 3, voteRoute: "leader", rules: { ...three, isDirect: () => true } },
-    attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
-    liars: 1,
-  },
   "the last voted view is forgotten in a crash": {
     variant: { phases: 3, voteRoute: "leader", forgets: "votes" },
     liars: 0,

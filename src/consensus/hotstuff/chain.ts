@@ -116,7 +116,9 @@ function isWanted(replica: Replica, { block }: Proposal): boolean {
   const hash = blockHash(block);
   const isNear = block.view > committed.block.view && block.view <= view + VIEWS_AHEAD_MAX;
   const nodes = tree.sorted();
-  if (isNear && nodes.filter((node) => node.block.view === block.view).length < BLOCKS_OF_VIEW_MAX) return true;
+  const waits = [...waiting].filter(([other, { message }]) => other !== hash && message.block.view === block.view);
+  const ofView = nodes.filter((node) => node.block.view === block.view).length + waits.length;
+  if (isNear && ofView < BLOCKS_OF_VIEW_MAX) return true;
   if (pendingQc?.block === hash) return true;
   if (nodes.some((node) => node.settled === null && node.block.justify.block === hash)) return true;
   return [...waiting.values()].some(({ message }) => message.block.justify.block === hash);

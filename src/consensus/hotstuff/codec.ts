@@ -89,6 +89,8 @@ export const signedProposalCodec: Codec<Signed<Proposal>> = withSealTable(
   SEALS_MAX,
 );
 
+export const tcCodec: Codec<Tc> = withSealTable(tcBody, SEALS_MAX);
+
 export const qcCodec: Codec<Qc> = withSealTable(qcBody, SEALS_MAX);
 
 export const checkpointCertificateCodec: Codec<CheckpointCertificate> = withSealTable(

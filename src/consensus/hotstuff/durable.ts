@@ -11,14 +11,16 @@ import {
   qcRefCodec,
   sequenceCodec,
   signedProposalCodec,
+  tcCodec,
   viewCodec,
 } from "./codec.ts";
-import type { Proposal, Qc, QcRef } from "./messages.ts";
+import type { Proposal, Qc, QcRef, Tc } from "./messages.ts";
 
 /**
  * What HotStuff must not forget: the last view in which it voted or that it gave up, the last in which it proposed, its
  * lock, and every block that it holds above the executed ones with the certificate that it carries. The highest
- * certificate that it voted upon is in the row of the block that it voted for.
+ * certificate that it voted upon is in the row of the block that it voted for. Why its view began is kept too: one that
+ * comes back in a view which nobody else can show would be alone there.
  */
 export interface VoteRecord {
   readonly lastView: View;
@@ -31,6 +33,7 @@ export interface VoteRecord {
 export interface RestoredState {
   readonly votes: VoteRecord;
   readonly high: Qc | null;
+  readonly tc: Tc | null;
   readonly proposals: readonly Signed<Proposal>[];
   readonly stable: CheckpointCertificate | null;
   readonly ownStates: ReadonlyMap<Sequence, Hash>;
@@ -46,12 +49,14 @@ const voteRecordCodec: Codec<VoteRecord> = struct<VoteRecord>({
 /** For those who check from outside that it was written before a vote left. */
 export const VOTES_ROW = "votes";
 const HIGH = "high";
+const TC = "tc";
 const STABLE = "stable";
 const BLOCK = "block/";
 const OWN_STATE = "own-state/";
 
 export const writeVotes = (record: VoteRecord): DurableWrite => row(VOTES_ROW, voteRecordCodec, record);
 export const writeHigh = (qc: Qc): DurableWrite => row(HIGH, qcCodec, qc);
+export const writeTc = (tc: Tc): DurableWrite => row(TC, tcCodec, tc);
 export const writeStable = (stable: CheckpointCertificate): DurableWrite =>
   row(STABLE, checkpointCertificateCodec, stable);
 export const writeBlock = (block: Hash, proposal: Signed<Proposal>): DurableWrite =>
@@ -83,6 +88,7 @@ export function restore(rows: readonly { readonly key: string; readonly value: U
   return {
     votes: read(byKey, VOTES_ROW, voteRecordCodec) ?? NOTHING_SAID,
     high: read(byKey, HIGH, qcCodec),
+    tc: read(byKey, TC, tcCodec),
     proposals: of(BLOCK)
       .map((value) => decode(signedProposalCodec, value))
       .sort(({ message: { block: left } }, { message: { block: right } }) => left.view - right.view),

@@ -236,7 +236,7 @@ function onProposal(replica: Replica, signed: Signed<Proposal>, at: Instant): vo
 }
 
 /** Blocks that this replica held join again; what they commit is known again. */
-function restoreInto(replica: Replica, { votes, high, proposals, stable, ownStates }: RestoredState): void {
+function restoreInto(replica: Replica, { votes, high, tc, proposals, stable, ownStates }: RestoredState): void {
   const at = { nowMs: 0, wallMs: 0 };
   replica.lastView = votes.lastView;
   replica.proposedView = votes.proposedView;
@@ -250,6 +250,7 @@ function restoreInto(replica: Replica, { votes, high, proposals, stable, ownStat
   }
   joinAll(replica, at);
   if (high !== null) learnQc(replica, high, replica.leader, at);
+  if (tc !== null) learnTc(replica, tc, at);
   if (replica.view < votes.lastView) replica.view = votes.lastView;
   for (const [sequence, stateDigest] of ownStates) {
     if (sequence > replica.low && sequence <= replica.executed) replica.ownStates.set(sequence, stateDigest);

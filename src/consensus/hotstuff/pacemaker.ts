@@ -17,7 +17,6 @@ export function enterView(replica: Replica, view: View, at: Instant): void {
   if (replica.hadWork && replica.active) replica.timeout.onView(at.nowMs - replica.sinceMs);
   replica.view = view;
   replica.sinceMs = at.nowMs;
-  replica.progressed = true;
   for (const [signer, { message }] of replica.timeouts) if (message.view < view) replica.timeouts.delete(signer);
 }
 
@@ -28,8 +27,7 @@ export function giveUp(replica: Replica, view: View, at: Instant): void {
   replica.timeoutSaid = view;
   if (replica.lastView < view) replica.lastView = view;
   const { qc } = replica.high;
-  replica.persistVotes();
-  if (qc !== null) replica.emit({ kind: "persist", writes: [writeHigh(qc)] });
+  replica.persistVotes(qc === null ? [] : [writeHigh(qc)]);
   replica.say({ kind: "timeout", view, high: refOf(replica.high) });
   sayVote(replica, "all", view);
   replica.trace("view-change", replica.executed);

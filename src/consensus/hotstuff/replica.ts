@@ -4,9 +4,17 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { NetworkContext, ValidatorSet } from "../../membership/validator-set.ts";
-import type { CheckpointCertificate, CommittedSlot, Effect, PeerStatus, TimerName, Trace } from "../engine.ts";
+import type {
+  CheckpointCertificate,
+  CommittedSlot,
+  DurableWrite,
+  Effect,
+  PeerStatus,
+  TimerName,
+  Trace,
+} from "../engine.ts";
 import { type BlockNode, BlockTree } from "./block-tree.ts";
-import { writeVotes } from "./durable.ts";
+import { writeTc, writeVotes } from "./durable.ts";
 import type { Ask, HotStuffMessage, Proposal, Qc, QcRef, Tc, Timeout } from "./messages.ts";
 import type { Rules } from "./rules.ts";
 import { genesisBlock } from "./statements.ts";
@@ -101,6 +109,8 @@ export class Replica {
   started = false;
   readonly timers: Map<TimerName, number> = new Map();
 
+  /** Of the time-out certificate that is durable. */
+  #keptTcView: View = 0 as View;
   #out: Effect<HotStuffMessage>[] = [];
 
   constructor(options: {
@@ -172,10 +182,15 @@ export class Replica {
     return { view: this.view, active: this.active, executed: this.executed, stable: this.low };
   }
 
-  /** What is said next rests on this; it is durable before. */
-  persistVotes(): void {
-    const { lastView, proposedView, lock, vote } = this;
-    this.emit({ kind: "persist", writes: [writeVotes({ lastView, proposedView, lock, vote })] });
+  /** What is said next rests on this, and on `more`; it is durable before, all or nothing. */
+  persistVotes(more: readonly DurableWrite[] = []): void {
+    const { lastView, proposedView, lock, vote, tc } = this;
+    const writes = [writeVotes({ lastView, proposedView, lock, vote }), ...more];
+    if (tc !== null && tc.view + 1 === this.view && tc.view > this.#keptTcView) {
+      this.#keptTcView = tc.view;
+      writes.push(writeTc(tc));
+    }
+    this.emit({ kind: "persist", writes });
   }
 
   emit(effect: Effect<HotStuffMessage>): void {

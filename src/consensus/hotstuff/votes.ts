@@ -77,7 +77,7 @@ export function onCommit(replica: Replica, { message, proof }: Signed<Commit>): 
 /** The certificates that the votes collected so far make; voters are asked for a block that is not held. */
 export function collectedQcs(replica: Replica): readonly Qc[] {
   const found: Qc[] = [];
-  for (const [view, said] of [...replica.votes].sort(([left], [right]) => left - right)) {
+  for (const [, said] of [...replica.votes].sort(([left], [right]) => left - right)) {
     if (said.size < replica.quorum) continue;
     const block = mostVoted(said, replica.quorum);
     if (block === null) continue;
@@ -89,7 +89,6 @@ export function collectedQcs(replica: Replica): readonly Qc[] {
       const qc = certificateOf(replica, node, said);
       if (qc !== null) found.push(qc);
     }
-    if (view > replica.view + 1) break;
   }
   return found;
 }
