@@ -29,8 +29,9 @@ async function leaderless(application: string): Promise<AvalancheCluster> {
   return cluster;
 }
 
-function client(nodes: readonly NodeProcess[]): Client {
-  const made = connect({ nodes: nodes.map(({ apiUrl }) => apiUrl), timeoutMs: 60_000, heartbeatMs: 500 });
+function client(nodes: readonly NodeProcess[], attemptTimeoutMs = 5_000): Client {
+  const urls = nodes.map(({ apiUrl }) => apiUrl);
+  const made = connect({ nodes: urls, timeoutMs: 60_000, heartbeatMs: 500, attemptTimeoutMs });
   stops.push(() => made.close());
   return made;
 }
@@ -113,6 +114,24 @@ describe("a client of four validators", () => {
     expect(seen.map(({ hash }) => hash)).toEqual(told.map(({ hash }) => hash));
     events.close();
     expect(await events.next()).toEqual({ value: undefined, done: true });
+  });
+
+  test("leaves a node that hangs, with its calls and with its streams", async () => {
+    const { nodes } = await ordered(4);
+    const [writer, reader] = [client(nodes.slice(0, 1)), client(nodes.slice(1, 3), 1_000)];
+    const events = reader.subscribe({ topics: ["finalized"], from: 1 });
+    await events.ready;
+    const { node } = await reader.status();
+    const { pid } = at(nodes, node);
+    process.kill(pid, "SIGSTOP");
+    try {
+      const { hash } = await writer.submit("while one hangs", { wait: "finalized" });
+      expect(contents(await take(events, 1))).toEqual(["while one hangs"]);
+      expect(await reader.waitForFinality(hash)).toMatchObject({ sequence: 1 });
+      expect((await reader.status()).node).not.toBe(node);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
   });
 
   test("hears from now on where it names no beginning, and of live topics that it was cut off", async () => {
