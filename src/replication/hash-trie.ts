@@ -146,8 +146,9 @@ export class HashTrie<V> {
   }
 }
 
+/** The frozen branch is never hashed again, so that the copy can have its digests. */
 function copyOf<V>(branch: Branch<V>, generation: number): Branch<V> {
-  return { ...branch, generation, children: [...branch.children], digests: branch.digests.slice() };
+  return { ...branch, generation, children: [...branch.children] };
 }
 
 function sizeOf<V>(node: Node<V> | null): number {

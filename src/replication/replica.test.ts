@@ -121,7 +121,7 @@ const said = fc.option(
   fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 12 }), fc.constantFrom("a", "b", "reject", "answer 5000")),
   { freq: 9 },
 );
-const histories = fc.array(fc.array(said, { maxLength: 12 }), { minLength: 1, maxLength: 8 });
+const histories = fc.array(fc.array(said, { maxLength: 12, size: "max" }), { minLength: 1, maxLength: 8, size: "max" });
 
 describe("a replica", () => {
   test("says and becomes the same as one that is restored from a snapshot after any of the batches", () => {
@@ -164,6 +164,15 @@ describe("a replica", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test("has another root for another outcome that is remembered, though the application's state is the same", () => {
+    const roots = [null, [1, 1, "reject"], [1, 2, "reject"], [2, 1, "reject"], [1, 1, "answer 3"]].map((each) => {
+      const replica = new Replica(new Journal());
+      replica.applyBatch(say(each as Said));
+      return replica.root();
+    });
+    expect(new Set(roots).size).toBe(roots.length);
   });
 
   test("does not change by a duplicate, nor by a payload that is no command", () => {

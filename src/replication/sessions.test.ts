@@ -41,6 +41,7 @@ const commands = fc.array(
   fc.tuple(fc.nat(9), fc.oneof(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 200 }))),
   {
     maxLength: 120,
+    size: "max",
   },
 );
 
@@ -155,6 +156,10 @@ describe("sessions", () => {
         );
         expect(offer(restored, after, 1_000)).toEqual(applied);
         expect(restored.digest().toHex()).toBe(sessions.digest().toHex());
+        const undisturbed = new Sessions(limits);
+        offer(undisturbed, before);
+        offer(undisturbed, after, 1_000);
+        expect(undisturbed.digest().toHex()).toBe(sessions.digest().toHex());
       }),
       { numRuns: 300 },
     );

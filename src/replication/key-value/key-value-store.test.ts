@@ -105,10 +105,13 @@ const command: fc.Arbitrary<KvCommand> = fc.oneof(
   { weight: 3, arbitrary: write },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant("batch" as const), writes: fc.array(write, { maxLength: 6 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant("batch" as const),
+      writes: fc.array(write, { maxLength: 6, size: "max" }),
+    }),
   },
 );
-const commands = fc.array(command, { maxLength: 60 });
+const commands = fc.array(command, { maxLength: 60, size: "max" });
 const bound = fc.option(fc.oneof(key, fc.constantFrom("", "b/", "c", "\ue000")));
 const bounds: fc.Arbitrary<Bounds> = fc.record({
   prefix: fc.constantFrom("", "", "a", "b/", "\u{10000}", "z"),

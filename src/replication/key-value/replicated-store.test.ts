@@ -70,7 +70,7 @@ const command: fc.Arbitrary<KvCommand> = fc.oneof(
   }),
 );
 const said = fc.record({ client: fc.nat(3), number: fc.integer({ min: 1, max: 30 }), command });
-const histories = fc.array(fc.array(said, { maxLength: 15 }), { minLength: 1, maxLength: 8 });
+const histories = fc.array(fc.array(said, { maxLength: 15, size: "max" }), { minLength: 1, maxLength: 8, size: "max" });
 const restarts = fc.array(fc.boolean(), { minLength: 8, maxLength: 8 });
 
 describe("a replicated key-value store", () => {
@@ -92,7 +92,7 @@ describe("a replicated key-value store", () => {
 
   test("counts each increment once, however often its client tries again and wherever the tries end up", () => {
     const increments = fc.integer({ min: 1, max: 40 });
-    const repeats = fc.array(fc.nat(39), { maxLength: 120 });
+    const repeats = fc.array(fc.nat(39), { maxLength: 120, size: "max" });
     fc.assert(
       fc.property(increments, repeats, restarts, (count, again, moves) => {
         const list = Array.from({ length: count }, (_, at): Said => {
