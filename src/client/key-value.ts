@@ -53,7 +53,7 @@ export interface WatchOptions extends StreamOptions {
 
 interface Page {
   readonly items: readonly KeyValueEntry[];
-  /** Where the next page begins; null after the last. */
+  /** The start of the next page, or in reverse its end; null after the last. */
   readonly next: string | null;
 }
 
@@ -89,7 +89,7 @@ export class KeyValue {
     const query = { consistency: options.consistency ?? "linearizable" };
     return await this.#run(options, async (patience) => {
       try {
-        const ask = { method: "GET", path: pathOf(key), query, isRepeatable: true } as const;
+        const ask = { method: "GET", path: pathOf(key), query, isRepeatable: true, nodeWaits: true } as const;
         return entryOf(new Fields((await this.#transport.ask(ask, patience)).body, "entry"));
       } catch (error) {
         if (error instanceof CretoError && error.code === "no-such-key") return null;
@@ -130,18 +130,13 @@ export class KeyValue {
   /** Ascending by key unless reversed; page by page, so that entries written meanwhile may be seen or not. */
   async *range(options: RangeOptions = {}): AsyncGenerator<KeyValueEntry, void, undefined> {
     const { limit = Number.POSITIVE_INFINITY } = options;
-    let last: string | null = null;
     let rest: RangeOptions = options;
     for (let count = 0; count < limit; ) {
-      const page = await this.#page({ ...rest, limit: Math.min(PAGE_ITEMS, limit - count + (last === null ? 0 : 1)) });
-      // The continuation may be the first key that is left, or the last that was given.
-      const items = page.items.filter(({ key }) => key !== last).slice(0, limit - count);
-      yield* items;
-      count += items.length;
-      last = items[items.length - 1]?.key ?? last;
-      if (page.next === null || items.length === 0) return;
-      // In reverse the end moves, which is exclusive: just above the next key.
-      rest = { ...options, ...(options.reverse === true ? { to: `${page.next}\0` } : { from: page.next }) };
+      const page = await this.#page({ ...rest, limit: Math.min(PAGE_ITEMS, limit - count) });
+      yield* page.items;
+      count += page.items.length;
+      if (page.next === null) return;
+      rest = { ...options, ...(options.reverse === true ? { to: page.next } : { from: page.next }) };
     }
   }
 
