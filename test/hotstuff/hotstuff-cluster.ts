@@ -21,7 +21,7 @@ export interface Variant {
   readonly phases: 2 | 3;
   readonly voteRoute: VoteRoute;
   /** Planted faults. */
-  readonly rules?: Rules;
+  readonly makeRules?: () => Rules;
   /** Rows that the disk loses when the replica starts again. */
   readonly forgets?: string;
 }
@@ -149,7 +149,7 @@ export class HotStuffCluster extends Cluster {
 }
 
 /** The engine of one life, from what the disk of the host holds. */
-export function hotStuffOf(host: Host, { phases, voteRoute, rules, forgets }: Variant): Engine<HotStuffMessage> {
+export function hotStuffOf(host: Host, { phases, voteRoute, makeRules, forgets }: Variant): Engine<HotStuffMessage> {
   const rows = host.disk.engineRows().filter(({ key }) => key !== forgets);
   return new HotStuffEngine({
     network: host.cluster.network,
@@ -158,7 +158,7 @@ export function hotStuffOf(host: Host, { phases, voteRoute, rules, forgets }: Va
     timeouts: host.cluster.timeouts,
     phases,
     voteRoute,
-    rules: rules ?? rulesOf(phases),
+    rules: makeRules?.() ?? rulesOf(phases),
     checkpointInterval: CHECKPOINT_INTERVAL,
     executed: host.disk.execution.sequence,
     restored: restore(rows),

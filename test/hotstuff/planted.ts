@@ -1,5 +1,6 @@
-import type { QcRef } from "../../src/consensus/hotstuff/messages.ts";
-import { type Ballot, rulesOf } from "../../src/consensus/hotstuff/rules.ts";
+import { type Ballot, type Rules, rulesOf } from "../../src/consensus/hotstuff/rules.ts";
+import { blockHash } from "../../src/consensus/hotstuff/statements.ts";
+import type { Hash } from "../../src/lib/hash.ts";
 import type { AttackName } from "./attacks.ts";
 import type { Variant } from "./hotstuff-cluster.ts";
 
@@ -16,32 +17,43 @@ const two = rulesOf(2);
 /** As `mayVote` of three phases, without the lock. */
 const onceInAView = ({ block, lastView }: Ballot): boolean => block.view > lastView;
 
-const isSafe = ({ block, lock, extendsLock }: { block: Ballot["block"]; lock: QcRef; extendsLock: boolean }): boolean =>
-  extendsLock || block.justify.view > lock.view;
+/** As `mayVote` of three phases, for every block of a view. */
+function forEveryBlock(): Rules {
+  const voted = new Set<Hash>();
+  return {
+    ...three,
+    mayVote: ({ block, lastView, lock, extendsLock }) => {
+      const hash = blockHash(block);
+      if (block.view < lastView || voted.has(hash) || !(extendsLock || block.justify.view > lock.view)) return false;
+      voted.add(hash);
+      return true;
+    },
+  };
+}
 
 export const PLANTED: Readonly<Record<string, Planted>> = {
   "no lock": {
-    variant: { phases: 3, voteRoute: "leader", rules: { ...three, mayVote: onceInAView } },
+    variant: { phases: 3, voteRoute: "leader", makeRules: () => ({ ...three, mayVote: onceInAView }) },
     attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
     liars: 1,
   },
   "two votes in a view": {
-    variant: { phases: 3, voteRoute: "leader", rules: { ...three, mayVote: isSafe } },
+    variant: { phases: 3, voteRoute: "leader", makeRules: forEveryBlock },
     attacks: ["equivocate", "vote-for-everything"],
     liars: 1,
   },
   "a chain of two commits under the rules of three": {
-    variant: { phases: 2, voteRoute: "leader", rules: { ...three, phases: 2 } },
+    variant: { phases: 2, voteRoute: "leader", makeRules: () => ({ ...three, phases: 2 }) },
     attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
     liars: 1,
   },
   "two phases without a look at the time-out certificate": {
-    variant: { phases: 2, voteRoute: "leader", rules: { ...two, mayVote: onceInAView } },
+    variant: { phases: 2, voteRoute: "leader", makeRules: () => ({ ...two, mayVote: onceInAView }) },
     attacks: ["stale-leader", "partial-leader", "vote-for-everything"],
     liars: 1,
   },
   "a certificate of q - 1 votes": {
-    variant: { phases: 3, voteRoute: "leader", rules: { ...three, quorum: (set) => set.quorum - 1 } },
+    variant: { phases: 3, voteRoute: "leader", makeRules: () => ({ ...three, quorum: (set) => set.quorum - 1 }) },
     attacks: ["equivocate", "vote-for-everything"],
     liars: 1,
   },
