@@ -1,4 +1,5 @@
 import { isHash } from "../lib/hash.ts";
+import type { ApplicationService } from "../node/application-service.ts";
 import type {
   ClientPayload,
   FinalizedItem,
@@ -14,6 +15,7 @@ import type {
 } from "../node/service.ts";
 import { readPayload, readPayloads } from "./bodies.ts";
 import { PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from "./limits.ts";
+import type { OwnClients } from "./own-clients.ts";
 import { ApiProblem } from "./problem.ts";
 
 /** What every route gets. */
@@ -22,6 +24,9 @@ export interface Call {
   readonly intake: Intake;
   /** Null where the network runs none. */
   readonly ledger: LedgerService | null;
+  /** Null where the network runs none. */
+  readonly application: ApplicationService | null;
+  readonly ownClients: OwnClients;
   readonly peerControl: PeerControl | null;
   readonly request: Request;
   readonly query: URLSearchParams;
@@ -142,7 +147,7 @@ export function waitOf(query: URLSearchParams): number | null {
   return wait === null ? null : timeoutMs;
 }
 
-function numberOf(
+export function numberOf(
   query: URLSearchParams,
   name: string,
   range: { readonly min: number; readonly max: number; readonly fallback: number },

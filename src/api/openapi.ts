@@ -1,19 +1,22 @@
+import { APPLICATION_SCHEMAS } from "./application-schemas.ts";
 import { PROBLEMS, type ProblemKind } from "./problem.ts";
-import { ROUTES, type Route } from "./routes.ts";
-
-const HASH = { type: "string", pattern: "^[0-9a-f]{64}$" };
-const NAME = { type: "string", pattern: "^[A-Za-z0-9._-]{1,32}$" };
-const AMOUNT = { type: "string", pattern: "^[0-9]{1,20}$", description: "units; a text, because it may be above 2^53" };
-const COUNT = { type: "integer", minimum: 0 };
-const TIME = { type: "integer", description: "milliseconds since 1970" };
-const BASE64 = { type: "string", contentEncoding: "base64" };
-const text = { type: "string" };
-const flag = { type: "boolean" };
-const nullable = (type: string): object => ({ type: [type, "null"] });
-
-function object(properties: Readonly<Record<string, object>>, optional: Readonly<Record<string, object>> = {}): object {
-  return { type: "object", required: Object.keys(properties), properties: { ...properties, ...optional } };
-}
+import type { Parameter, Route } from "./route.ts";
+import { ROUTES } from "./routes.ts";
+import {
+  AMOUNT,
+  BASE64,
+  CLIENT,
+  COUNT,
+  flag,
+  HASH,
+  KEY,
+  NAME,
+  nullable,
+  NUMBER,
+  object,
+  text,
+  TIME,
+} from "./schema-parts.ts";
 
 function list(name: string): object {
   return object({ items: { type: "array", items: { $ref: `#/components/schemas/${name}` } } });
@@ -221,6 +224,7 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     },
     reason: nullable("string"),
   }),
+  ...APPLICATION_SCHEMAS,
   Health: object({ status: { type: "string", enum: ["alive"] } }),
   Readiness: object({ ready: flag, reasons: { type: "array", items: text } }),
   Problem: {
@@ -256,22 +260,28 @@ const STREAM: object = {
   summary: "WebSocket: subscriptions and submissions",
   description:
     'Send `{"subscribe":["finalized","proposed","rejected","validators"],"from":1}` (`from` replays the total order first, without gap or repetition), ' +
+    '`{"subscribe":["changes"],"prefix":"users/","from":1}` where the application is the key-value store, ' +
     '`{"submit":"<base64>","id":1,"wait":"finalized"}` or `{"submitBatch":["<base64>"],"id":2,"wait":"accepted"}`. ' +
-    "Messages have a `type`: `finalized`, `proposed`, `rejected` (vertices of a leaderless network that lost their conflict sets), `validators` (another epoch begins), `result`, `error`. A client that falls too far behind is closed with 1013.",
+    "Messages have a `type`: `subscribed` (with `from`, where the subscription begins), `finalized`, `proposed`, `rejected` (vertices of a leaderless network that lost their conflict sets), `validators` (another epoch begins), " +
+    '`changes` (`items` of `{"position","key","value","version"}`, `value` null where the key was deleted), `result`, `error`. ' +
+    "The node keeps the last changes only: a `from` before them is the problem `too-old`; read the range anew, then subscribe. A client that falls too far behind is closed with 1013.",
   responses: { 101: { description: "Switching to WebSocket" } },
 };
 
+/** What varies in paths, beside hashes. */
+const IN_PATH: Readonly<Record<string, object>> = {
+  owner: NAME,
+  account: NAME,
+  key: KEY,
+  client: CLIENT,
+  number: NUMBER,
+};
+
 function operation(route: Route): object {
-  const parameters = (route.query ?? []).map(({ name, description, schema }) => ({
-    name,
-    in: "query",
-    description,
-    schema,
-  }));
-  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => {
-    return { name, in: "path", required: true, schema: name === "owner" || name === "account" ? NAME : HASH };
+  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => {
+    return { name, in: "path", required: true, schema: IN_PATH[name] ?? HASH };
   });
-  const all = [...inPath, ...parameters];
+  const all = [...inPath, ...parameters(route.query, "query"), ...parameters(route.headers, "header")];
   const responses: Record<string, object> = {};
   for (const [status, schema] of Object.entries(route.answers)) {
     responses[status] = {
@@ -286,6 +296,10 @@ function operation(route: Route): object {
     ...(route.body === undefined ? {} : { requestBody: { required: true, content: contentOf(route.body) } }),
     responses,
   };
+}
+
+function parameters(from: readonly Parameter[] | undefined, where: "query" | "header"): readonly object[] {
+  return (from ?? []).map(({ name, description, schema }) => ({ name, in: where, description, schema }));
 }
 
 function byStatus(kinds: readonly ProblemKind[]): ReadonlyMap<string, readonly ProblemKind[]> {

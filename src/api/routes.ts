@@ -1,5 +1,5 @@
+import { APPLICATION_ROUTES } from "./application-table.ts";
 import {
-  type Call,
   getFinalized,
   getHealth,
   getReady,
@@ -21,30 +21,11 @@ import {
   WAIT_MS_DEFAULT,
   WAIT_MS_MAX,
 } from "./limits.ts";
+import { KV_ROUTES } from "./kv-table.ts";
 import type { ProblemKind } from "./problem.ts";
+import type { Parameter, Route } from "./route.ts";
 
-export interface QueryParameter {
-  readonly name: string;
-  readonly description: string;
-  readonly schema: Readonly<Record<string, unknown>>;
-}
-
-/** A route with its documentation: what is served and what `/openapi.json` says come from here. */
-export interface Route {
-  readonly method: "GET" | "POST";
-  /** With `{name}` for one part that varies. */
-  readonly path: string;
-  readonly summary: string;
-  readonly query?: readonly QueryParameter[];
-  /** Media types of the body and their schemas. */
-  readonly body?: Readonly<Record<string, unknown>>;
-  /** The name of the answer's schema, for each status of success. */
-  readonly answers: Readonly<Record<number, string>>;
-  readonly problems: readonly ProblemKind[];
-  readonly handle: (call: Call) => Response | Promise<Response>;
-}
-
-const WAIT: readonly QueryParameter[] = [
+const WAIT: readonly Parameter[] = [
   { name: "wait", description: "`finalized`: answer when final", schema: { type: "string", enum: ["finalized"] } },
   {
     name: "timeoutMs",
@@ -56,6 +37,7 @@ const WAIT: readonly QueryParameter[] = [
 const SUBMIT_PROBLEMS: readonly ProblemKind[] = [
   "malformed",
   "transfers-only",
+  "commands-only",
   "payload-empty",
   "payload-too-large",
   "overloaded",
@@ -213,6 +195,8 @@ export const ROUTES: readonly Route[] = [
     problems: TRANSFER_PROBLEMS,
     handle: postTransfer,
   },
+  ...APPLICATION_ROUTES,
+  ...KV_ROUTES,
   {
     method: "GET",
     path: "/v1/status",

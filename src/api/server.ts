@@ -1,4 +1,5 @@
 import type { Server } from "bun";
+import type { ApplicationService } from "../node/application-service.ts";
 import type { Log } from "../node/observer.ts";
 import { type Intake, type LedgerService, NodeError, type NodeService, type PeerControl } from "../node/service.ts";
 import { DOCS_FILES, DOCS_PAGE, docsFile } from "./docs-page.ts";
@@ -6,8 +7,10 @@ import { json } from "./handlers.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
 import { isWelcomeOrigin } from "./origin.ts";
 import { openApiDocument } from "./openapi.ts";
+import { OwnClients } from "./own-clients.ts";
 import { ApiProblem, problemOf, problemResponse } from "./problem.ts";
-import { ROUTES, type Route } from "./routes.ts";
+import type { Route } from "./route.ts";
+import { ROUTES } from "./routes.ts";
 import { newStream, onStreamClose, onStreamMessage, type StreamState } from "./stream.ts";
 
 export interface ApiOptions {
@@ -18,6 +21,8 @@ export interface ApiOptions {
   readonly intake?: Intake;
   /** Left out where the network runs no ledger. */
   readonly ledger?: LedgerService;
+  /** Left out where the network runs no replicated application. */
+  readonly application?: ApplicationService;
   readonly host: string;
   /** 0 takes a free one; see `url`. */
   readonly port: number;
@@ -37,6 +42,9 @@ const IDLE_TIMEOUT_S = 180;
 
 /** How long requests under way may take to end when the node stops. */
 const CLOSE_MS = 500;
+
+/** What pages of welcome origins may send beside what every page may. */
+const REQUEST_HEADERS = "content-type, if-match, if-none-match, x-cretoai-client, x-cretoai-number";
 
 /**
  * The API over HTTP and WebSocket.
@@ -66,6 +74,8 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
 function serve(options: ApiOptions): Server<StreamState> {
   const { service, host, log } = options;
   const intake = options.intake ?? plainIntake(service);
+  const application = options.application ?? null;
+  const ownClients = new OwnClients();
   const documents = JSON.stringify(openApiDocument());
   return Bun.serve<StreamState>({
     hostname: host,
@@ -77,9 +87,9 @@ function serve(options: ApiOptions): Server<StreamState> {
       const startedMs = performance.now();
       const at = pathOf(request.url);
       const isStream = at.path === "/v1/stream" && isWelcome(options, request);
-      if (isStream && bun.upgrade(request, { data: newStream(service, intake) })) return undefined;
+      if (isStream && bun.upgrade(request, { data: newStream({ service, intake, application }) })) return undefined;
       const route = findRoute(at.path);
-      const response = await respond({ ...options, intake }, request, { ...at, route, documents });
+      const response = await respond({ ...options, intake, ownClients }, request, { ...at, route, documents });
       const name = route.match?.path ?? "other";
       options.metrics.onRequest(name, response.status, (performance.now() - startedMs) / 1_000);
       return withCors(options, request, response);
@@ -108,27 +118,29 @@ interface Found {
 }
 
 async function respond(
-  options: ApiOptions & { readonly intake: Intake },
+  options: ApiOptions & { readonly intake: Intake; readonly ownClients: OwnClients },
   request: Request,
   at: { readonly path: string; readonly query: string; readonly route: Found; readonly documents: string },
 ): Promise<Response> {
-  const { service, intake, ledger, peerControl, log } = options;
+  const { service, intake, ledger, application, ownClients, peerControl, log } = options;
   try {
     if (request.method === "OPTIONS") return new Response(null, { status: 204 });
-    if (request.method === "POST" && !isWelcome(options, request)) throw foreignOrigin(request);
+    if (!isReading(request) && !isWelcome(options, request)) throw foreignOrigin(request);
     const route = at.route.candidates.find((candidate) => candidate.method === request.method);
     if (route !== undefined) {
       return await route.handle({
         service,
         intake,
         ledger: ledger ?? null,
+        application: application ?? null,
+        ownClients,
         peerControl: peerControl ?? null,
         request,
         query: new URLSearchParams(at.query),
         parameter: at.route.parameter,
       });
     }
-    const page = request.method === "GET" || request.method === "HEAD" ? staticPage(at.path, at.documents) : null;
+    const page = isReading(request) ? staticPage(at.path, at.documents) : null;
     if (page !== null) return page;
     if (at.route.candidates.length > 0 || at.path === "/v1/stream") {
       const allowed = at.path === "/v1/stream" ? "GET (as a WebSocket)" : at.route.methods.join(", ");
@@ -152,6 +164,10 @@ function plainIntake(service: NodeService): Intake {
     },
     open: (vertexPayload) => ({ payload: vertexPayload, conflictKeys: [] }),
   };
+}
+
+function isReading({ method }: Request): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 function isWelcome({ cors }: ApiOptions, { headers }: Request): boolean {
@@ -186,7 +202,8 @@ const BY_PATH: ReadonlyMap<string, readonly Route[]> = Map.groupBy(ROUTES, ({ pa
 const VARYING = [...BY_PATH].flatMap(([path, routes]) => {
   const [, before, varying, after] = /^([^{]*)(\{.+\})([^}]*)$/.exec(path) ?? [];
   if (before === undefined || varying === undefined || after === undefined) return [];
-  return [{ before, after, slashes: varying.split("/").length - 1, routes }];
+  const slashes = routes.some(({ isWhole }) => isWhole) ? null : varying.split("/").length - 1;
+  return [{ before, after, slashes, routes }];
 });
 
 function findRoute(path: string): Found {
@@ -195,7 +212,7 @@ function findRoute(path: string): Found {
   for (const { before, after, slashes, routes } of VARYING) {
     if (!path.startsWith(before) || !path.endsWith(after) || path.length < before.length + after.length) continue;
     const parameter = path.slice(before.length, path.length - after.length);
-    if (parameter.split(/\/|%2f/i).length - 1 === slashes) return found(routes, parameter);
+    if (slashes === null || parameter.split(/\/|%2f/i).length - 1 === slashes) return found(routes, parameter);
   }
   return found([], "");
 }
@@ -217,8 +234,9 @@ function withCors({ cors }: ApiOptions, request: Request, response: Response): R
   if (!cors.enabled || origin === null) return response;
   if (!cors.origins.includes("*") && !cors.origins.includes(origin)) return response;
   response.headers.set("access-control-allow-origin", cors.origins.includes("*") ? "*" : origin);
-  response.headers.set("access-control-allow-methods", "GET, POST, OPTIONS");
-  response.headers.set("access-control-allow-headers", "content-type");
+  response.headers.set("access-control-allow-methods", "GET, POST, PUT, DELETE, OPTIONS");
+  response.headers.set("access-control-allow-headers", REQUEST_HEADERS);
+  response.headers.set("access-control-expose-headers", "etag, retry-after");
   response.headers.append("vary", "origin");
   return response;
 }

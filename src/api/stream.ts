@@ -1,17 +1,26 @@
 import type { ServerWebSocket } from "bun";
+import type { ApplicationService } from "../node/application-service.ts";
 import type { Intake, NodeEvent, NodeService } from "../node/service.ts";
 import { base64Bytes, parseJson } from "./bodies.ts";
+import { type ChangeSink, ChangeStream } from "./change-stream.ts";
 import { finalizedBody, proposedBody, rejectedBody, settle, withoutKeys } from "./handlers.ts";
 import { BATCH_PAYLOADS_MAX, REPLAY_ITEMS, STREAM_BUFFER_BYTES_MAX, WAIT_MS_MAX } from "./limits.ts";
+import { requireBound, requireStore } from "./kv-routes.ts";
 import { ApiProblem, problemBody, problemOf } from "./problem.ts";
 
-const TOPICS = ["finalized", "proposed", "rejected", "validators"] as const;
+const TOPICS = ["finalized", "proposed", "rejected", "validators", "changes"] as const;
 type Topic = (typeof TOPICS)[number];
 
-/** What hangs on one WebSocket. */
-export interface StreamState {
+/** What a stream tells of. */
+export interface Streamed {
   readonly service: NodeService;
   readonly intake: Intake;
+  /** Null where the network runs none. */
+  readonly application: ApplicationService | null;
+}
+
+/** What hangs on one WebSocket. */
+export interface StreamState extends Streamed {
   unsubscribe: () => void;
   topics: ReadonlySet<Topic>;
   /** The next sequence to send; live events before it were replayed. */
@@ -24,8 +33,8 @@ type Socket = ServerWebSocket<StreamState>;
 /** RFC 6455 §7.4 and its registry: try again later. */
 const TRY_AGAIN_LATER = 1013;
 
-export function newStream(service: NodeService, intake: Intake): StreamState {
-  return { service, intake, unsubscribe: () => undefined, topics: new Set(), next: 0, replaying: false };
+export function newStream(streamed: Streamed): StreamState {
+  return { ...streamed, unsubscribe: () => undefined, topics: new Set(), next: 0, replaying: false };
 }
 
 /** One message of a client. */
@@ -59,13 +68,46 @@ async function subscribe(socket: Socket, command: object): Promise<void> {
   if (from !== null && !(typeof from === "number" && Number.isSafeInteger(from) && from >= 1)) {
     throw new ApiProblem("malformed", "from must be a whole number from 1 on");
   }
+  const changes = wanted.includes("changes") ? changesOf(socket, command, from) : null;
   data.unsubscribe();
   data.topics = new Set(wanted);
   data.replaying = from !== null && data.topics.has("finalized");
   data.next = data.replaying && from !== null ? from : data.service.status().lastSequence + 1;
-  data.unsubscribe = data.service.subscribe((event) => onEvent(socket, event));
-  send(socket, { type: "subscribed", topics: wanted, from: data.next });
+  const unsubscribe = data.service.subscribe((event) => onEvent(socket, event));
+  data.unsubscribe = () => {
+    unsubscribe();
+    changes?.stream.close();
+  };
+  const begin = changes !== null && !data.topics.has("finalized") ? changes.from : data.next;
+  send(socket, { type: "subscribed", topics: wanted, from: begin });
+  changes?.stream.open();
   if (data.replaying) await replay(socket);
+}
+
+/** The changes that a client wants; it is told nothing of them yet. */
+function changesOf(
+  socket: Socket,
+  command: object,
+  wantedFrom: number | null,
+): { readonly stream: ChangeStream; readonly from: number } {
+  const { application } = socket.data;
+  if (application === null) throw new ApiProblem("no-application", "this network runs no replicated application");
+  requireStore(application);
+  if (application.changes === null) throw new ApiProblem("no-application", "this node keeps no changes");
+  const prefix: unknown = Reflect.get(command, "prefix") ?? "";
+  if (typeof prefix !== "string") throw new ApiProblem("malformed", "prefix must be a text");
+  const from = wantedFrom ?? application.standing().position + 1;
+  const wanted = { prefix: requireBound(prefix, "prefix"), from };
+  return { stream: new ChangeStream(application.changes, wanted, sinkOf(socket)), from };
+}
+
+function sinkOf(socket: Socket): ChangeSink {
+  return {
+    isOpen: () => socket.readyState === WebSocket.OPEN,
+    send: (message) => send(socket, message),
+    drained: () => drained(socket),
+    sendAway: () => sendAway(socket),
+  };
 }
 
 /** Sends what is durable from `next` on; live events take over when nothing older is left. */
@@ -129,12 +171,16 @@ async function submit(socket: Socket, command: object, id: unknown): Promise<voi
 function send(socket: Socket, message: unknown): boolean {
   if (socket.readyState !== WebSocket.OPEN) return false;
   if (socket.getBufferedAmount() > STREAM_BUFFER_BYTES_MAX) {
-    socket.data.unsubscribe();
-    socket.close(TRY_AGAIN_LATER, "too far behind: reconnect with `from`");
+    sendAway(socket);
     return false;
   }
   socket.send(JSON.stringify(message));
   return true;
+}
+
+function sendAway(socket: Socket): void {
+  socket.data.unsubscribe();
+  socket.close(TRY_AGAIN_LATER, "too far behind: reconnect with `from`");
 }
 
 /** Lets a replay wait for its client instead of filling the buffer. */

@@ -22,6 +22,7 @@ export const PROBLEM_CODES = [
   "at-minimum",
   "conflict",
   "transfers-only",
+  "commands-only",
   "number-used",
   "number-forgotten",
   "insufficient-balance",

@@ -336,7 +336,14 @@ export type NodeErrorCode =
   | "malformed-transfer"
   | "not-owner"
   | "number-used"
-  | "insufficient-balance";
+  | "insufficient-balance"
+  | "commands-only"
+  | "number-forgotten"
+  | "malformed-question"
+  | "query-refused"
+  | "too-old"
+  | "commands-only"
+  | "application-mismatch";
 
 /** A refusal at the node's edge: what was wrong, and what to do. */
 export class NodeError extends Error {

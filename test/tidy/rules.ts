@@ -14,7 +14,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   network: ["lib", "codec", "crypto", "membership", "peering", "node"],
   storage: ["lib", "codec", "crypto", "membership", "node"],
   observability: ["lib", "codec", "crypto", "membership", "consensus", "node"],
-  api: ["lib", "codec", "crypto", "membership", "node"],
+  api: ["lib", "codec", "crypto", "membership", "replication", "node"],
   // Runs in browsers: it speaks HTTP to nodes, and shares no line with them.
   client: [],
   sim: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "node", "storage"],
@@ -26,7 +26,7 @@ const WIRING = "src/node/start.ts";
 const ADAPTERS = ["network", "storage", "observability", "api"];
 
 /** What an adapter may know of the node: ports and their vocabulary, never the loop. */
-const NODE_FOR_ADAPTERS = ["ports.ts", "write-batch.ts", "service.ts", "observer.ts"];
+const NODE_FOR_ADAPTERS = ["ports.ts", "write-batch.ts", "service.ts", "application-service.ts", "observer.ts"];
 
 const PURE = ["lib", "codec", "membership", "dag", "consensus", "replication", "peering"];
 

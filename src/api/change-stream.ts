@@ -1,0 +1,91 @@
+import type { ChangeFeed } from "../node/application-service.ts";
+import { CHANGES_BYTES_MAX, CHANGES_MAX, type Change } from "../replication/key-value/changes.ts";
+import { REPLAY_ITEMS } from "./limits.ts";
+
+/** All that a node keeps, and as much again that happens while that is read: a watcher further behind is sent away. */
+const WAITING_MAX: number = 2 * CHANGES_MAX;
+const WAITING_BYTES_MAX: number = 2 * CHANGES_BYTES_MAX;
+
+/** Values of one message, in bytes, unless one alone has more. */
+const MESSAGE_BYTES_MAX: number = 1024 * 1024;
+
+/** Where changes go: a WebSocket. */
+export interface ChangeSink {
+  readonly isOpen: () => boolean;
+  /** False where the client was sent away. */
+  readonly send: (message: unknown) => boolean;
+  /** Resolves when the client has read most of what it was sent. */
+  readonly drained: () => Promise<void>;
+  /** The client is told to come back with the position that it is at. */
+  readonly sendAway: () => void;
+}
+
+/** One client's changes, in order, no faster than it reads. */
+export class ChangeStream {
+  readonly #sink: ChangeSink;
+  #stop: () => void = () => undefined;
+  #waiting: Change[] = [];
+  #bytes = 0;
+  #isOpen = false;
+  #isPumping = false;
+
+  /**
+   * Nothing is sent before `open`.
+   * @throws NodeError `too-old`
+   */
+  constructor(feed: ChangeFeed, wanted: { readonly prefix: string; readonly from: number }, sink: ChangeSink) {
+    this.#sink = sink;
+    this.#stop = feed.subscribe((changes) => {
+      const news = changes.filter(({ position, key }) => position >= wanted.from && key.startsWith(wanted.prefix));
+      this.#take(news);
+    }, wanted.from);
+  }
+
+  open(): void {
+    this.#isOpen = true;
+    void this.#pump();
+  }
+
+  close(): void {
+    this.#stop();
+    this.#isOpen = false;
+    this.#waiting = [];
+    this.#bytes = 0;
+  }
+
+  #take(changes: readonly Change[]): void {
+    for (const change of changes) this.#waiting.push(change);
+    this.#bytes += changes.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+    if (this.#waiting.length > WAITING_MAX || this.#bytes > WAITING_BYTES_MAX) {
+      this.close();
+      this.#sink.sendAway();
+    } else void this.#pump();
+  }
+
+  async #pump(): Promise<void> {
+    if (!this.#isOpen || this.#isPumping) return;
+    this.#isPumping = true;
+    while (this.#isOpen && this.#waiting.length > 0 && this.#sink.isOpen()) {
+      if (!this.#sink.send({ type: "changes", items: this.#next().map(changeBody) })) break;
+      await this.#sink.drained();
+    }
+    this.#isPumping = false;
+  }
+
+  #next(): readonly Change[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { value } of this.#waiting.slice(0, REPLAY_ITEMS)) {
+      bytes += value?.length ?? 0;
+      if (count > 0 && bytes > MESSAGE_BYTES_MAX) break;
+      count++;
+    }
+    const items = this.#waiting.splice(0, count);
+    this.#bytes -= items.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+    return items;
+  }
+}
+
+function changeBody({ position, key, value, version }: Change): Readonly<Record<string, unknown>> {
+  return { position, key, value: value?.toBase64() ?? null, version };
+}
