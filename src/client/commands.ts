@@ -95,9 +95,7 @@ export async function sendQuery(
   patience: Patience,
 ): Promise<QueryAnswer> {
   const body = { question: base64Of(question), consistency };
-  const { body: answer } = await transport.ask(
-    { method: "POST", path: "/v1/query", body, isRepeatable: true },
-    patience,
-  );
+  const ask = { method: "POST", path: "/v1/query", body, isRepeatable: true, nodeWaits: true } as const;
+  const { body: answer } = await transport.ask(ask, patience);
   return queryAnswerOf(new Fields(answer, "answer"));
 }

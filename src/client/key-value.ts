@@ -152,10 +152,8 @@ export class KeyValue {
     const { prefix, from, to, limit, reverse, consistency = "linearizable" } = options;
     const query = { prefix, from, to, limit, reverse, consistency };
     return await this.#run(options, async (patience) => {
-      const { body } = await this.#transport.ask(
-        { method: "GET", path: "/v1/kv", query, isRepeatable: true },
-        patience,
-      );
+      const ask = { method: "GET", path: "/v1/kv", query, isRepeatable: true, nodeWaits: true } as const;
+      const { body } = await this.#transport.ask(ask, patience);
       const fields = new Fields(body, "range");
       return { items: fields.list("items", entryOf), next: fields.maybe("next", fields.text) };
     });

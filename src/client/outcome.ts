@@ -18,7 +18,8 @@ export interface CommandPlace extends CommandId {
 export type CommandOutcome =
   /** `result` is null for a replay of one whose result was too large to be remembered. */
   | (CommandPlace & { readonly status: "applied"; readonly result: Uint8Array | null })
-  | (CommandPlace & { readonly status: "rejected"; readonly reason: string });
+  /** `result` is what the application says besides, such as what it met; null where that is nothing. */
+  | (CommandPlace & { readonly status: "rejected"; readonly reason: string; readonly result: Uint8Array | null });
 
 export interface QueryAnswer {
   readonly answer: Uint8Array;
@@ -38,8 +39,9 @@ export function outcomeOf(fields: Fields, id: CommandId): CommandOutcome {
     isReplay: fields.flag("isReplay"),
   };
   const status = fields.word("status", ["applied", "rejected"]);
-  if (status === "applied") return { ...place, status, result: fields.maybe("result", fields.bytes) };
-  return { ...place, status, reason: fields.maybe("reason", fields.text) ?? "" };
+  const result = fields.maybe("result", fields.bytes);
+  if (status === "applied") return { ...place, status, result };
+  return { ...place, status, reason: fields.maybe("reason", fields.text) ?? "", result };
 }
 
 export function queryAnswerOf(fields: Fields): QueryAnswer {

@@ -63,8 +63,7 @@ describe("the key-value store", () => {
     expect(await client.kv.compareAndSet("k", "absent", "1")).toMatchObject({ isSet: true });
   });
 
-  test.each(["next", "last"] as const)("tells a range page by page, where pages name their %s key", async (named) => {
-    network.store.continuation = named;
+  test("tells a range page by page, in both directions, up to a limit", async () => {
     const all = ["a", "b", "c", "d", "e", "f", "g", "h"];
     for (const key of all) await client.kv.put(key, key);
     expect(await keys()).toEqual(all);

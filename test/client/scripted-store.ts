@@ -23,8 +23,6 @@ export class ScriptedStore {
   readonly applied: string[] = [];
   /** Plain submissions. */
   readonly submitted: string[] = [];
-  /** What a page of a range names as its continuation: the first key that is left, or the last that was given. */
-  continuation: "next" | "last" = "next";
   readonly #outcomes = new Map<string, Answered>();
   readonly #entries = new Map<string, { readonly value: string; readonly version: number }>();
   #position = 0;
@@ -119,11 +117,9 @@ export class ScriptedStore {
       .sort((left, right) => (left < right ? -1 : 1) * (isReverse ? -1 : 1));
     const limit = Math.min(PAGE_ITEMS, Number(query.get("limit") ?? PAGE_ITEMS));
     const items = keys.slice(0, limit).map((key) => ({ key, ...this.#entries.get(key) }));
-    const rest = keys[limit] ?? null;
-    return {
-      status: 200,
-      body: { items, next: rest !== null && this.continuation === "last" ? keys[limit - 1] : rest },
-    };
+    // `from` of the next page, or `to` of the next one in reverse.
+    const rest = keys.length > limit ? keys[isReverse ? limit - 1 : limit] : null;
+    return { status: 200, body: { items, next: rest } };
   }
 }
 
