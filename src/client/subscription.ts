@@ -32,7 +32,15 @@ const OUTAGE_MS = 60_000;
 const POLL_MS = 250;
 
 /** The node will say the same of every other try, and so will the next one. */
-const FINAL_CODES: readonly string[] = ["malformed", "too-old", "no-websocket", "aborted", "closed", "not-found"];
+const FINAL_CODES: readonly string[] = [
+  "malformed",
+  "too-old",
+  "no-application",
+  "no-websocket",
+  "aborted",
+  "closed",
+  "not-found",
+];
 
 /**
  * Events of the network, one after the other, over lost connections and other nodes. It begins at once; what is not read

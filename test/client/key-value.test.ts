@@ -125,13 +125,13 @@ describe("a watch", () => {
     expect(stream.subscriptions.at(-1)).toEqual({ subscribe: ["changes"], prefix: "", from: 5 });
   });
 
-  test("ends where the node has too little left, with the node's problem", async () => {
+  test.each(["too-old", "no-application"])("ends with the node's problem where that is %s", async (code) => {
     const stream = new ScriptedStream(GENESIS);
-    const problem = { type: "/problems/too-old", title: "Too old", status: 410, detail: "read the range anew" };
+    const problem = { type: `/problems/${code}`, title: "It is so", status: 410, detail: "read the range anew" };
     stream.next([{ type: "error", id: null, problem }], "stays");
     const watch = watching(stream).kv.watch({ from: 1 });
-    await expect(watch.next()).rejects.toMatchObject({ code: "too-old", problem: { detail: "read the range anew" } });
-    await expect(watch.ready).rejects.toMatchObject({ code: "too-old" });
+    await expect(watch.next()).rejects.toMatchObject({ code, problem: { detail: "read the range anew" } });
+    await expect(watch.ready).rejects.toMatchObject({ code });
     expect((await watch.next()).done).toBe(true);
   });
 
