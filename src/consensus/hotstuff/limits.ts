@@ -30,5 +30,14 @@ export const PROPOSAL_VERTICES_MAX = 16_384;
 /** A checkpoint every so many places; the same on all replicas. */
 export const CHECKPOINT_INTERVAL = 32;
 
+/** How far above the stable checkpoint a leader gives out places. */
+export const SEND_WINDOW = 128;
+
+/**
+ * How far above its stable checkpoint a replica votes for places: one that lost its memory knows that all it may have
+ * voted for lies within this of the checkpoint of then.
+ */
+export const RECEIVE_WINDOW = 256;
+
 /** Checkpoints above the stable one whose votes are kept. */
 export const CHECKPOINTS_AHEAD_MAX = 16;

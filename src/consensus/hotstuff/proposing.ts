@@ -6,7 +6,7 @@ import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Sequence } from "../../membership/ids.ts";
 import type { BlockNode } from "./block-tree.ts";
-import { PROPOSAL_VERTICES_MAX, UNSETTLED_MAX } from "./limits.ts";
+import { PROPOSAL_VERTICES_MAX, SEND_WINDOW, UNSETTLED_MAX } from "./limits.ts";
 import type { Block } from "./messages.ts";
 import { isKnown } from "./pacemaker.ts";
 import { type Instant, refOf, type Replica } from "./replica.ts";
@@ -23,7 +23,8 @@ export function maybePropose(replica: Replica, at: Instant): void {
   const tc = high.block.view + 1 === view ? null : replica.tc;
   if (high.block.view + 1 !== view && (tc === null || tc.view + 1 !== view)) return;
   if (tc !== null && (highOf(tc).view > high.block.view || !isKnown(replica, highOf(tc)))) return;
-  const bundles = tree.unsettled(high) < UNSETTLED_MAX ? takeProposable(replica) : [];
+  const hasRoom = tree.unsettled(high) < UNSETTLED_MAX && high.block.sequence < replica.low + SEND_WINDOW;
+  const bundles = hasRoom ? takeProposable(replica) : [];
   // Where votes go to the leader alone, it is the only one that knows the last certificate until it proposes on it.
   const isOpen = hasOpenBlock(replica) || (replica.voteRoute === "leader" && tree.unsettled(high) > 0);
   if (bundles.length === 0 && !isOpen) return;

@@ -3,7 +3,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { BlockNode, CommitTarget } from "./block-tree.ts";
-import { CLOCK_SKEW_MS_MAX, COMMITS_MAX, FETCH_DIGESTS_MAX, UNSETTLED_MAX } from "./limits.ts";
+import { CLOCK_SKEW_MS_MAX, COMMITS_MAX, FETCH_DIGESTS_MAX, RECEIVE_WINDOW, UNSETTLED_MAX } from "./limits.ts";
 import type { Commit, Qc, Vote } from "./messages.ts";
 import { type Instant, refOf, type Replica, type Said } from "./replica.ts";
 import { statementOf } from "./statements.ts";
@@ -20,8 +20,7 @@ export function tryVote(replica: Replica, at: Instant): void {
   const tc = proposal?.message.tc ?? replica.tc;
   const extendsLock = tree.isAncestor(replica.lock, node);
   if (!replica.rules.mayVote({ block, tc, lastView: replica.lastView, lock: replica.lock, extendsLock })) return;
-  const isLate = Math.abs(batch.timestampMs - at.wallMs) > CLOCK_SKEW_MS_MAX;
-  if (tree.hasContent(node) && (isLate || tree.unsettled(node) > UNSETTLED_MAX)) return;
+  if (tree.hasContent(node) && !isTimely(replica, node, at)) return;
   if (!replica.isHeld(batch)) {
     const missing = batch.bundles.filter((bundle) => !replica.lanes.has(bundle)).slice(0, FETCH_DIGESTS_MAX);
     replica.emit({ kind: "fetch-bundles", digests: missing, from: [replica.leader] });
@@ -32,6 +31,13 @@ export function tryVote(replica: Replica, at: Instant): void {
   replica.persistVotes();
   sayVote(replica, replica.voteRoute, view);
   replica.trace("prepare", block.sequence);
+}
+
+/** Content within the bounds that keep leaders from giving out absurd times, or places without end. */
+function isTimely(replica: Replica, node: BlockNode, at: Instant): boolean {
+  const { batch, block } = node;
+  if (Math.abs(batch.timestampMs - at.wallMs) > CLOCK_SKEW_MS_MAX) return false;
+  return replica.tree.unsettled(node) <= UNSETTLED_MAX && block.sequence <= replica.low + RECEIVE_WINDOW;
 }
 
 /** Says the vote of this view, if there was one, with the commits that it stands for: one turn, one signature. */
