@@ -25,6 +25,7 @@ command("start", "run one node until SIGINT or SIGTERM; logs go to standard outp
   "CRETOAI_NODE_LOG_LEVEL=debug cretoai-node start --config ./net/node-1/node.toml --pretty",
 ])
   .requiredOption("-c, --config <file>", "the node's configuration (docs/configuration.md)")
+  .option("--app <file>", "the application of a network that was made with --application custom (docs/applications.md)")
   .option("--pretty", "short log lines for people instead of JSON (the default on a terminal)")
   .addOption(new Option("--until-input-ends", "stop when standard input ends").hideHelp())
   .action(async (options) => (await import("./start.ts")).start(options));
@@ -37,7 +38,7 @@ command("cluster", "run a whole cluster on this machine, feed it and show what i
 ])
   .option("-n, --validators <count>", "validators of a new cluster (default: 4)", wholeNumber)
   .option("-e, --engine <name>", "pbft or avalanche, of a new cluster (default: pbft)")
-  .option("-a, --application <name>", "log or ledger, of a new cluster (default: log)")
+  .option("-a, --application <name>", "log, ledger or key-value, of a new cluster (default: log)")
   .option("-d, --data <folder>", "where keys, configuration and ledgers are; resumed where it exists", "./cretoai-data")
   .option("-p, --base-port <port>", "first port of a new cluster; 0 takes free ones (default: 9000)", wholeNumber)
   .option("-i, --input <file>", "transactions to submit first, one a line, instead of the sample")
@@ -53,7 +54,11 @@ command("testnet", "make keys, configuration files and a genesis for a new netwo
   .requiredOption("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", wholeNumber)
   .requiredOption("-o, --output <folder>", "a new or empty folder")
   .option("-e, --engine <name>", "pbft orders everything; avalanche orders only what conflicts", "pbft")
-  .option("-a, --application <name>", "log: opaque payloads; ledger: transfers between accounts", "log")
+  .option(
+    "-a, --application <name>",
+    "log: opaque payloads; ledger: transfers; key-value: the store; custom: your own file",
+    "log",
+  )
   .option(
     "-p, --base-port <port>",
     "node i gets this + 10 (i - 1) for QUIC, then API and metrics; 0 takes free ones",

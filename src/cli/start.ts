@@ -9,12 +9,14 @@ const STOP_MS_MAX = 10_000;
 export interface StartOptions {
   readonly config: string;
   readonly pretty?: boolean;
+  /** The file of the user's application. */
+  readonly app?: string;
   /** For a program that starts nodes: the end of standard input, which comes with the program's end, is a signal to stop. */
   readonly untilInputEnds?: boolean;
 }
 
 /** Runs one node until a signal or a fatal error. */
-export async function start({ config: file, pretty, untilInputEnds }: StartOptions): Promise<void> {
+export async function start({ config: file, pretty, app, untilInputEnds }: StartOptions): Promise<void> {
   const config = loadConfig(file, process.env);
   const log = createLog({ level: config.node.log_level, name: config.node.id, pretty: pretty ?? process.stdout.isTTY });
   const signal = Promise.withResolvers<string>();
@@ -27,7 +29,7 @@ export async function start({ config: file, pretty, untilInputEnds }: StartOptio
     });
   }
   if (untilInputEnds === true) void inputEnd().then(() => signal.resolve("end of input"));
-  const node = await startNode(config, log);
+  const node = await startNode(config, log, app ?? null);
   const failure = await Promise.race([
     signal.promise.then((name) => {
       log("info", "node.stopping", { signal: name });

@@ -3,7 +3,7 @@ import type { CommutativeApplication } from "../replication/application.ts";
 import { Ledger } from "../replication/ledger/ledger.ts";
 import { Owners } from "../replication/ledger/owners.ts";
 import type { Genesis } from "./genesis.ts";
-import type { EngineName } from "./genesis-application.ts";
+import { type EngineName, isReplicated } from "./genesis-application.ts";
 import { type ClientPayload, type Intake, NodeError, type NodeService } from "./service.ts";
 
 /** The ledger that a network begins with; null where its application is another one. */
@@ -31,6 +31,8 @@ export function createIntake(genesis: Genesis, node: Pick<NodeService, "submit">
     submit: (items) => {
       if (genesis.application === "ledger")
         throw new NodeError("transfers-only", "this network runs a ledger: POST /v1/ledger/transfers instead");
+      if (isReplicated(genesis.application))
+        throw new NodeError("commands-only", "this network runs a replicated application: POST /v1/commands instead");
       return node.submit(items.map((item) => vertexPayloadOf(genesis.engine, item)));
     },
     open: (vertexPayload) => {

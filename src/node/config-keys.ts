@@ -289,6 +289,12 @@ export const CONFIG_KEYS = {
     write_buffer_mb: whole(32, { min: 4, max: 4_096 }, "write buffers of all columns together"),
     max_open_files: whole(1_000, { min: 64, max: 1_000_000 }, "accepted; the RocksDB package offers no such setting"),
     compression: flag(false, "compression of older data; payloads are often compressed or random already"),
+    snapshot_interval: whole(
+      10_000,
+      { min: 1, max: 1_000_000_000 },
+      "a replicated application's state is kept after so many vertices; a start replays what came later",
+    ),
+    snapshots_kept: whole(3, { min: 1, max: 100 }, "so many of these snapshots stay"),
     enable_bloom_filters: flag(true, "bloom filters: faster answers for unknown hashes"),
   },
   crypto: {

@@ -139,6 +139,8 @@ const CASES: { readonly [S in keyof typeof CONFIG_KEYS]: { readonly [K in keyof 
     write_buffer_mb: row([4, 128, 4_096], [3, 4_097]),
     max_open_files: row([64, 1_000_000], [63, 1_000_001]),
     compression: row([true, false], ["snappy"]),
+    snapshot_interval: row([1, 10_000, 1_000_000_000], [0, -1, 1_000_000_001]),
+    snapshots_kept: row([1, 3, 100], [0, 101]),
     enable_bloom_filters: row([true, false], [1]),
   },
   crypto: {

@@ -43,12 +43,12 @@ describe("the engine", () => {
 });
 
 describe("the application", () => {
-  test("key-value is refused on avalanche with the reason and the engine to use, and on pbft for now", () => {
+  test("key-value is refused on avalanche with the reason and the engine to use, and runs on that", () => {
     const avalanche = choiceFault(configOf(""), genesisOf(4, { application: "key-value" }));
     expect(avalanche).toContain("needs a total order of all commands, and avalanche orders only what conflicts");
     expect(avalanche).toContain("Its engine is pbft");
-    const pbft = choiceFault(configOf(""), genesisOf(4, { engine: "pbft", application: "key-value" }));
-    expect(pbft).toContain("not in this release");
+    for (const application of ["key-value", "custom"] as const)
+      expect(choiceFault(configOf(""), genesisOf(4, { engine: "pbft", application }))).toBeNull();
   });
 
   test("ledger and log run on both", () => {

@@ -16,8 +16,11 @@ import {
 export const ENGINES = ["pbft", "avalanche"] as const;
 export type EngineName = (typeof ENGINES)[number];
 
-/** `log`: payloads are opaque. `ledger`: transfers between accounts. `key-value`: of a later release. */
-export const APPLICATIONS = ["log", "ledger", "key-value"] as const;
+/**
+ * `log`: payloads are opaque. `ledger`: transfers between accounts. `key-value`: the built-in store. `custom`: a file that each
+ * node is started with (`start --app`).
+ */
+export const APPLICATIONS = ["log", "ledger", "key-value", "custom"] as const;
 export type ApplicationName = (typeof APPLICATIONS)[number];
 
 /** Opening balances: a file of a megabyte at most. */
@@ -33,12 +36,15 @@ export interface GenesisApplication {
 
 export type Named = readonly { readonly name: string; readonly nodeId: NodeId }[];
 
+/** Whether the total order drives a state machine at every node, with sessions, a root and snapshots. */
+export function isReplicated(application: ApplicationName = "log"): boolean {
+  return application === "key-value" || application === "custom";
+}
+
 /** Why this engine cannot run that application; null where it can. */
 export function applicationFault(engine: EngineName, application: ApplicationName = "log"): string | null {
-  if (application !== "key-value") return null;
-  const missing = "the key-value application is not in this release: make a network with --application log or ledger";
-  if (engine === "pbft") return missing;
-  return `the key-value application cannot run on avalanche: it needs a total order of all commands, and avalanche orders only what conflicts. Its engine is pbft (${missing})`;
+  if (engine !== "avalanche" || !isReplicated(application)) return null;
+  return `the ${application} application cannot run on avalanche: it needs a total order of all commands, and avalanche orders only what conflicts. Its engine is pbft (--engine pbft)`;
 }
 
 /**

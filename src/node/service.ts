@@ -342,8 +342,7 @@ export type NodeErrorCode =
   | "malformed-question"
   | "query-refused"
   | "too-old"
-  | "commands-only"
-  | "application-mismatch";
+  | "commands-only";
 
 /** A refusal at the node's edge: what was wrong, and what to do. */
 export class NodeError extends Error {

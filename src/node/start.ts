@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type ApiOptions, createApiServer } from "../api/server.ts";
+import { createApiServer } from "../api/server.ts";
 import { readKeyFile } from "../crypto/key-file.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { NodeKeyPair } from "../crypto/key-pair.ts";
@@ -17,13 +17,12 @@ import { createMetricsServer } from "../observability/metrics-server.ts";
 import { createNodeMetrics, type NodeMetrics } from "../observability/node-metrics.ts";
 import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import { Admission } from "./admission.ts";
-import { createApplication, createIntake } from "./applications.ts";
+import { createApplication } from "./applications.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
 import { avalancheParamsOf, choiceFault } from "./engine-choice.ts";
 import { firstMembership, type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
 import { keyFileAt } from "./key-location.ts";
-import { createLedgerNode } from "./ledger-node.ts";
 import type { Log } from "./observer.ts";
 import type { Entropy } from "./ports.ts";
 import { peerAddresses } from "./peer-addresses.ts";
@@ -32,6 +31,7 @@ import { PeerGuard } from "./peer-guard.ts";
 import { observerOf } from "./peer-watch.ts";
 import { restoreBans, writePeersFile } from "./peers-file.ts";
 import type { NodeService, PeerControl } from "./service.ts";
+import { createReplication, type Served, startApplication } from "./start-application.ts";
 import { systemClock } from "./system-clock.ts";
 
 /** Samples that can be foreseen can be bribed, and nonces repeated. */
@@ -62,13 +62,15 @@ export interface RunningNode {
 /**
  * The only place where adapters meet the loop. The order is document 3's: configuration, keys, storage, network, consensus,
  * API. What was started is ended again when a later step fails.
+ * @param app the file of the user's application, in a network whose genesis says `custom`
  */
-export async function startNode(config: NodeConfig, log: Log): Promise<RunningNode> {
+export async function startNode(config: NodeConfig, log: Log, app: string | null = null): Promise<RunningNode> {
   for (const warning of config.warnings) log("warn", "config.ignored", { warning });
   const genesis = readGenesis(config);
   checkAgainstGenesis(config, genesis);
   const network = networkContextOf(genesis);
   const keys = await readKeys(config);
+  const replication = await createReplication(genesis, config, { file: app, log });
   const stack = new AsyncDisposableStack();
   try {
     const metrics = createNodeMetrics();
@@ -110,6 +112,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
       observer: observerOf({ metrics: metrics.observer, log, guard, validators }),
       ...limitsOf(config),
       ...engineOf(config, genesis),
+      replication,
       avoids: (peer) => book.stateOf(peer) !== "good",
       alpn: ALPN,
       onFatal,
@@ -118,7 +121,7 @@ export async function startNode(config: NodeConfig, log: Log): Promise<RunningNo
     stack.defer(() => node.stop());
     collect(metrics, { node, book, database });
     const metricsUrl = startMetrics(config, metrics, stack);
-    const served = await startApplication(genesis, { node, self: keys.nodeId, log }, stack);
+    const served = await startApplication(genesis, { node, self: keys.nodeId, replication, log }, stack);
     const apiUrl = await startApi({ config, service: node, ...served, peerControl: book, log, metrics }, stack);
     const { address } = quic;
     const quicAddress = address === null ? "" : `${address.host}:${address.port}`;
@@ -277,29 +280,13 @@ function startMetrics(config: NodeConfig, metrics: NodeMetrics, stack: AsyncDisp
   return server.url;
 }
 
-/** The application follows what becomes final, from before it reads what is. */
-async function startApplication(
-  genesis: Genesis,
-  { node, self, log }: { readonly node: NodeService; readonly self: NodeId; readonly log: Log },
-  stack: AsyncDisposableStack,
-): Promise<Served> {
-  const intake = createIntake(genesis, node);
-  const ledger = createLedgerNode(genesis, { self, node, log });
-  if (ledger === null) return { intake };
-  stack.defer(() => ledger.stop());
-  stack.defer(node.subscribe((event) => event.kind === "finalized" && ledger.onFinalized(event.items)));
-  await ledger.start();
-  return { intake, ledger };
-}
-
-type Served = Pick<ApiOptions, "intake" | "ledger">;
-
 async function startApi(
   {
     config,
     service,
     intake,
     ledger,
+    application,
     peerControl,
     log,
     metrics,
@@ -318,6 +305,7 @@ async function startApi(
     service,
     ...(intake === undefined ? {} : { intake }),
     ...(ledger === undefined ? {} : { ledger }),
+    ...(application === undefined ? {} : { application }),
     peerControl,
     host,
     port,

@@ -55,9 +55,9 @@ describe("testnet", () => {
 
   test.each([
     [["--engine", "hotstuff"], "there is pbft, avalanche"],
-    [["--application", "wiki"], "there is log, ledger, key-value"],
+    [["--application", "wiki"], "there is log, ledger, key-value, custom"],
     [["--engine", "avalanche", "--application", "key-value"], "Its engine is pbft"],
-    [["--engine", "pbft", "--application", "key-value"], "not in this release"],
+    [["--engine", "avalanche", "--application", "custom"], "Its engine is pbft"],
   ])("refuses %p", async (args, says) => {
     const { code, stderr } = await testnet("-n", "4", ...args);
     expect([code, stderr]).toEqual([2, expect.stringContaining(says)]);

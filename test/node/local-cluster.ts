@@ -9,6 +9,7 @@ import { membershipOf } from "../cluster/signing.ts";
 import { ConsensusNode } from "../../src/node/consensus-node.ts";
 import type { LoopObserver } from "../../src/node/observer.ts";
 import type { Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../../src/node/ports.ts";
+import type { Replication } from "../../src/node/replicated/replication.ts";
 import { systemClock } from "../../src/node/system-clock.ts";
 import { MemoryDatabase, MemoryDisk } from "../../src/storage/memory-database.ts";
 
@@ -141,7 +142,8 @@ export class LocalCluster {
     for (const { node } of this.nodes) await whenOpen(node);
   }
 
-  async startNode(index: number, disk: MemoryDisk): Promise<LocalNode> {
+  /** @param replication what the order drives */
+  async startNode(index: number, disk: MemoryDisk, replication: Replication | null = null): Promise<LocalNode> {
     const keys = this.keys[index];
     if (keys === undefined) throw new Error(`no node ${index}`);
     const ring = new KeyRing(createVerifier({ hybrid: true }));
@@ -179,6 +181,7 @@ export class LocalCluster {
       limits: { payloadBytesMax: 1024, pendingVerticesMax: 10_000, submissionVerticesMax: 10_000 },
       alpn: "test",
       engine: this.engine,
+      replication,
       entropy: { bytes: (size) => crypto.getRandomValues(new Uint8Array(size)) },
       onFatal: (error) => {
         local.fatal = error;
