@@ -6,9 +6,9 @@ export interface CommandPlace extends CommandId {
   /** In the total order, from 1. */
   readonly position: number;
   readonly batch: number;
-  /** The vertex that carried it. */
-  readonly hash: string;
-  /** Of the application's state after the batch. */
+  /** The vertex that carried it; null in a replay, where that is no longer known. */
+  readonly hash: string | null;
+  /** Of the node's state after the batch, or after a later one. */
   readonly stateHash: string;
   /** It had been applied before: this is what the network remembers of it. */
   readonly isReplay: boolean;
@@ -34,7 +34,7 @@ export function outcomeOf(fields: Fields, id: CommandId): CommandOutcome {
     ...id,
     position: fields.count("position"),
     batch: fields.count("batch"),
-    hash: fields.text("hash"),
+    hash: fields.maybe("hash", fields.text),
     stateHash: fields.text("stateHash"),
     isReplay: fields.flag("isReplay"),
   };

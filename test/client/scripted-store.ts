@@ -88,7 +88,7 @@ export class ScriptedStore {
 
   #remembered(id: string): Answered | null {
     const known = this.#outcomes.get(id);
-    return known === undefined ? null : { ...known, body: { ...known.body, isReplay: true } };
+    return known === undefined ? null : { ...known, body: { ...known.body, isReplay: true, hash: null } };
   }
 
   #write({ method, headers, body }: Asked, key: string): Answered {
