@@ -6,7 +6,7 @@ import { packPayloads } from "../../src/cli/submit.ts";
 import { createTestnet } from "../../src/cli/testnet.ts";
 import { loadConfig } from "../../src/node/config.ts";
 
-const READY_MS = 30_000;
+export const READY_MS = 30_000;
 const AWAIT_MS = 30_000;
 
 export interface Item {
@@ -30,12 +30,16 @@ export class RealCluster {
   }
 
   /** @param validatorsMin below which a removal waits for a successor; the default of a genesis where it is absent */
-  static async create(validators: number, validatorsMin?: number): Promise<RealCluster> {
+  static async create(
+    validators: number,
+    { validatorsMin, application }: { readonly validatorsMin?: number; readonly application?: string } = {},
+  ): Promise<RealCluster> {
     const folder = mkdtempSync(join(tmpdir(), "cretoai-e2e-"));
     const output = join(folder, "net");
     const testnet = await createTestnet({
       validators,
       engine: "pbft",
+      ...(application === undefined ? {} : { application }),
       output,
       basePort: 0,
       host: "127.0.0.1",

@@ -31,7 +31,7 @@ function victim(): NodeProcess {
 
 beforeAll(async () => {
   // A convicted liar stays in its place only for want of another: here there is none, and it goes on lying.
-  cluster = await RealCluster.create(4, 4);
+  cluster = await RealCluster.create(4, { validatorsMin: 4 });
   const honest = cluster.nodes.slice(0, 3);
   for (const node of honest) node.start();
   await Promise.all(honest.map((node) => node.whenReady(30_000)));
