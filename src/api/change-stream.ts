@@ -2,9 +2,9 @@ import type { ChangeFeed } from "../node/application-service.ts";
 import { CHANGES_BYTES_MAX, CHANGES_MAX, type Change } from "../replication/key-value/changes.ts";
 import { REPLAY_ITEMS } from "./limits.ts";
 
-/** All that a node keeps, and as much again that happens while that is read: a watcher further behind is sent away. */
-const WAITING_MAX: number = 2 * CHANGES_MAX;
-const WAITING_BYTES_MAX: number = 2 * CHANGES_BYTES_MAX;
+/** All that a node may keep, and half as much that happens while that is read: a watcher further behind is sent away. */
+const WAITING_MAX: number = 3 * CHANGES_MAX;
+const WAITING_BYTES_MAX: number = 3 * CHANGES_BYTES_MAX;
 
 /** Values of one message, in bytes, unless one alone has more. */
 const MESSAGE_BYTES_MAX: number = 1024 * 1024;
@@ -27,6 +27,7 @@ export class ChangeStream {
   #waiting: Change[] = [];
   #bytes = 0;
   #isOpen = false;
+  #isOver = false;
   #isPumping = false;
 
   /**
@@ -39,16 +40,18 @@ export class ChangeStream {
       const news = changes.filter(({ position, key }) => position >= wanted.from && key.startsWith(wanted.prefix));
       this.#take(news);
     }, wanted.from);
+    if (this.#isOver) this.#stop();
   }
 
   open(): void {
-    this.#isOpen = true;
+    this.#isOpen = !this.#isOver;
     void this.#pump();
   }
 
   close(): void {
     this.#stop();
     this.#isOpen = false;
+    this.#isOver = true;
     this.#waiting = [];
     this.#bytes = 0;
   }
