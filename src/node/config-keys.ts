@@ -135,6 +135,11 @@ export const CONFIG_KEYS = {
     data_dir: text("./data", PATH, "folder of everything that the node keeps"),
     log_level: oneOf("info", ["debug", "info", "warn", "error"], "the least severe level that is logged"),
     genesis: text("./genesis.json", PATH, "the network's genesis file"),
+    application: text(
+      "",
+      PATH_OR_EMPTY,
+      "the file of your application, in a network made with `--application custom`; `start --app` goes before it",
+    ),
   },
   consensus: {
     algorithm: derived(

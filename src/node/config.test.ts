@@ -81,6 +81,7 @@ const CASES: { readonly [S in keyof typeof CONFIG_KEYS]: { readonly [K in keyof 
     data_dir: row(["/data", "../data"], ["", 1, false]),
     log_level: row(["debug", "info", "warn", "error"], ["trace", "INFO", "", 1]),
     genesis: row(["/g.json", "g.json"], ["", true]),
+    application: row(["", "/app.ts", "app.ts"], [true, 1]),
   },
   consensus: {
     algorithm: row(["pbft", "bft", "avalanche"], ["hotstuff", "PBFT", ""]),

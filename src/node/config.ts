@@ -37,6 +37,7 @@ export class ConfigError extends Error {
 const PATH_KEYS: readonly (readonly [section: keyof Sections, key: string])[] = [
   ["node", "data_dir"],
   ["node", "genesis"],
+  ["node", "application"],
   ["storage", "path"],
   ["crypto", "key_path"],
   ["backup", "path"],

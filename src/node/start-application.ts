@@ -1,7 +1,7 @@
-import type { ApiOptions } from "../api/server.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { KeyValueStore } from "../replication/key-value/key-value-store.ts";
 import type { Application } from "../replication/replicated.ts";
+import type { ApplicationService } from "./application-service.ts";
 import { createIntake } from "./applications.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Genesis } from "./genesis.ts";
@@ -10,25 +10,30 @@ import { ApplicationFileError, loadApplication } from "./load-application.ts";
 import type { Log } from "./observer.ts";
 import { ReplicatedService } from "./replicated/replicated-service.ts";
 import { Replication } from "./replicated/replication.ts";
-import type { NodeService } from "./service.ts";
+import type { Intake, LedgerService, NodeService } from "./service.ts";
 import { systemClock } from "./system-clock.ts";
 
 /** What of the application the API serves. */
-export type Served = Pick<ApiOptions, "intake" | "ledger" | "application">;
+export interface Served {
+  readonly intake: Intake;
+  readonly ledger?: LedgerService;
+  readonly application?: ApplicationService;
+}
 
 /**
  * The application that this network's order drives; null where it drives none.
- * @param file the user's application, where the genesis says `custom`; else null
+ * @param app the file of the user's application as the command line names it; null where it does not
  * @throws ApplicationFileError where file and genesis do not fit, or the file is no application
  */
 export async function createReplication(
   genesis: Genesis,
-  { storage }: Pick<NodeConfig, "storage">,
-  { file, log }: { readonly file: string | null; readonly log: Log },
+  { node, storage }: Pick<NodeConfig, "node" | "storage">,
+  { app, log }: { readonly app: string | null; readonly log: Log },
 ): Promise<Replication | null> {
   const { application: named = "log" } = genesis;
+  const file = app ?? (node.application === "" ? null : node.application);
   if (named !== "custom" && file !== null) {
-    const why = `this network's genesis file says application "${named}": leave --app out, or name a network made with --application custom`;
+    const why = `this network's genesis file says application "${named}": leave --app and node.application out, or name a network made with --application custom`;
     throw new ApplicationFileError(why);
   }
   const common = { snapshotInterval: storage.snapshot_interval, snapshotsKept: storage.snapshots_kept, log };
@@ -39,7 +44,8 @@ export async function createReplication(
   }
   if (named !== "custom") return null;
   if (file === null) {
-    const why = 'this network\'s genesis file says application "custom": start the node with --app <file>';
+    const why =
+      'this network\'s genesis file says application "custom": start the node with --app <file>, or set node.application';
     throw new ApplicationFileError(why);
   }
   const newApplication = await loadApplication(file);

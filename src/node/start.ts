@@ -70,7 +70,7 @@ export async function startNode(config: NodeConfig, log: Log, app: string | null
   checkAgainstGenesis(config, genesis);
   const network = networkContextOf(genesis);
   const keys = await readKeys(config);
-  const replication = await createReplication(genesis, config, { file: app, log });
+  const replication = await createReplication(genesis, config, { app, log });
   const stack = new AsyncDisposableStack();
   try {
     const metrics = createNodeMetrics();
