@@ -80,8 +80,8 @@ export class Participant {
   readonly unfinished: Set<ValidatorIndex> = new Set();
   /** Who spoke of such a bundle, and whether it was proved: it comes again, and its lane must not be too full for it. */
   readonly spokenOf: SpokenOf = new SpokenOf();
-  /** The certificates that they showed. */
-  readonly shown: Map<BundleNode, readonly DagCertificate[]> = new Map();
+  /** The certificates that they showed, each in its newest word. */
+  readonly shown: Map<BundleNode, Map<ValidatorIndex, readonly DagCertificate[]>> = new Map();
   /** Bundles of which more is known to be certified, to be written down at the end of the step. */
   readonly toCarry: Set<BundleNode> = new Set();
   /** Subjects that others reported to the log, before this node has them or is ready to report them. */

@@ -1,10 +1,11 @@
-import { votesFor, votesStatement } from "../../dag/votes.ts";
+import { type VoteEntry, type Votes, votesFor, votesStatement } from "../../dag/votes.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
+import type { Signed } from "../../membership/seal.ts";
 import { VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DagCertificate, DagClaim, DagEvent } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
-import type { Member } from "./conflict-set.ts";
+import { type Member, sameMember } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace } from "./deciding.ts";
 import type { Testimony } from "./gate.ts";
 import { SYNC_MS } from "./limits.ts";
@@ -33,6 +34,7 @@ export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kin
     if (!isWellFormed(node, claim)) continue;
     if (isWitness) testify(p, node, from, claim);
     takeClaim(p, node, from, claim);
+    takeNewer(p, node, claim);
   }
   if (!event.isLast) return;
   p.syncing.delete(from);
@@ -75,11 +77,10 @@ function takeClaim(p: Participant, node: BundleNode, from: ValidatorIndex, claim
 function testify(p: Participant, node: BundleNode, from: ValidatorIndex, claim: DagClaim): void {
   const told = p.testimonies.get(from) ?? [];
   told.push(...finalOf(node, claim));
-  for (const certificate of claim.certified ?? []) {
-    if (certificate.epoch >= p.set.epoch) continue;
-    told.push(...testimoniesOf(p, node, certificate));
-    p.shown.set(node, [...(p.shown.get(node) ?? []), certificate]);
-  }
+  const earlier = (claim.certified ?? []).filter(({ epoch }) => epoch < p.set.epoch);
+  for (const certificate of earlier) told.push(...testimoniesOf(p, node, certificate));
+  // Who is not heard is asked again every second: of its words the newest counts.
+  p.shown.set(node, (p.shown.get(node) ?? new Map()).set(from, earlier));
   p.testimonies.set(from, told);
 }
 
@@ -92,15 +93,45 @@ function finalOf(node: BundleNode, { state, undecided, rejected }: DagClaim): re
   return units.map((vertex) => ({ member: { node, vertex }, epoch: null, isProven: false }));
 }
 
+/**
+ * Who votes already may hold an older certificate than others do, whose newer one was not final and so need not have been heard
+ * at the passage: neither side could report what the other holds, and the log would never have a quorum's word. So a newer
+ * one counts also later, with its votes only. No rival of what became final has one (`Gate`), so nothing final is given up.
+ */
+function takeNewer(p: Participant, node: BundleNode, { certified = [] }: DagClaim): void {
+  if (p.self === null || !p.mayVote || node.isSettled) return;
+  for (const certificate of certified) {
+    const { epoch, votes } = certificate;
+    if (epoch >= p.set.epoch) continue;
+    for (const member of membersOf(node, certificate)) {
+      if (!isNewer(p, member, epoch) || !isProof(p, node.digest, member.vertex, certificate)) continue;
+      inherit(p, member, epoch, votes);
+      hold(p, member, epoch);
+    }
+  }
+}
+
+/** Of two of one epoch neither is newer: one of them lost in the log, and this node does not know which. */
+function isNewer(p: Participant, member: Member, epoch: Epoch): boolean {
+  const open = p.graph.setsOf(member).filter(({ winner, isResolved }) => winner === null && !isResolved);
+  const isTwice = open.some(({ certified, certifiedIn }) => certifiedIn === epoch && !sameMember(certified, member));
+  return !isTwice && open.some(({ certifiedIn }) => certifiedIn < epoch);
+}
+
 export function testimoniesOf(p: Participant, node: BundleNode, certificate: DagCertificate): readonly Testimony[] {
-  const { epoch, place, vertices } = certificate;
+  const { epoch } = certificate;
+  return membersOf(node, certificate).map((member) => ({
+    member,
+    epoch,
+    isProven: isProof(p, node.digest, member.vertex, certificate),
+  }));
+}
+
+/** Of what a certificate names, the units that are open here. */
+function membersOf(node: BundleNode, { place, vertices }: DagCertificate): readonly Member[] {
   const units: (number | null)[] = vertices.filter((vertex) => node.isOpen(vertex));
   if (place && node.place === "open") units.unshift(null);
-  return units.map((vertex) => ({
-    member: { node, vertex },
-    epoch,
-    isProven: isProof(p, node.digest, vertex, certificate),
-  }));
+  return units.map((vertex) => ({ node, vertex }));
 }
 
 /** Whether the votes that came with a certificate are a quorum's of its epoch. */
@@ -121,7 +152,9 @@ export function maybePass(p: Participant): void {
   const inherited = p.gate?.inheritance() ?? null;
   if (inherited === null) return;
   for (const { member, epoch } of inherited) {
-    inherit(p, member, epoch);
+    const shown = [...(p.shown.get(member.node)?.values() ?? [])].flat().filter((each) => each.epoch === epoch);
+    const votes = shown.flatMap((each) => each.votes);
+    inherit(p, member, epoch, votes);
     hold(p, member, epoch);
   }
   p.pass();
@@ -132,20 +165,18 @@ export function maybePass(p: Participant): void {
   }
 }
 
-/** What it learned so, it can tell in its turn. */
-function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch): void {
+/** What it learned so, it can tell in its turn, and show as well as whoever showed it. */
+function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch, shown: DagCertificate["votes"]): void {
   const known = node.carried.find((certificate) => certificate.epoch === epoch);
-  if (known !== undefined && isCertifiedBy(known, vertex)) return;
-  const votes = known?.votes.length
-    ? known.votes
-    : (p.shown.get(node) ?? []).filter((each) => each.epoch === epoch).flatMap((each) => each.votes);
+  const isProven = known !== undefined && isProof(p, node.digest, vertex, known);
+  if (known !== undefined && isCertifiedBy(known, vertex) && (isProven || shown.length === 0)) return;
   const vertices = new Set(known?.vertices ?? []);
   if (vertex !== null) vertices.add(vertex);
   const certificate: DagCertificate = {
     epoch,
     place: (known?.place ?? false) || vertex === null,
     vertices: [...vertices].sort((left, right) => left - right),
-    votes: withoutRest(node, votes),
+    votes: isProven ? known.votes : withoutRest(node, [...(known?.votes ?? []), ...shown]),
   };
   node.carried = [...node.carried.filter((each) => each !== known), certificate].sort(
     (left, right) => left.epoch - right.epoch,
@@ -154,19 +185,31 @@ function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch): void {
 }
 
 /**
- * Several witnesses show the same votes; a liar shows what is about other bundles, or its own word in thousands of messages,
- * and more than a certificate may hold cannot be written.
+ * Several witnesses show the same votes; a liar shows what is about other bundles, its own word in thousands of messages, or
+ * what the others said first; and more than a certificate may hold cannot be written. A correct validator's messages cover
+ * ever more: those that leave out least say what the others do.
  */
 function withoutRest(node: BundleNode, votes: DagCertificate["votes"]): DagCertificate["votes"] {
   const seen = new Map<ValidatorIndex, Set<string>>();
-  return votes.filter(({ message, proof: { seal } }) => {
+  const leftOut = ({ message }: Signed<Votes>): number =>
+    Math.min(...message.entries.filter((entry) => isAcceptOf(node, entry)).map(({ except }) => except.length));
+  const all = votes
+    .filter(({ message }) => message.entries.some((entry) => isAcceptOf(node, entry)))
+    .map((signed) => ({ signed, leftOut: leftOut(signed) }))
+    .sort((left, right) => left.leftOut - right.leftOut);
+  const kept = all.filter(({ signed: { message, proof } }) => {
     const { digest } = votesStatement(message);
-    const known = seen.get(seal.signer) ?? new Set();
+    const { signer } = proof.seal;
+    const known = seen.get(signer) ?? new Set();
     if (known.has(digest) || known.size >= VOTES_OF_SIGNER_MAX) return false;
-    if (!votesFor(message, "accept", node.digest, null)) return false;
-    seen.set(seal.signer, known.add(digest));
+    seen.set(signer, known.add(digest));
     return true;
   });
+  return kept.map(({ signed }) => signed);
+}
+
+function isAcceptOf({ digest }: BundleNode, { level, bundle }: VoteEntry): boolean {
+  return level === "accept" && bundle === digest;
 }
 
 /** Whom to ask now, and when again. */
@@ -181,7 +224,7 @@ export function sync(p: Participant): void {
     if (p.syncing.has(peer)) continue;
     p.syncing.add(peer);
     p.wantsSync.delete(peer);
-    p.emit({ kind: "dag-sync", from: peer, isForEpoch: !p.mayVote });
+    p.emit({ kind: "dag-sync", from: peer, isForEpoch: !p.mayVote || isHeldUp(p) });
   }
 }
 
@@ -197,6 +240,15 @@ function wanted(p: Participant): readonly ValidatorIndex[] {
     if (p.nowMs - node.sinceMs >= p.params.patienceMs) return sample(others, 1, p.random);
   }
   return [];
+}
+
+/** Whether something that an earlier epoch certified stays open for too long: others may hold a newer certificate of a rival. */
+function isHeldUp(p: Participant): boolean {
+  if (p.self === null || p.earlier.length === 0) return false;
+  for (const node of p.graph.open()) {
+    if (node.carried.length > 0 && p.nowMs - node.sinceMs >= p.params.patienceMs) return true;
+  }
+  return false;
 }
 
 export function onSyncFailed(p: Participant, from: ValidatorIndex): void {
