@@ -1,6 +1,8 @@
 import { Command, CommanderError, Option } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { CommandFailed, EXIT, EXIT_HELP } from "./exit-codes.ts";
+import { addKvCommands } from "./kv-commands.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const program = new Command("cretoai-node")
   .description("A Byzantine fault tolerant, post-quantum consensus node")
@@ -244,6 +246,16 @@ ledger
     (await import("./ledger.ts")).transfer({ from, to, amount }, self.optsWithGlobals()),
   );
 
+const kv = withTarget("kv", "keys and values, where the network's application is the key-value store", [
+  "kv put users/ada engineer --config ./net/node-1/node.toml",
+  "kv get users/ada --url http://127.0.0.1:8080",
+  "kv cas users/ada 17 countess",
+  "kv list users/ --limit 10",
+  "kv watch users/ --json",
+]).configureHelp({ showGlobalOptions: true });
+
+addKvCommands(kv);
+
 const simulator = command("sim", "run the protocol in a simulated world with faults and liars, one seed a run", [
   "sim --runs 1000",
   "sim --seed 7 --picture run.html --from 1500 --to 2500",
@@ -329,11 +341,6 @@ function refuseWords({ args, parent }: Command): void {
     `${parent.name()} has no command ${JSON.stringify(word)}: give one of ${names.join(", ")}`,
     EXIT.usage,
   );
-}
-
-/** What is no whole number becomes NaN, which the command refuses with the range that it wants. */
-function wholeNumber(text: string): number {
-  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }
 
 try {

@@ -1,0 +1,182 @@
+import { stat } from "node:fs/promises";
+import { CommandFailed, EXIT } from "./exit-codes.ts";
+import { lineText, valueText } from "./kv-text.ts";
+import { type Answer, call, detailOf, type TargetOptions, targetUrl } from "./node-client.ts";
+
+interface KvOptions extends TargetOptions {
+  readonly json?: boolean;
+}
+
+interface ReadOptions extends KvOptions {
+  readonly local?: boolean;
+}
+
+interface ListOptions extends ReadOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly limit?: number;
+  readonly reverse?: boolean;
+}
+
+interface WriteOptions extends KvOptions {
+  readonly client?: string;
+  readonly number?: number;
+}
+
+interface ValueOptions extends WriteOptions {
+  readonly file?: string;
+}
+
+interface CasOptions extends ValueOptions {
+  readonly delete?: boolean;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly value: string;
+  readonly version: number;
+}
+
+interface Page {
+  readonly items: readonly Entry[];
+  readonly next: string | null;
+}
+
+/** How long a write that is not ordered yet, or that the node is too busy for, is sent again. */
+const RETRY_MS_MAX = 60_000;
+const RETRY_MS_DEFAULT = 1_000;
+
+/** Longer than the node waits by itself, 30 s. */
+const ANSWER_MS_MAX = 40_000;
+
+const PAGE_ITEMS = 100;
+
+/** More than the API takes is not read. */
+const FILE_BYTES_MAX: number = 8 * 1024 * 1024;
+
+/** The value as it is, so that it can be piped on; on a terminal with an end of line. */
+export async function getKey(key: string, options: ReadOptions): Promise<void> {
+  const { body } = await read(options, pathOf(key), {});
+  if (options.json === true) return console.log(JSON.stringify(body));
+  const value = Uint8Array.fromBase64((body as Entry).value);
+  await Bun.write(Bun.stdout, value);
+  if (process.stdout.isTTY) console.log();
+}
+
+export async function putKey(key: string, value: string | undefined, options: ValueOptions): Promise<void> {
+  const body = await readValue(value, options);
+  say("written", key, await write(key, options, { method: "PUT", body }), options);
+}
+
+export async function deleteKey(key: string, options: WriteOptions): Promise<void> {
+  say("deleted", key, await write(key, options, { method: "DELETE" }), options);
+}
+
+/** Exit status 1 where the key is not as it was expected to be. */
+export async function compareAndSet(
+  key: string,
+  expected: string,
+  value: string | undefined,
+  options: CasOptions,
+): Promise<void> {
+  if (expected !== "absent" && !/^\d{1,16}$/.test(expected)) {
+    throw new CommandFailed(`<expected> is a version or "absent", not ${JSON.stringify(expected)}`, EXIT.usage);
+  }
+  const deletes = options.delete === true;
+  if (deletes && (value !== undefined || options.file !== undefined)) {
+    throw new CommandFailed("give a value or --delete, not both", EXIT.usage);
+  }
+  const headers: Record<string, string> = expected === "absent" ? { "if-none-match": "*" } : { "if-match": expected };
+  const init = deletes ? { method: "DELETE" } : { method: "PUT", body: await readValue(value, options) };
+  say(deletes ? "deleted" : "written", key, await write(key, options, { ...init, headers }), options);
+}
+
+/** All keys of the range, page by page, unless there is a limit. */
+export async function listKeys(prefix: string | undefined, options: ListOptions): Promise<void> {
+  const { reverse = false, limit = Number.POSITIVE_INFINITY } = options;
+  if (!(limit >= 1)) throw new CommandFailed("--limit must be a whole number from 1 on", EXIT.usage);
+  const bounds = new Map(Object.entries({ prefix, from: options.from, to: options.to }));
+  for (let left = limit; left > 0; ) {
+    const range = { ...Object.fromEntries(bounds), reverse: String(reverse) };
+    const { body } = await read(options, "/v1/kv", { ...range, limit: String(Math.min(PAGE_ITEMS, left)) });
+    const { items, next } = body as Page;
+    for (const item of items) printEntry(item, options);
+    left -= items.length;
+    if (next === null) return;
+    bounds.set(reverse ? "to" : "from", next);
+  }
+}
+
+function printEntry(entry: Entry, { json }: KvOptions): void {
+  if (json === true) return console.log(JSON.stringify(entry));
+  console.log(`${entry.version}\t${lineText(entry.key)}\t${valueText(Uint8Array.fromBase64(entry.value))}`);
+}
+
+function say(done: string, key: string, { body }: Answer, { json }: KvOptions): void {
+  if (json === true) return console.log(JSON.stringify(body));
+  const { version, previous } = body as { readonly version: number; readonly previous: number | null };
+  console.log(`${done}\t${lineText(key)}\tversion ${version}, ${previous === null ? "was absent" : `was ${previous}`}`);
+}
+
+async function read(
+  options: ReadOptions,
+  path: string,
+  query: Readonly<Record<string, string | undefined>>,
+): Promise<Answer> {
+  const said = new URLSearchParams({ consistency: options.local === true ? "local" : "linearizable" });
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) said.set(name, value);
+  const answer = await call(targetUrl(options), `${path}?${said}`, { timeoutMs: ANSWER_MS_MAX });
+  return requireSuccess(answer);
+}
+
+/** Under a name of its own, so that it takes effect once however often it must be sent. */
+async function write(key: string, options: WriteOptions, init: RequestInit): Promise<Answer> {
+  const url = targetUrl(options);
+  const headers = { "content-type": "application/octet-stream", ...init.headers, ...nameOf(options) };
+  const deadlineMs = performance.now() + RETRY_MS_MAX;
+  for (;;) {
+    const answer = await call(url, pathOf(key), { ...init, headers, timeoutMs: ANSWER_MS_MAX });
+    const mayRetry = answer.status === 429 || answer.status === 504 || answer.retryAfterMs !== null;
+    if (!mayRetry || performance.now() >= deadlineMs) return requireSuccess(answer);
+    await new Promise((resolve) => setTimeout(resolve, answer.retryAfterMs ?? RETRY_MS_DEFAULT));
+  }
+}
+
+function nameOf({ client, number }: WriteOptions): Record<string, string> {
+  if ((client === undefined) !== (number === undefined))
+    throw new CommandFailed("--client and --number belong together", EXIT.usage);
+  if (number !== undefined && !(number >= 1))
+    throw new CommandFailed("--number must be a whole number from 1 on", EXIT.usage);
+  const own = client ?? crypto.getRandomValues(new Uint8Array(16)).toHex();
+  return { "x-cretoai-client": own, "x-cretoai-number": String(number ?? 1) };
+}
+
+function requireSuccess(answer: Answer): Answer {
+  const { status, body } = answer;
+  if (status === 200) return answer;
+  const cannot = status === 429 || status === 503 || status === 504;
+  throw new CommandFailed(`the node answered ${status}: ${detailOf(body)}`, cannot ? EXIT.notReady : EXIT.failed);
+}
+
+async function readValue(text: string | undefined, { file }: ValueOptions): Promise<Uint8Array<ArrayBuffer>> {
+  if (text !== undefined && file !== undefined) throw new CommandFailed("give a value or --file, not both", EXIT.usage);
+  if (text !== undefined) return new TextEncoder().encode(text);
+  if (file === undefined) {
+    if (process.stdin.isTTY) console.error("Reading the value from the keyboard; end with Ctrl-D.");
+    return await Bun.stdin.bytes();
+  }
+  const info = await stat(file).catch((error: unknown) => {
+    throw new CommandFailed(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  });
+  if (info.isDirectory()) throw new CommandFailed(`${file} is a folder`);
+  if (info.size > FILE_BYTES_MAX) throw new CommandFailed(`${file} has ${info.size} bytes: too many for a value`);
+  return await Bun.file(file).bytes();
+}
+
+/** @throws CommandFailed where an address cannot hold the key */
+function pathOf(key: string): string {
+  // Every client of HTTP takes these for folders (WHATWG URL §4.4), escaped or not.
+  if (key === "." || key === "..") throw new CommandFailed(`${key} cannot be a key over HTTP`, EXIT.usage);
+  if (key === "") throw new CommandFailed("a key has at least one character", EXIT.usage);
+  return `/v1/kv/${encodeURIComponent(key.toWellFormed())}`;
+}
