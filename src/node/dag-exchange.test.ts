@@ -37,7 +37,7 @@ function bundleOf(network: NetworkContext, creator: number, text: string): Store
 }
 
 /** Node 0 of a network of so many. */
-async function exchangeOf(count: number) {
+async function exchangeOf(count: number, connections = count - 1) {
   const network = networkOf(count);
   const { nodeId } = network.set.at(0 as ValidatorIndex);
   const dag = await openDag({ database: new MemoryDatabase(), clock: CLOCK, nodeId }, network);
@@ -56,7 +56,7 @@ async function exchangeOf(count: number) {
     outbox: outbox as unknown as DagExchangePorts["outbox"],
     clock: CLOCK,
     entropy: { bytes: (size) => new Uint8Array(size).fill(byte++) },
-    connected: () => network.set.indices(),
+    connected: () => network.set.indices().slice(1, 1 + connections),
     isInvalid: () => false,
     isSilent: () => false,
     feed: (arrivals) => fed.push(...arrivals),
@@ -71,11 +71,17 @@ async function exchangeOf(count: number) {
 }
 
 describe("bundles of a leaderless network that come in", () => {
-  test("in a small network they are not passed on; in a large one to five others, once", async () => {
-    const small = await exchangeOf(4);
-    await small.exchange.take([bundleOf(small.network, 1, "a")], 1 as ValidatorIndex);
-    expect([small.fed.length, small.told]).toEqual([1, []]);
-    const large = await exchangeOf(60);
+  test.each([
+    ["a small network", 4, 2],
+    ["one of which this node is connected to nine tenths", 60, 53],
+  ])("are not passed on in %s", async (_, count, connections) => {
+    const meshed = await exchangeOf(count, connections);
+    await meshed.exchange.take([bundleOf(meshed.network, 1, "a")], 1 as ValidatorIndex);
+    expect([meshed.fed.length, meshed.told]).toEqual([1, []]);
+  });
+
+  test("go to five others, once, where a large network is meshed less than that", async () => {
+    const large = await exchangeOf(60, 52);
     const bundle = bundleOf(large.network, 1, "a");
     await large.exchange.take([bundle], 2 as ValidatorIndex);
     await large.exchange.take([bundle], 3 as ValidatorIndex);

@@ -42,6 +42,12 @@ const SLOW_INTERVAL_MS = 500;
  */
 const RELAY_ABOVE_VALIDATORS = 50;
 
+/**
+ * In a network that is meshed as well as this node is connected, nine tenths of the validators and more get a bundle from its creator
+ * itself, and the others by the queries that name it; passing everything on five times would be most of the traffic.
+ */
+const MESHED = { of: 10, atLeast: 9 } as const;
+
 /** AV-GOSSIP: beside its creator's own connections, a bundle goes to so many random ones of each who gets it. */
 const RELAY_PEERS = 5;
 
@@ -240,10 +246,12 @@ export class DagExchange {
     const { network, outbox } = this.#ports;
     const self = this.#ports.self();
     if (self === null || network.set.size <= RELAY_ABOVE_VALIDATORS) return;
+    const connected = this.#ports.connected();
+    if ((connected.length + 1) * MESHED.of >= network.set.size * MESHED.atLeast) return;
     for (let at = 0; at < bundles.length; at += ANSWER_BODIES_MAX) {
       const some = bundles.slice(at, at + ANSWER_BODIES_MAX);
       const creators = new Set(some.map(({ held }) => held.ref.creator));
-      const others = this.#ports.connected().filter((peer) => peer !== self && peer !== sender && !creators.has(peer));
+      const others = connected.filter((peer) => peer !== self && peer !== sender && !creators.has(peer));
       const to = randomOf(this.#ports.entropy, others, RELAY_PEERS);
       if (to.length === 0) continue;
       const messages = some.map(({ body, proof }) => ({ body, proof }));

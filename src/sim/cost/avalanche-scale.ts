@@ -112,7 +112,7 @@ export const SCALE_DEFAULTS: Omit<ScaleQuestion, "nodes" | "turnMs"> = {
   loadPerS: 5_200,
   // The first vertices of 100 validators are final after a second: two more, and the network is in its steady state.
   warmUpMs: 3_000,
-  measureMs: 500,
+  measureMs: 1_000,
   seed: 1,
   params: {},
   costs: REFERENCE_COSTS,
