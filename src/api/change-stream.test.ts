@@ -148,6 +148,20 @@ describe("the topic of changes", () => {
     expect(await items(1)).toMatchObject([{ key: "a" }]);
   });
 
+  test("ends with a problem where changes went by that the node does not know", async () => {
+    const feed = double.changes as FeedDouble;
+    const { send, next } = await stream();
+    send({ subscribe: ["changes"] });
+    await next();
+    feed.lose();
+    expect(await next()).toMatchObject({
+      type: "error",
+      id: null,
+      problem: { type: "/problems/too-old", status: 410 },
+    });
+    expect(feed.listeners.size).toBe(0);
+  });
+
   test("is a problem where the application has none", async () => {
     const { send, next } = await stream();
     double.name = "./my-app.ts";
@@ -198,6 +212,7 @@ describe("a client that reads slowly", () => {
           new Promise<void>((resolve) => {
             release = resolve;
           }),
+        sayLost: () => undefined,
         sendAway: () => {
           state.sentAway += 1;
         },

@@ -18,6 +18,8 @@ export interface ChangeSink {
   readonly drained: () => Promise<void>;
   /** The client is told to come back with the position that it is at. */
   readonly sendAway: () => void;
+  /** The client is told that changes were lost: it reads anew. */
+  readonly sayLost: () => void;
 }
 
 /** One client's changes, in order, no faster than it reads. */
@@ -36,10 +38,10 @@ export class ChangeStream {
    */
   constructor(feed: ChangeFeed, wanted: { readonly prefix: string; readonly from: number }, sink: ChangeSink) {
     this.#sink = sink;
-    this.#stop = feed.subscribe((changes) => {
-      const news = changes.filter(({ position, key }) => position >= wanted.from && key.startsWith(wanted.prefix));
-      this.#take(news);
-    }, wanted.from);
+    const take = (changes: readonly Change[]): void => {
+      this.#take(changes.filter(({ position, key }) => position >= wanted.from && key.startsWith(wanted.prefix)));
+    };
+    this.#stop = feed.subscribe(take, wanted.from, () => this.#lose());
     if (this.#isOver) this.#stop();
   }
 
@@ -63,6 +65,12 @@ export class ChangeStream {
       this.close();
       this.#sink.sendAway();
     } else void this.#pump();
+  }
+
+  #lose(): void {
+    if (this.#isOver) return;
+    this.close();
+    this.#sink.sayLost();
   }
 
   async #pump(): Promise<void> {

@@ -101,12 +101,18 @@ function changesOf(
   return { stream: new ChangeStream(application.changes, wanted, sinkOf(socket)), from };
 }
 
+const LOST = new ApiProblem(
+  "too-old",
+  "changes went by that this node does not know: read the range anew, then subscribe",
+);
+
 function sinkOf(socket: Socket): ChangeSink {
   return {
     isOpen: () => socket.readyState === WebSocket.OPEN,
     send: (message) => send(socket, message),
     drained: () => drained(socket),
     sendAway: () => sendAway(socket),
+    sayLost: () => send(socket, { type: "error", id: null, problem: problemBody(LOST.problem, null) }),
   };
 }
 

@@ -58,7 +58,9 @@ export interface ChangeFeed {
   /**
    * Calls back with changes as they become durable, ascending by position, until the answer is called. With `from`, those from that position on
    * come first. A listener must not throw or block.
+   * @param onGap called where changes went by that nobody here knows: one batch had more than are kept, or the state came
+   * from a snapshot. Nothing else is called after that.
    * @throws NodeError `too-old` where changes from that position on are not kept any more
    */
-  subscribe(listener: (changes: readonly Change[]) => void, from: number | null): () => void;
+  subscribe(listener: (changes: readonly Change[]) => void, from: number | null, onGap: () => void): () => void;
 }

@@ -90,17 +90,27 @@ export class FeedDouble implements ChangeFeed {
   /** Changes before this position are not kept. */
   keptFrom = 1;
   #kept: readonly Change[] = [];
+  readonly #onGap = new Set<() => void>();
 
   add(changes: readonly Change[]): void {
     this.#kept = [...this.#kept, ...changes];
     if (changes.length > 0) for (const listener of this.listeners) listener(changes);
   }
 
-  subscribe(listener: (changes: readonly Change[]) => void, from: number | null): () => void {
+  /** Changes go by that nobody is told of. */
+  lose(): void {
+    for (const onGap of this.#onGap) onGap();
+  }
+
+  subscribe(listener: (changes: readonly Change[]) => void, from: number | null, onGap: () => void): () => void {
     if (from !== null && from < this.keptFrom) throw new NodeError("too-old", `from ${this.keptFrom} on they are kept`);
     if (from !== null) listener(this.#kept.filter(({ position }) => position >= from));
     this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#onGap.add(onGap);
+    return () => {
+      this.listeners.delete(listener);
+      this.#onGap.delete(onGap);
+    };
   }
 }
 
