@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import type { CoreOptions } from "../../src/consensus/avalanche/core.ts";
 import { deriveParams } from "../../src/consensus/avalanche/params.ts";
+import { Participant } from "../../src/consensus/avalanche/participant.ts";
 import type { DagCertificate, DagClaim, DagOpen } from "../../src/consensus/dag-engine.ts";
 import { ML_DSA_87_SIGNATURE_BYTES } from "../../src/crypto/signature.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
@@ -165,34 +166,47 @@ describe("a certificate of an earlier epoch that was not heard at the passage", 
   });
 });
 
+/** Validator 0 at the begin of the second epoch, of whom the first one knows nothing. */
+function newcomer(changes: Partial<CoreOptions> = {}): Seat {
+  const lanes = NETWORK.set.roster.map(() => ({ nonce: 0 as Nonce, tip: NETWORK.genesis }));
+  const open: DagOpen = { held: X, place: "open", accepted: [], rejected: [], certified: [] };
+  const restored = { lanes, open: [open] };
+  return new Seat({ network: networkOf(4, { epoch: 1 }), previous: NETWORK.set, restored, ...changes });
+}
+
+function tell(seat: Seat, from: number, claims: readonly DagClaim[]): void {
+  const [sender, epoch] = [from as ValidatorIndex, 1 as Epoch];
+  seat.event({ kind: "dag-claims", from: sender, epoch, passed: [0] as Epoch[], claims, isLast: true });
+}
+
 describe("votes that prove a part of a bundle", () => {
   test("do not keep out those that prove more of it, whoever shows them first", () => {
-    const [before] = [networkOf(4, { epoch: 0 }).set];
-    const lanes = NETWORK.set.roster.map(() => ({ nonce: 0 as Nonce, tip: NETWORK.genesis }));
-    const open: DagOpen = { held: X, place: "open", accepted: [], rejected: [], certified: [] };
-    const seat = new Seat({
-      network: networkOf(4, { epoch: 1 }),
-      previous: before ?? null,
-      restored: { lanes, open: [open] },
-    });
+    const seat = newcomer();
     const some = [1, 2].flatMap((count) => [0, 1, 2].map((from) => accept(from, X, [1], count)));
-    const tell = (from: number, claims: readonly DagClaim[]): void =>
-      seat.event({
-        kind: "dag-claims",
-        from: from as ValidatorIndex,
-        epoch: 1 as Epoch,
-        passed: [0] as Epoch[],
-        claims,
-        isLast: true,
-      });
-    tell(3, [claimOf(X, [{ epoch: 0 as Epoch, place: true, vertices: [0], votes: some }])]);
-    tell(1, [claimOf(X, [certificate(X, 0, [0, 1, 2])])]);
+    tell(seat, 3, [claimOf(X, [{ epoch: 0 as Epoch, place: true, vertices: [0], votes: some }])]);
+    tell(seat, 1, [claimOf(X, [certificate(X, 0, [0, 1, 2])])]);
     expect(seat.core.status().mayVote).toBe(false);
-    tell(2, []);
+    tell(seat, 2, []);
     expect(seat.core.status().mayVote).toBe(true);
     const [told] = seat.core.claimOf(X.ref.digest, true)?.certified ?? [];
     expect(told?.vertices).toEqual([0, 1]);
     const whole = told?.votes.filter(({ message }) => message.entries[0]?.except.length === 0) ?? [];
     expect(new Set(whole.map(({ proof }) => proof.seal.signer as number))).toEqual(new Set([0, 1, 2]));
+  });
+});
+
+describe("a witness whose word is not backed, and that is asked again every second", () => {
+  test("takes no more memory by its twentieth word than by its first", () => {
+    const made: Participant[] = [];
+    const seat = newcomer({
+      makeParticipant: (options) => {
+        made.push(new Participant(options));
+        return made[0] ?? new Participant(options);
+      },
+    });
+    for (let time = 0; time < 20; time++) tell(seat, 3, [claimOf(X, [certificate(X, 0, [3])])]);
+    expect(seat.core.status().mayVote).toBe(false);
+    const shown = made.flatMap((each) => [...each.shown.values()].flatMap((words) => [...words.values()].flat()));
+    expect(shown).toHaveLength(1);
   });
 });

@@ -1,15 +1,12 @@
-import { type VoteEntry, type Votes, votesFor, votesStatement } from "../../dag/votes.ts";
-import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
-import type { Signed } from "../../membership/seal.ts";
-import { VOTES_OF_SIGNER_MAX } from "../dag-certificate.ts";
 import type { DagCertificate, DagClaim, DagEvent } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { type Member, sameMember } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace } from "./deciding.ts";
-import type { Testimony } from "./gate.ts";
+import type { Inherited, Testimony } from "./gate.ts";
 import { SYNC_MS } from "./limits.ts";
 import type { Participant } from "./participant.ts";
+import { proofsOf, withoutRest } from "./proofs.ts";
 import { sample } from "./sampler.ts";
 import { advance, hold, isCertifiedBy, maybeAccept } from "./voting.ts";
 
@@ -49,7 +46,11 @@ export function onClaims(p: Participant, event: Extract<DagEvent, { readonly kin
 
 function wait(p: Participant, from: ValidatorIndex, { bundle, certified }: DagClaim): void {
   p.unfinished.add(from);
-  p.spokenOf.add(bundle, from, certified?.some((each) => isProof(p, bundle, null, each)) ?? false);
+  const isProven = certified?.some(({ epoch, votes }) => {
+    const set = p.earlier.find((each) => each.epoch === epoch);
+    return proofsOf(set, bundle, votes)(null);
+  });
+  p.spokenOf.add(bundle, from, isProven ?? false);
 }
 
 function isTestimony({ state, certified }: DagClaim): boolean {
@@ -101,13 +102,15 @@ function finalOf(node: BundleNode, { state, undecided, rejected }: DagClaim): re
 function takeNewer(p: Participant, node: BundleNode, { certified = [] }: DagClaim): void {
   if (p.self === null || !p.mayVote || node.isSettled) return;
   for (const certificate of certified) {
-    const { epoch, votes } = certificate;
+    const { epoch } = certificate;
     if (epoch >= p.set.epoch) continue;
-    for (const member of membersOf(node, certificate)) {
-      if (!isNewer(p, member, epoch) || !isProof(p, node.digest, member.vertex, certificate)) continue;
-      inherit(p, member, epoch, votes);
-      hold(p, member, epoch);
-    }
+    const newer = membersOf(node, certificate).filter((member) => isNewer(p, member, epoch));
+    if (newer.length === 0) continue;
+    const isProven = proofs(p, node, certificate);
+    const proven = newer.filter(({ vertex }) => isProven(vertex));
+    if (proven.length === 0) continue;
+    inherit(p, node, { epoch, units: unitsOf(proven), shown: [certificate] });
+    for (const member of proven) hold(p, member, epoch);
   }
 }
 
@@ -120,11 +123,8 @@ function isNewer(p: Participant, member: Member, epoch: Epoch): boolean {
 
 export function testimoniesOf(p: Participant, node: BundleNode, certificate: DagCertificate): readonly Testimony[] {
   const { epoch } = certificate;
-  return membersOf(node, certificate).map((member) => ({
-    member,
-    epoch,
-    isProven: isProof(p, node.digest, member.vertex, certificate),
-  }));
+  const isProven = proofs(p, node, certificate);
+  return membersOf(node, certificate).map((member) => ({ member, epoch, isProven: isProven(member.vertex) }));
 }
 
 /** Of what a certificate names, the units that are open here. */
@@ -134,29 +134,21 @@ function membersOf(node: BundleNode, { place, vertices }: DagCertificate): reado
   return units.map((vertex) => ({ node, vertex }));
 }
 
-/** Whether the votes that came with a certificate are a quorum's of its epoch. */
-function isProof(p: Participant, bundle: Hash, vertex: number | null, { epoch, votes }: DagCertificate): boolean {
+/** Of which units the votes that came with a certificate are a quorum's of its epoch. */
+function proofs(p: Participant, node: BundleNode, { epoch, votes }: Pick<DagCertificate, "epoch" | "votes">): Proofs {
   const set = p.earlier.find((each) => each.epoch === epoch);
-  if (set === undefined) return false;
-  const signers = new Set<ValidatorIndex>();
-  for (const { message, proof } of votes) {
-    const { signer } = proof.seal;
-    if (set.has(signer) && votesFor(message, "accept", bundle, vertex)) signers.add(signer);
-  }
-  return signers.size >= set.quorum;
+  return proofsOf(set, node.digest, votes);
 }
+
+type Proofs = ReturnType<typeof proofsOf>;
 
 /** Enough of the epochs before have been heard: from now on this node votes. */
 export function maybePass(p: Participant): void {
   if (p.mayVote) return;
   const inherited = p.gate?.inheritance() ?? null;
   if (inherited === null) return;
-  for (const { member, epoch } of inherited) {
-    const shown = [...(p.shown.get(member.node)?.values() ?? [])].flat().filter((each) => each.epoch === epoch);
-    const votes = shown.flatMap((each) => each.votes);
-    inherit(p, member, epoch, votes);
-    hold(p, member, epoch);
-  }
+  inheritAll(p, inherited);
+  for (const { member, epoch } of inherited) hold(p, member, epoch);
   p.pass();
   p.trace("accept", `votes in epoch ${p.set.epoch}, with ${inherited.length} certificates of those before`);
   for (const node of [...p.graph.open()]) {
@@ -165,18 +157,37 @@ export function maybePass(p: Participant): void {
   }
 }
 
+function inheritAll(p: Participant, inherited: readonly Inherited[]): void {
+  const byNode = Map.groupBy(inherited, ({ member }) => member.node);
+  for (const [node, ofNode] of byNode) {
+    const shown = [...(p.shown.get(node)?.values() ?? [])].flat();
+    for (const [epoch, some] of Map.groupBy(ofNode, (each) => each.epoch)) {
+      const units = unitsOf(some.map(({ member }) => member));
+      inherit(p, node, { epoch, units, shown: shown.filter((each) => each.epoch === epoch) });
+    }
+  }
+}
+
+interface Learned {
+  readonly epoch: Epoch;
+  readonly units: readonly (number | null)[];
+  /** Certificates of that epoch. */
+  readonly shown: readonly DagCertificate[];
+}
+
 /** What it learned so, it can tell in its turn, and show as well as whoever showed it. */
-function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch, shown: DagCertificate["votes"]): void {
+function inherit(p: Participant, node: BundleNode, { epoch, units, shown }: Learned): void {
   const known = node.carried.find((certificate) => certificate.epoch === epoch);
-  const isProven = known !== undefined && isProof(p, node.digest, vertex, known);
-  if (known !== undefined && isCertifiedBy(known, vertex) && (isProven || shown.length === 0)) return;
+  const isNew = known === undefined || units.some((vertex) => !isCertifiedBy(known, vertex));
+  const isShown = units.every(proofs(p, node, { epoch, votes: known?.votes ?? [] }));
+  if (!isNew && (isShown || shown.length === 0)) return;
   const vertices = new Set(known?.vertices ?? []);
-  if (vertex !== null) vertices.add(vertex);
+  for (const vertex of units) if (vertex !== null) vertices.add(vertex);
   const certificate: DagCertificate = {
     epoch,
-    place: (known?.place ?? false) || vertex === null,
+    place: (known?.place ?? false) || units.includes(null),
     vertices: [...vertices].sort((left, right) => left - right),
-    votes: isProven ? known.votes : withoutRest(node, [...(known?.votes ?? []), ...shown]),
+    votes: known !== undefined && isShown ? known.votes : votesOf(p, node, { epoch, units, shown }, known?.votes ?? []),
   };
   node.carried = [...node.carried.filter((each) => each !== known), certificate].sort(
     (left, right) => left.epoch - right.epoch,
@@ -184,32 +195,20 @@ function inherit(p: Participant, { node, vertex }: Member, epoch: Epoch, shown: 
   p.toCarry.add(node);
 }
 
-/**
- * Several witnesses show the same votes; a liar shows what is about other bundles, its own word in thousands of messages, or
- * what the others said first; and more than a certificate may hold cannot be written. A correct validator's messages cover
- * ever more: those that leave out least say what the others do.
- */
-function withoutRest(node: BundleNode, votes: DagCertificate["votes"]): DagCertificate["votes"] {
-  const seen = new Map<ValidatorIndex, Set<string>>();
-  const leftOut = ({ message }: Signed<Votes>): number =>
-    Math.min(...message.entries.filter((entry) => isAcceptOf(node, entry)).map(({ except }) => except.length));
-  const all = votes
-    .filter(({ message }) => message.entries.some((entry) => isAcceptOf(node, entry)))
-    .map((signed) => ({ signed, leftOut: leftOut(signed) }))
-    .sort((left, right) => left.leftOut - right.leftOut);
-  const kept = all.filter(({ signed: { message, proof } }) => {
-    const { digest } = votesStatement(message);
-    const { signer } = proof.seal;
-    const known = seen.get(signer) ?? new Set();
-    if (known.has(digest) || known.size >= VOTES_OF_SIGNER_MAX) return false;
-    seen.set(signer, known.add(digest));
-    return true;
-  });
-  return kept.map(({ signed }) => signed);
+/** Those of the first that proves all of it, beside what is known; where none does, what they show together. */
+function votesOf(
+  p: Participant,
+  node: BundleNode,
+  { units, shown }: Learned,
+  known: DagCertificate["votes"],
+): DagCertificate["votes"] {
+  const whole = shown.find((each) => units.every(proofs(p, node, each)));
+  const votes = whole === undefined ? shown.flatMap((each) => each.votes) : whole.votes;
+  return withoutRest(node.digest, [...known, ...votes]);
 }
 
-function isAcceptOf({ digest }: BundleNode, { level, bundle }: VoteEntry): boolean {
-  return level === "accept" && bundle === digest;
+function unitsOf(members: readonly Member[]): readonly (number | null)[] {
+  return members.map(({ vertex }) => vertex);
 }
 
 /** Whom to ask now, and when again. */
