@@ -1,7 +1,7 @@
 import { decode, encode } from "../codec/codec.ts";
 import type { DagClaim } from "../consensus/dag-engine.ts";
 import type { CheckpointCertificate } from "../consensus/engine.ts";
-import { checkpointCertificateCodec } from "../consensus/pbft/codec.ts";
+import { checkpointCertificateCodec } from "../consensus/log-codec.ts";
 import type { Batch } from "../dag/batch.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";

@@ -7,7 +7,7 @@ import {
   type EngineEvent,
   type Verified,
 } from "../consensus/engine.ts";
-import { checkpointCertificateCodec, committedSlotCodec } from "../consensus/pbft/codec.ts";
+import { checkpointCertificateCodec, committedSlotCodec } from "../consensus/log-codec.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { DagCertificate } from "../consensus/dag-engine.ts";
 import { votesStatement } from "../dag/votes.ts";

@@ -6,7 +6,7 @@ import type { Engine } from "../consensus/engine.ts";
 import { restore } from "../consensus/pbft/durable.ts";
 import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
-import type { TimeoutLimits } from "../consensus/pbft/timeouts.ts";
+import type { TimeoutLimits } from "../consensus/adaptive-timeout.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Lanes } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";

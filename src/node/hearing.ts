@@ -1,7 +1,7 @@
 import { decode, encode } from "../codec/codec.ts";
 import type { CheckpointCertificate } from "../consensus/engine.ts";
 import { checkpointCertificateOf } from "../consensus/engine.ts";
-import { checkpointCertificateCodec } from "../consensus/pbft/codec.ts";
+import { checkpointCertificateCodec } from "../consensus/log-codec.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { hasDistinctSigners, obligationsOf } from "../membership/certificate.ts";
 import type { Nonce, Sequence, ValidatorIndex, View } from "../membership/ids.ts";

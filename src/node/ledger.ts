@@ -1,6 +1,6 @@
 import { decode, encode } from "../codec/codec.ts";
 import { hash } from "../codec/primitives.ts";
-import { committedSlotCodec } from "../consensus/pbft/codec.ts";
+import { committedSlotCodec } from "../consensus/log-codec.ts";
 import type { CommittedSlot, DurableWrite } from "../consensus/engine.ts";
 import { bundleCodec, type HeldBundle, holdBundle } from "../dag/bundle.ts";
 import { type ResolutionState, resolutionStateCodec } from "../dag/resolution-state.ts";

@@ -1,5 +1,5 @@
 import { decode, encode } from "../codec/codec.ts";
-import { committedSlotCodec } from "../consensus/pbft/codec.ts";
+import { committedSlotCodec } from "../consensus/log-codec.ts";
 import { batchDigest } from "../dag/batch.ts";
 import { type Bundle, bundleCodec, bundleStatement, holdBundle } from "../dag/bundle.ts";
 import { sealEnvelope } from "../dag/conflict-keys.ts";

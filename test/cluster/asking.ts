@@ -5,7 +5,7 @@ import {
   type CommittedSlot,
   commitCertificateOf,
 } from "../../src/consensus/engine.ts";
-import { checkpointCertificateCodec, committedSlotCodec } from "../../src/consensus/pbft/codec.ts";
+import { checkpointCertificateCodec, committedSlotCodec } from "../../src/consensus/log-codec.ts";
 import { type Batch, batchDigest } from "../../src/dag/batch.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import { hasDistinctSigners, obligationsOf } from "../../src/membership/certificate.ts";

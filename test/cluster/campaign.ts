@@ -1,5 +1,5 @@
 import type { Engine } from "../../src/consensus/engine.ts";
-import type { TimeoutLimits } from "../../src/consensus/pbft/timeouts.ts";
+import type { TimeoutLimits } from "../../src/consensus/adaptive-timeout.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
 import type { NetworkContext } from "../../src/membership/validator-set.ts";

@@ -1,5 +1,5 @@
 import type { Effect } from "../../src/consensus/engine.ts";
-import type { TimeoutLimits } from "../../src/consensus/pbft/timeouts.ts";
+import type { TimeoutLimits } from "../../src/consensus/adaptive-timeout.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import { present } from "../../src/lib/assert.ts";
 import type { Hash } from "../../src/lib/hash.ts";

@@ -1,6 +1,6 @@
 import { encode } from "../../src/codec/codec.ts";
 import type { CommittedSlot, DurableWrite } from "../../src/consensus/engine.ts";
-import { committedSlotCodec } from "../../src/consensus/pbft/codec.ts";
+import { committedSlotCodec } from "../../src/consensus/log-codec.ts";
 import type { HeldBundle } from "../../src/dag/bundle.ts";
 import type { LaneTip } from "../../src/dag/lanes.ts";
 import type { Hash } from "../../src/lib/hash.ts";

@@ -1,4 +1,4 @@
-import type { TimeoutLimits } from "../../src/consensus/pbft/timeouts.ts";
+import type { TimeoutLimits } from "../../src/consensus/adaptive-timeout.ts";
 
 /** A calm cluster is far from the floor. */
 export const TIMEOUTS: TimeoutLimits = { floorMs: 150, initialMs: 300, capMs: 3_000 };

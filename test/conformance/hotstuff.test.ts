@@ -4,7 +4,7 @@ import { commitCertificateOf } from "../../src/consensus/engine.ts";
 import { messageCodec } from "../../src/consensus/hotstuff/codec.ts";
 import type { HotStuffMessage } from "../../src/consensus/hotstuff/messages.ts";
 import type { VoteRoute } from "../../src/consensus/hotstuff/replica.ts";
-import { committedSlotCodec } from "../../src/consensus/pbft/codec.ts";
+import { committedSlotCodec } from "../../src/consensus/log-codec.ts";
 import { batchDigest } from "../../src/dag/batch.ts";
 import { hasDistinctSigners, obligationsOf } from "../../src/membership/certificate.ts";
 import { contradicts, obligationsOfEquivocation } from "../../src/membership/equivocation.ts";

@@ -1,12 +1,7 @@
 import { struct } from "../../src/codec/composites.ts";
 import { hash } from "../../src/codec/primitives.ts";
-import {
-  checkpointCertificateCodec,
-  committedSlotCodec,
-  messageCodec,
-  preparedCertificateCodec,
-  signedNewViewCodec,
-} from "../../src/consensus/pbft/codec.ts";
+import { messageCodec, preparedCertificateCodec, signedNewViewCodec } from "../../src/consensus/pbft/codec.ts";
+import { checkpointCertificateCodec, committedSlotCodec } from "../../src/consensus/log-codec.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
 import { innerObligations, statementOf } from "../../src/consensus/pbft/statements.ts";
 import { batchCodec, batchDigest } from "../../src/dag/batch.ts";

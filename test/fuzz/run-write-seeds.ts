@@ -2,6 +2,7 @@
 import { type Codec, encode } from "../../src/codec/codec.ts";
 import { struct } from "../../src/codec/composites.ts";
 import { hash } from "../../src/codec/primitives.ts";
+import { checkpointCertificateCodec, committedSlotCodec } from "../../src/consensus/log-codec.ts";
 import * as pbft from "../../src/consensus/pbft/codec.ts";
 import type { NewView, PbftMessage, ViewChange } from "../../src/consensus/pbft/messages.ts";
 import { statementOf } from "../../src/consensus/pbft/statements.ts";
@@ -80,8 +81,8 @@ function writePbft(): void {
   ];
   for (const message of messages) seed("pbft-message", message.kind, pbft.messageCodec, message);
   const certificate = { epoch: 0 as Epoch, view: 0 as View, digest: DIGEST, proofs: commits };
-  seed("committed-slot", "three", pbft.committedSlotCodec, { sequence: 33 as Sequence, batch: BATCH, certificate });
-  seed("checkpoint-certificate", "three", pbft.checkpointCertificateCodec, present(viewChange.stable, "stable"));
+  seed("committed-slot", "three", committedSlotCodec, { sequence: 33 as Sequence, batch: BATCH, certificate });
+  seed("checkpoint-certificate", "three", checkpointCertificateCodec, present(viewChange.stable, "stable"));
   seed("prepared-certificate", "three", pbft.preparedCertificateCodec, present(viewChange.prepared[0], "prepared"));
   const proof = present(proofsOf(3, [statementOf(newView)])[0], "a proof");
   seed("signed-new-view", "three", pbft.signedNewViewCodec, { message: newView, proof });

@@ -1,4 +1,4 @@
-import type { TimeoutLimits } from "../../src/consensus/pbft/timeouts.ts";
+import type { TimeoutLimits } from "../../src/consensus/adaptive-timeout.ts";
 import type { ValidatorIndex } from "../../src/membership/ids.ts";
 import { quorumSize } from "../../src/membership/quorum.ts";
 import { Random } from "../../src/sim/random.ts";

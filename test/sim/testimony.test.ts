@@ -1,6 +1,6 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { decode, encode } from "../../src/codec/codec.ts";
-import { checkpointCertificateCodec } from "../../src/consensus/pbft/codec.ts";
+import { checkpointCertificateCodec } from "../../src/consensus/log-codec.ts";
 import { hashOf } from "../../src/crypto/hash.ts";
 import { merkleRoot } from "../../src/crypto/merkle.ts";
 import { type Bundle, bundleCodec, bundleStatement, holdBundle } from "../../src/dag/bundle.ts";

@@ -222,7 +222,8 @@ function commitHead(replica: Replica, node: BlockNode, qc: Qc): void {
       `blocks of views ${committed.block.view} and ${head.block.view} are committed and no chain: more than f validators lie`,
     );
     replica.committed = head;
-    replica.timeout.onCommit();
+    // A commit, not a certificate, ends the doubling: a chain needs several good views in a row.
+    replica.timeout.onProgress();
   }
   maybeFinalize(replica);
 }

@@ -1,13 +1,11 @@
 import type { Codec } from "../../codec/codec.ts";
-import { mapped, option, struct, union, variant, vec } from "../../codec/composites.ts";
-import { hash, u64 } from "../../codec/primitives.ts";
+import { option, struct, union, variant, vec } from "../../codec/composites.ts";
+import { hash } from "../../codec/primitives.ts";
 import { batchCodec } from "../../dag/batch.ts";
-import { epochCodec } from "../../membership/evidence.ts";
-import type { Sequence, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import { withSealTable } from "../../membership/seal-table.ts";
 import { VALIDATORS_MAX } from "../../membership/validator-set.ts";
-import type { CheckpointCertificate } from "../engine.ts";
+import { SEALS_MAX, sequenceCodec, viewCodec } from "../log-codec.ts";
 import { COMMITS_MAX } from "./limits.ts";
 import type {
   Ask,
@@ -25,20 +23,6 @@ import type {
   TimeoutVote,
   Vote,
 } from "./messages.ts";
-
-/** Distinct signatures inside one message: a certificate's voters, its committers and a time-out certificate's. */
-const SEALS_MAX = 65_536;
-
-export const viewCodec: Codec<View> = mapped(
-  u64,
-  (value) => value as View,
-  (value) => value,
-);
-export const sequenceCodec: Codec<Sequence> = mapped(
-  u64,
-  (value) => value as Sequence,
-  (value) => value,
-);
 
 export const qcRefCodec: Codec<QcRef> = struct<QcRef>({ view: viewCodec, block: hash });
 
@@ -92,14 +76,3 @@ export const signedProposalCodec: Codec<Signed<Proposal>> = withSealTable(
 export const tcCodec: Codec<Tc> = withSealTable(tcBody, SEALS_MAX);
 
 export const qcCodec: Codec<Qc> = withSealTable(qcBody, SEALS_MAX);
-
-export const checkpointCertificateCodec: Codec<CheckpointCertificate> = withSealTable(
-  (proof) =>
-    struct<CheckpointCertificate>({
-      epoch: epochCodec,
-      sequence: sequenceCodec,
-      stateDigest: hash,
-      proofs: vec(proof, VALIDATORS_MAX),
-    }),
-  SEALS_MAX,
-);

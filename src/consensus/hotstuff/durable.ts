@@ -5,15 +5,8 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, View } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { CheckpointCertificate, DurableWrite } from "../engine.ts";
-import {
-  checkpointCertificateCodec,
-  qcCodec,
-  qcRefCodec,
-  sequenceCodec,
-  signedProposalCodec,
-  tcCodec,
-  viewCodec,
-} from "./codec.ts";
+import { checkpointCertificateCodec, sequenceCodec, viewCodec } from "../log-codec.ts";
+import { qcCodec, qcRefCodec, signedProposalCodec, tcCodec } from "./codec.ts";
 import type { Proposal, Qc, QcRef, Tc } from "./messages.ts";
 
 /**

@@ -31,7 +31,7 @@ import { type Instant, refOf, Replica, type VoteRoute } from "./replica.ts";
 import { type Phases, type Rules, rulesOf } from "./rules.ts";
 import { screen } from "./screen.ts";
 import { blockHash, innerObligations, statementOf } from "./statements.ts";
-import { type TimeoutLimits, ViewTimeout } from "./timeouts.ts";
+import { AdaptiveTimeout, type TimeoutLimits } from "../adaptive-timeout.ts";
 import { accuse, collectedQcs, onCommit, onVote, tryVote } from "./votes.ts";
 
 export interface HotStuffOptions {
@@ -78,7 +78,7 @@ export class HotStuffEngine implements Engine<HotStuffMessage> {
       network,
       self: options.self,
       lanes: options.lanes,
-      timeout: new ViewTimeout(options.timeouts),
+      timeout: new AdaptiveTimeout(options.timeouts),
       rules,
       voteRoute: options.voteRoute ?? "leader",
       checkpointInterval: options.checkpointInterval ?? CHECKPOINT_INTERVAL,

@@ -24,9 +24,6 @@ export const RESEND_MS = 1_000;
 
 export const FETCH_DIGESTS_MAX = 256;
 
-/** The most vertices in one block. */
-export const PROPOSAL_VERTICES_MAX = 16_384;
-
 /** A checkpoint every so many places; the same on all replicas. */
 export const CHECKPOINT_INTERVAL = 32;
 

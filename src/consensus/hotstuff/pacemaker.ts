@@ -14,7 +14,7 @@ import { sayVote } from "./votes.ts";
 
 export function enterView(replica: Replica, view: View, at: Instant): void {
   if (view <= replica.view) return;
-  if (replica.hadWork && replica.active) replica.timeout.onView(at.nowMs - replica.sinceMs);
+  if (replica.hadWork && replica.active) replica.timeout.onMeasured(at.nowMs - replica.sinceMs);
   replica.view = view;
   replica.sinceMs = at.nowMs;
   for (const [signer, { message }] of replica.timeouts) if (message.view < view) replica.timeouts.delete(signer);

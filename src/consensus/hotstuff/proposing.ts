@@ -1,12 +1,8 @@
 import { type Batch, batchDigest, NULL_BATCH } from "../../dag/batch.ts";
-import type { BundleRef } from "../../dag/bundle.ts";
-import type { LaneTip } from "../../dag/lanes.ts";
-import { BATCH_BUNDLES_MAX } from "../../dag/limits.ts";
-import { present } from "../../lib/assert.ts";
-import type { Hash } from "../../lib/hash.ts";
 import type { Sequence } from "../../membership/ids.ts";
+import { takeProposable } from "../proposable.ts";
 import type { BlockNode } from "./block-tree.ts";
-import { PROPOSAL_VERTICES_MAX, SEND_WINDOW, UNSETTLED_MAX } from "./limits.ts";
+import { SEND_WINDOW, UNSETTLED_MAX } from "./limits.ts";
 import type { Block } from "./messages.ts";
 import { isKnown } from "./pacemaker.ts";
 import { type Instant, refOf, type Replica } from "./replica.ts";
@@ -24,7 +20,7 @@ export function maybePropose(replica: Replica, at: Instant): void {
   if (high.block.view + 1 !== view && (tc === null || tc.view + 1 !== view)) return;
   if (tc !== null && (highOf(tc).view > high.block.view || !isKnown(replica, highOf(tc)))) return;
   const hasRoom = tree.unsettled(high) < UNSETTLED_MAX && high.block.sequence < replica.low + SEND_WINDOW;
-  const bundles = hasRoom ? takeProposable(replica) : [];
+  const bundles = hasRoom ? takeProposable(replica.lanes, replica.set, openBatches(replica)) : [];
   // Where votes go to the leader alone, it is the only one that knows the last certificate until it proposes on it.
   const isOpen = hasOpenBlock(replica) || (replica.voteRoute === "leader" && tree.unsettled(high) > 0);
   if (bundles.length === 0 && !isOpen) return;
@@ -59,47 +55,13 @@ export function hasWork(replica: Replica): boolean {
   return replica.lanes.waitingSinceMs() !== null || hasOpenBlock(replica);
 }
 
-/** Takes bundles in turn from every lane, each following what is executed or already in the chain. */
-function takeProposable(replica: Replica): readonly Hash[] {
-  const tips = openTips(replica);
-  const digests: Hash[] = [];
-  let vertices = 0;
-  let took = true;
-  while (took) {
-    took = false;
-    for (const creator of replica.set.indices()) {
-      if (digests.length >= BATCH_BUNDLES_MAX || vertices >= PROPOSAL_VERTICES_MAX) return digests;
-      const next = replica.lanes.next(creator, present(tips[creator], `lane ${creator}`));
-      if (next === undefined) continue;
-      tips[creator] = tipAfter(next);
-      digests.push(next.digest);
-      vertices += next.count;
-      took = true;
-    }
-  }
-  return digests;
-}
-
-/** Where each lane will stand when the chain has been executed: the rule is execution's own. */
-function openTips(replica: Replica): LaneTip[] {
-  const tips = [...replica.lanes.executedTips()];
-  const chain: BlockNode[] = [];
+/** The batches of the chain that is not executed, in order. */
+function openBatches(replica: Replica): readonly Batch[] {
+  const chain: Batch[] = [];
   let node: BlockNode | undefined = replica.high;
   while (node !== undefined && node.block.sequence > replica.executed) {
-    chain.push(node);
+    chain.push(node.batch);
     node = replica.tree.parentOf(node);
   }
-  for (const { batch } of chain.reverse()) {
-    for (const bundle of batch.bundles) {
-      const ref = replica.lanes.get(bundle);
-      if (ref === undefined) continue;
-      const tip = present(tips[ref.creator], `lane ${ref.creator}`);
-      if (ref.firstNonce === tip.nonce + 1 && ref.previous === tip.tip) tips[ref.creator] = tipAfter(ref);
-    }
-  }
-  return tips;
-}
-
-function tipAfter(ref: BundleRef): LaneTip {
-  return { nonce: (ref.firstNonce + ref.count - 1) as LaneTip["nonce"], tip: ref.tip };
+  return chain.reverse();
 }

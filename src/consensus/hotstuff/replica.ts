@@ -18,7 +18,7 @@ import { writeTc, writeVotes } from "./durable.ts";
 import type { Ask, HotStuffMessage, Proposal, Qc, QcRef, Tc, Timeout } from "./messages.ts";
 import type { Rules } from "./rules.ts";
 import { genesisBlock } from "./statements.ts";
-import type { ViewTimeout } from "./timeouts.ts";
+import type { AdaptiveTimeout } from "../adaptive-timeout.ts";
 
 export interface Instant {
   readonly nowMs: number;
@@ -49,7 +49,7 @@ export class Replica {
   readonly network: NetworkContext;
   readonly self: ValidatorIndex | null;
   readonly lanes: Lanes;
-  readonly timeout: ViewTimeout;
+  readonly timeout: AdaptiveTimeout;
   readonly rules: Rules;
   readonly voteRoute: VoteRoute;
   readonly checkpointInterval: number;
@@ -117,7 +117,7 @@ export class Replica {
     readonly network: NetworkContext;
     readonly self: ValidatorIndex | null;
     readonly lanes: Lanes;
-    readonly timeout: ViewTimeout;
+    readonly timeout: AdaptiveTimeout;
     readonly rules: Rules;
     readonly voteRoute: VoteRoute;
     readonly checkpointInterval: number;

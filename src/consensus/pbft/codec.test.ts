@@ -9,7 +9,8 @@ import { toHash } from "../../lib/hash.ts";
 import type { Epoch, Sequence, View } from "../../membership/ids.ts";
 import { type Proof, proofCodec } from "../../membership/seal.ts";
 import type { CheckpointCertificate } from "../engine.ts";
-import { checkpointCertificateCodec, committedSlotCodec, messageCodec, signedNewViewCodec } from "./codec.ts";
+import { checkpointCertificateCodec, committedSlotCodec } from "../log-codec.ts";
+import { messageCodec, signedNewViewCodec } from "./codec.ts";
 import type { PbftMessage } from "./messages.ts";
 
 const solo = new Solo();

@@ -1,13 +1,11 @@
 import type { Codec } from "../../codec/codec.ts";
-import { mapped, option, struct, union, variant, vec } from "../../codec/composites.ts";
-import { hash, u64 } from "../../codec/primitives.ts";
+import { option, struct, union, variant, vec } from "../../codec/composites.ts";
+import { hash } from "../../codec/primitives.ts";
 import { batchCodec } from "../../dag/batch.ts";
-import { epochCodec } from "../../membership/evidence.ts";
-import type { Sequence, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import { withSealTable } from "../../membership/seal-table.ts";
 import { VALIDATORS_MAX } from "../../membership/validator-set.ts";
-import type { CheckpointCertificate, CommitCertificate, CommittedSlot } from "../engine.ts";
+import { checkpointBody, SEALS_MAX, sequenceCodec, viewCodec } from "../log-codec.ts";
 import { RECEIVE_WINDOW } from "./limits.ts";
 import type {
   Checkpoint,
@@ -19,29 +17,6 @@ import type {
   PrePrepare,
   ViewChange,
 } from "./messages.ts";
-
-/** Distinct signatures inside one message: bounded by the frame long before. */
-const SEALS_MAX = 65_536;
-
-export const viewCodec: Codec<View> = mapped(
-  u64,
-  (value) => value as View,
-  (value) => value,
-);
-export const sequenceCodec: Codec<Sequence> = mapped(
-  u64,
-  (value) => value as Sequence,
-  (value) => value,
-);
-
-function checkpointBody(proof: Codec<Proof>): Codec<CheckpointCertificate> {
-  return struct<CheckpointCertificate>({
-    epoch: epochCodec,
-    sequence: sequenceCodec,
-    stateDigest: hash,
-    proofs: vec(proof, VALIDATORS_MAX),
-  });
-}
 
 function preparedBody(proof: Codec<Proof>): Codec<PreparedCertificate> {
   return struct<PreparedCertificate>({
@@ -86,24 +61,7 @@ export const messageCodec: Codec<PbftMessage> = union<PbftMessage>({
 
 export const preparedCertificateCodec: Codec<PreparedCertificate> = withSealTable(preparedBody, SEALS_MAX);
 
-export const checkpointCertificateCodec: Codec<CheckpointCertificate> = withSealTable(checkpointBody, SEALS_MAX);
-
 export const signedNewViewCodec: Codec<Signed<NewView>> = withSealTable(
   (proof) => struct<Signed<NewView>>({ message: newViewBody(proof), proof }),
-  SEALS_MAX,
-);
-
-export const committedSlotCodec: Codec<CommittedSlot> = withSealTable(
-  (proof) =>
-    struct<CommittedSlot>({
-      sequence: sequenceCodec,
-      batch: batchCodec,
-      certificate: struct<CommitCertificate>({
-        epoch: epochCodec,
-        view: viewCodec,
-        digest: hash,
-        proofs: vec(proof, VALIDATORS_MAX),
-      }),
-    }),
   SEALS_MAX,
 );

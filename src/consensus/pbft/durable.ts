@@ -7,13 +7,8 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, View } from "../../membership/ids.ts";
 import { type Proof, proofCodec, type Signed } from "../../membership/seal.ts";
 import type { CheckpointCertificate, DurableWrite } from "../engine.ts";
-import {
-  checkpointCertificateCodec,
-  messageCodec,
-  preparedCertificateCodec,
-  signedNewViewCodec,
-  viewCodec,
-} from "./codec.ts";
+import { checkpointCertificateCodec, viewCodec } from "../log-codec.ts";
+import { messageCodec, preparedCertificateCodec, signedNewViewCodec } from "./codec.ts";
 import type { NewView, PreparedCertificate, ViewChange } from "./messages.ts";
 
 /**

@@ -36,7 +36,7 @@ import {
 import { Replica } from "./replica.ts";
 import { screen } from "./screen.ts";
 import { innerObligations, statementOf } from "./statements.ts";
-import { AdaptiveTimeout, type TimeoutLimits } from "./timeouts.ts";
+import { AdaptiveTimeout, type TimeoutLimits } from "../adaptive-timeout.ts";
 import { onNewView, onViewChange, startViewChange } from "./view-changing.ts";
 
 export interface PbftOptions {

@@ -1,12 +1,10 @@
 import { type Batch, batchDigest } from "../../dag/batch.ts";
-import type { BundleRef } from "../../dag/bundle.ts";
-import type { LaneTip } from "../../dag/lanes.ts";
-import { BATCH_BUNDLES_MAX } from "../../dag/limits.ts";
 import { assert, present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { CommittedSlot } from "../engine.ts";
+import { takeProposable } from "../proposable.ts";
 import { writeAccepted, writePrepared } from "./durable.ts";
 import { CLOCK_SKEW_MS_MAX, FETCH_DIGESTS_MAX, PIPELINE_DEPTH } from "./limits.ts";
 import type { Commit, Prepare, PrePrepare } from "./messages.ts";
@@ -20,9 +18,6 @@ import { statementOf } from "./statements.ts";
  * Invariant: for one view and sequence this replica accepts one digest, for ever; it says "prepare" only for what it
  * accepted and holds in full, and "commit" only for what prepared in the view in which it is active.
  */
-
-/** The most vertices in one proposal: what one place of the log makes a client wait for. */
-const PROPOSAL_VERTICES_MAX = 16_384;
 
 /** Of one validator in one view. Its first lies are proof enough; the rest would only cost everybody a relay to all. */
 const STRAY_VOTES_SHOWN_MAX = 4;
@@ -38,7 +33,7 @@ export function maybePropose(replica: Replica, at: Instant): void {
   for (;;) {
     const inFlight = replica.nextSequence - 1 - replica.finalizing;
     if (inFlight >= PIPELINE_DEPTH || replica.nextSequence > replica.low + replica.windows.sendWindow) return;
-    const bundles = takeProposable(replica);
+    const bundles = takeProposable(replica.lanes, replica.set, openBatches(replica));
     if (bundles.length === 0) return;
     replica.timestampMs = Math.max(replica.timestampMs, at.wallMs);
     propose(replica, { timestampMs: replica.timestampMs, bundles });
@@ -202,7 +197,7 @@ function maybeCommit(replica: Replica, slot: Slot): void {
 }
 
 function onCommitted(replica: Replica, slot: Slot, at: Instant): void {
-  if (slot.accepted !== null) replica.timeout.onFinality(at.nowMs - slot.accepted.atMs);
+  if (slot.accepted !== null) replica.timeout.onMeasured(at.nowMs - slot.accepted.atMs);
   showStrayVotes(replica, slot);
   replica.trace("committed", slot.sequence);
 }
@@ -291,45 +286,15 @@ function reportConflict(
   });
 }
 
-/** Takes bundles in turn from every lane, each following what is executed or already proposed. */
-function takeProposable(replica: Replica): readonly Hash[] {
-  const tips = openTips(replica);
-  const digests: Hash[] = [];
-  let vertices = 0;
-  let took = true;
-  while (took) {
-    took = false;
-    for (const creator of replica.set.indices()) {
-      if (digests.length >= BATCH_BUNDLES_MAX || vertices >= PROPOSAL_VERTICES_MAX) return digests;
-      const next = replica.lanes.next(creator, present(tips[creator], `lane ${creator}`));
-      if (next === undefined) continue;
-      tips[creator] = tipAfter(next);
-      digests.push(next.digest);
-      vertices += next.count;
-      took = true;
-    }
-  }
-  return digests;
-}
-
-/** Where each lane will stand when every open place has been executed: the rule is execution's own. */
-function openTips(replica: Replica): LaneTip[] {
-  const tips = [...replica.lanes.executedTips()];
+/** The batches of every open place, in order. */
+function openBatches(replica: Replica): readonly Batch[] {
+  const open: Batch[] = [];
   for (let sequence = (replica.executed + 1) as Sequence; sequence < replica.nextSequence; sequence++) {
     const slot = replica.slots.get(sequence);
     const digest =
       slot?.committed?.digest ?? slot?.proposed ?? slot?.accepted?.digest ?? replica.assigned.get(sequence);
     const batch = digest === undefined ? undefined : replica.batches.get(digest);
-    for (const bundle of batch?.bundles ?? []) {
-      const ref = replica.lanes.get(bundle);
-      if (ref === undefined) continue;
-      const tip = present(tips[ref.creator], `lane ${ref.creator}`);
-      if (ref.firstNonce === tip.nonce + 1 && ref.previous === tip.tip) tips[ref.creator] = tipAfter(ref);
-    }
+    if (batch !== undefined) open.push(batch);
   }
-  return tips;
-}
-
-function tipAfter(ref: BundleRef): LaneTip {
-  return { nonce: (ref.firstNonce + ref.count - 1) as LaneTip["nonce"], tip: ref.tip };
+  return open;
 }

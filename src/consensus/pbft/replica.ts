@@ -11,7 +11,7 @@ import type { Windows } from "./limits.ts";
 import type { NewView, PbftMessage, ViewChange } from "./messages.ts";
 import { NULL_DIGEST } from "./new-view.ts";
 import { Slot } from "./slot.ts";
-import type { AdaptiveTimeout } from "./timeouts.ts";
+import type { AdaptiveTimeout } from "../adaptive-timeout.ts";
 
 export interface CheckpointVote {
   readonly stateDigest: Hash;

@@ -1,5 +1,5 @@
 import { decode } from "../../codec/codec.ts";
-import { committedSlotCodec } from "../../consensus/pbft/codec.ts";
+import { committedSlotCodec } from "../../consensus/log-codec.ts";
 import type { CommittedSlot } from "../../consensus/engine.ts";
 import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";

@@ -1,19 +1,21 @@
 /**
- * How long a leader may go without progress. Adapts to the finality that the network shows, as TCP's retransmission
- * timer does (RFC 6298: smoothed value and deviation), doubles with every failed view (Castro & Liskov 1999, §4.4), and
- * is capped: uncapped time-outs have halted permissioned chains for hours (correction 18).
+ * How long a leader may go without progress. Adapts to what the network shows, as TCP's retransmission timer does
+ * (RFC 6298: smoothed value and deviation), doubles with every failed view (Castro & Liskov 1999, §4.4), and is capped: uncapped time-outs have halted permissioned chains for hours (correction 18).
  */
 export interface TimeoutLimits {
   /** Never below: a pause of the disk or the collector is no fault of the leader. */
   readonly floorMs: number;
-  /** Used until finality has been measured, and never exceeded before the first failure. */
+  /** Used until something was measured, and never exceeded before the first failure. */
   readonly initialMs: number;
   /** Never above, however many views failed. */
   readonly capMs: number;
 }
 
-/** Times the smoothed finality: a healthy leader must be far from it even under a burst. */
-const FINALITY_FACTOR = 8;
+/** Times the smoothed value: a healthy leader must be far from it even under a burst. */
+const MEASURED_FACTOR = 8;
+
+/** 2^20 times anything is above every cap. */
+const DOUBLINGS_MAX = 20;
 
 export class AdaptiveTimeout {
   readonly #limits: TimeoutLimits;
@@ -28,13 +30,13 @@ export class AdaptiveTimeout {
   currentMs(): number {
     const { floorMs, initialMs, capMs } = this.#limits;
     const expected =
-      this.#smoothedMs === null ? initialMs : FINALITY_FACTOR * (this.#smoothedMs + 4 * this.#deviationMs);
+      this.#smoothedMs === null ? initialMs : MEASURED_FACTOR * (this.#smoothedMs + 4 * this.#deviationMs);
     const base = Math.min(Math.max(expected, floorMs), initialMs);
-    return Math.min(base * 2 ** Math.min(this.#failures, 20), capMs);
+    return Math.min(base * 2 ** Math.min(this.#failures, DOUBLINGS_MAX), capMs);
   }
 
-  /** A place of the log went from its proposal to its commit in this time. */
-  onFinality(durationMs: number): void {
+  /** What is waited for took this time: a place of the log its commit (PBFT), a view its certificate (HotStuff). */
+  onMeasured(durationMs: number): void {
     if (this.#smoothedMs === null) {
       this.#smoothedMs = durationMs;
       this.#deviationMs = durationMs / 2;
@@ -49,7 +51,7 @@ export class AdaptiveTimeout {
     this.#failures += 1;
   }
 
-  /** The view makes progress: the doubling ends. */
+  /** Commits go on: the doubling ends. */
   onProgress(): void {
     this.#failures = 0;
   }
