@@ -99,15 +99,29 @@ describe("a key-value store on four nodes", () => {
     const [first] = await started(1);
     const { service } = first as Member;
     const seen: string[] = [];
-    const unsubscribe = service.changes.subscribe((changes) => seen.push(...changes.map(({ key }) => key)), null);
+    const unsubscribe = service.changes.subscribe(
+      (changes) => seen.push(...changes.map(({ key }) => key)),
+      null,
+      () => undefined,
+    );
     for (let number = 1; number <= 5; number++) await service.command([put(number, `k${number}`, "v")], LIMIT);
     unsubscribe();
     expect(seen).toEqual(["k1", "k2", "k3", "k4", "k5"]);
     const again: string[] = [];
     const { position } = service.outcome(CLIENT, 3) as { position: number };
-    service.changes.subscribe((changes) => again.push(...changes.map(({ key }) => key)), position)();
+    service.changes.subscribe(
+      (changes) => again.push(...changes.map(({ key }) => key)),
+      position,
+      () => undefined,
+    )();
     expect(again).toEqual(["k3", "k4", "k5"]);
-    expect(() => service.changes.subscribe(() => undefined, 0)).toThrow("read the range anew");
+    expect(() =>
+      service.changes.subscribe(
+        () => undefined,
+        0,
+        () => undefined,
+      ),
+    ).toThrow("read the range anew");
   });
 });
 

@@ -2,9 +2,14 @@ import { CHANGES_BYTES_MAX, CHANGES_MAX, type Change, type TakenChanges } from "
 import type { ChangeFeed } from "../application-service.ts";
 import { NodeError } from "../service.ts";
 
+interface Watcher {
+  readonly listener: (changes: readonly Change[]) => void;
+  readonly onGap: () => void;
+}
+
 /** The last changes of a store, for those who watch and those who come back. */
 export class ChangeLog implements ChangeFeed {
-  readonly #listeners = new Set<(changes: readonly Change[]) => void>();
+  readonly #watchers = new Set<Watcher>();
   #kept: Change[] = [];
   #bytes = 0;
   /** Changes up to this position are not kept. */
@@ -21,16 +26,18 @@ export class ChangeLog implements ChangeFeed {
       this.#kept = [];
       this.#bytes = 0;
       this.#lost = droppedThrough;
+      for (const { onGap } of this.#watchers) onGap();
+      this.#watchers.clear();
     }
     if (items.length === 0) return;
     this.#kept.push(...items);
     for (const { value } of items) this.#bytes += value?.length ?? 0;
     // At twice the bound, so that a change costs no copy of all others.
     if (this.#kept.length > 2 * CHANGES_MAX || this.#bytes > 2 * CHANGES_BYTES_MAX) this.#cut();
-    for (const listener of this.#listeners) listener(items);
+    for (const { listener } of this.#watchers) listener(items);
   }
 
-  subscribe(listener: (changes: readonly Change[]) => void, from: number | null): () => void {
+  subscribe(listener: Watcher["listener"], from: number | null, onGap: () => void): () => void {
     if (from !== null) {
       if (from <= this.#lost) {
         const why = `changes from position ${this.#lost + 1} on are kept, not from ${from}`;
@@ -39,8 +46,9 @@ export class ChangeLog implements ChangeFeed {
       const missed = this.#kept.filter(({ position }) => position >= from);
       if (missed.length > 0) listener(missed);
     }
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    const watcher = { listener, onGap };
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   /** What one command changed is kept as a whole or not at all. */
