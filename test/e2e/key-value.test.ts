@@ -46,7 +46,7 @@ describe("the key-value store of four real nodes", () => {
   test("is linearizable while nodes are killed and stopped", async () => {
     const running = await started();
     const operations = 400;
-    const seed = 11;
+    const seed = Number(process.env["LINEARIZABILITY_SEED"] ?? 11);
     const targets = running.nodes.map(({ apiUrl }) => new HttpTarget(apiUrl));
     const faults = planFaults(faultsOf(running), { seed, operations, hits: 4 });
     const { history, faults: done, reasons } = await runWorkload(targets, { ...WORKLOAD, seed, operations, faults });
