@@ -170,8 +170,10 @@ function holdCarried(p: Participant, node: BundleNode, certificates: readonly Da
  */
 export function certificatesOf(p: Participant, node: BundleNode): readonly DagCertificate[] {
   const { ownCommit } = node;
+  // It commits also to what others told to be final: that it is final it says, of which votes of this epoch it cannot.
+  const isShown = (vertex: number): boolean => !node.accepted.has(vertex) || node.accepts.count(vertex) >= p.quorum;
   const isKnown = (vertex: number): boolean =>
-    node.certified.has(vertex) || (ownCommit !== null && !ownCommit.except.has(vertex));
+    node.certified.has(vertex) || (ownCommit !== null && !ownCommit.except.has(vertex) && isShown(vertex));
   const place = ownCommit !== null || (node.isCertified && node.accepts.size >= p.quorum);
   const vertices = Array.from({ length: node.count }, (_, vertex) => vertex).filter(isKnown);
   if (!place && vertices.length === 0) return node.carried.slice(-CERTIFICATES_MAX);
