@@ -13,6 +13,7 @@ import { parseArgs } from "node:util";
 import { NodeProcess } from "../src/cli/node-process.ts";
 import { createTestnet } from "../src/cli/testnet.ts";
 import { loadConfig } from "../src/node/config.ts";
+import { ENGINES } from "../src/node/genesis-application.ts";
 import { cpuSecondsOf, machine, rssBytesOf } from "./machine.ts";
 
 interface Scenario {
@@ -48,8 +49,8 @@ const { values } = parseArgs({
   },
 });
 
-if (values.engine !== "pbft" && values.engine !== "avalanche") {
-  console.error(`--engine is "${values.engine}": pbft or avalanche`);
+if (!(ENGINES as readonly string[]).includes(values.engine)) {
+  console.error(`--engine is "${values.engine}": ${ENGINES.join(" or ")}`);
   process.exit(2);
 }
 const folder = mkdtempSync(join(tmpdir(), "cretoai-bench-"));

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadConfig, type NodeConfig } from "../node/config.ts";
 import { type Genesis, parseGenesis } from "../node/genesis.ts";
+import { HOTSTUFF_DEFAULTS } from "../node/genesis-hotstuff.ts";
 import { ClusterFeed } from "./cluster-feed.ts";
 import { ClusterView } from "./cluster-view.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
@@ -15,6 +16,9 @@ export interface ClusterOptions {
   readonly data: string;
   /** Undefined: pbft, or that of the cluster that is resumed. */
   readonly engine?: string;
+  /** Of HotStuff, of a new cluster. */
+  readonly phases?: number;
+  readonly voteRoute?: string;
   /** Undefined: log, or that of the cluster that is resumed. */
   readonly application?: string;
   /** Undefined: 9000, or those of the cluster that is resumed. */
@@ -176,6 +180,8 @@ async function ensureTestnet(folder: string, options: ClusterOptions): Promise<b
     validators: options.validators ?? VALIDATORS_DEFAULT,
     engine: options.engine ?? "pbft",
     ...(options.application === undefined ? {} : { application: options.application }),
+    ...(options.phases === undefined ? {} : { phases: options.phases }),
+    ...(options.voteRoute === undefined ? {} : { voteRoute: options.voteRoute }),
     output: folder,
     basePort: options.basePort ?? BASE_PORT_DEFAULT,
     host: "127.0.0.1",
@@ -185,11 +191,15 @@ async function ensureTestnet(folder: string, options: ClusterOptions): Promise<b
 }
 
 /** A cluster is what its genesis says: an option that asks for another one is a mistake to be told, not ignored. */
-function refuseOtherShape(folder: string, { validators, basePort, engine, application }: ClusterOptions): void {
+function refuseOtherShape(folder: string, options: ClusterOptions): void {
+  const { validators, basePort, engine, application, phases, voteRoute } = options;
   const genesis = genesisIn(folder);
+  const { hotstuff = HOTSTUFF_DEFAULTS } = genesis;
   const there = genesis.validators;
   for (const [what, wanted, is] of [
     ["engine", engine, genesis.engine],
+    ["phases", phases, hotstuff.phases],
+    ["vote route", voteRoute, hotstuff.voteRoute],
     ["application", application, genesis.application ?? "log"],
   ] as const) {
     if (wanted === undefined || wanted === is) continue;

@@ -39,8 +39,10 @@ command("cluster", "run a whole cluster on this machine, feed it and show what i
   "cluster --engine avalanche --application ledger --data ./money",
 ])
   .option("-n, --validators <count>", "validators of a new cluster (default: 4)", wholeNumber)
-  .option("-e, --engine <name>", "pbft or avalanche, of a new cluster (default: pbft)")
+  .option("-e, --engine <name>", "pbft, hotstuff or avalanche, of a new cluster (default: pbft)")
   .option("-a, --application <name>", "log, ledger or key-value, of a new cluster (default: log)")
+  .option("--phases <count>", "of hotstuff: 3, or 2, which is faster to commit (default: 3)", wholeNumber)
+  .option("--vote-route <name>", "of hotstuff: votes go to the next leader, or to all (default: leader)")
   .option("-d, --data <folder>", "where keys, configuration and ledgers are; resumed where it exists", "./cretoai-data")
   .option("-p, --base-port <port>", "first port of a new cluster; 0 takes free ones (default: 9000)", wholeNumber)
   .option("-i, --input <file>", "transactions to submit first, one a line, instead of the sample")
@@ -55,12 +57,14 @@ command("testnet", "make keys, configuration files and a genesis for a new netwo
 ])
   .requiredOption("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", wholeNumber)
   .requiredOption("-o, --output <folder>", "a new or empty folder")
-  .option("-e, --engine <name>", "pbft orders everything; avalanche orders only what conflicts", "pbft")
+  .option("-e, --engine <name>", "pbft and hotstuff order everything; avalanche orders only what conflicts", "pbft")
   .option(
     "-a, --application <name>",
     "log: opaque payloads; ledger: transfers; key-value: the store; custom: your own file",
     "log",
   )
+  .option("--phases <count>", "of hotstuff: 3, or 2, which is faster to commit (default: 3)", wholeNumber)
+  .option("--vote-route <name>", "of hotstuff: votes go to the next leader, or to all (default: leader)")
   .option(
     "-p, --base-port <port>",
     "node i gets this + 10 (i - 1) for QUIC, then API and metrics; 0 takes free ones",

@@ -12,6 +12,7 @@ import {
   type ApplicationName,
   type EngineName,
 } from "../node/genesis-application.ts";
+import { type GenesisHotStuff, hotStuffChoice } from "../node/genesis-hotstuff.ts";
 import { KEY_FILE_NAME } from "../node/key-location.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { freePorts } from "./ports.ts";
@@ -21,6 +22,9 @@ export interface TestnetOptions {
   readonly engine: string;
   /** Undefined: `log`. */
   readonly application?: string;
+  /** Of HotStuff; undefined: as a genesis that says nothing. */
+  readonly phases?: number;
+  readonly voteRoute?: string;
   readonly output: string;
   readonly basePort: number;
   readonly host: string;
@@ -87,6 +91,7 @@ export async function createTestnet(options: TestnetOptions): Promise<readonly T
     engine: choice.engine,
     hybrid,
     policy: defaultPolicy(count),
+    ...choice.hotstuff,
     ...applicationOf(choice.application, count),
     validators: keys.map(({ nodeId, publicKeys }, index) => ({
       name: `node-${index + 1}`,
@@ -168,6 +173,7 @@ function multiaddr(address: string): string {
 }
 
 interface Choice {
+  readonly hotstuff: GenesisHotStuff;
   readonly engine: EngineName;
   readonly application: ApplicationName;
 }
@@ -180,7 +186,8 @@ function applicationOf(application: ApplicationName, count: number): Pick<Genesi
   return { application, accounts: new Map(names.map((name) => [name, OPENING_BALANCE])) };
 }
 
-function choiceOf({ engine: wanted, application: named = "log" }: TestnetOptions): Choice {
+function choiceOf(options: TestnetOptions): Choice {
+  const { engine: wanted, application: named = "log" } = options;
   const engine = ENGINES.find((name) => name === wanted);
   if (engine === undefined)
     throw new CommandFailed(`--engine ${wanted} is not in this release; there is ${ENGINES.join(", ")}`, EXIT.usage);
@@ -189,7 +196,17 @@ function choiceOf({ engine: wanted, application: named = "log" }: TestnetOptions
     throw new CommandFailed(`--application ${named} is none; there is ${APPLICATIONS.join(", ")}`, EXIT.usage);
   const fault = applicationFault(engine, application);
   if (fault !== null) throw new CommandFailed(fault, EXIT.usage);
-  return { engine, application };
+  return { engine, application, hotstuff: hotStuffOf(engine, options) };
+}
+
+/** The defaults are left unsaid. */
+function hotStuffOf(engine: EngineName, { phases, voteRoute }: TestnetOptions): GenesisHotStuff {
+  if (phases === undefined && voteRoute === undefined) return {};
+  if (engine !== "hotstuff")
+    throw new CommandFailed(`--phases and --vote-route belong to --engine hotstuff, not ${engine}`, EXIT.usage);
+  const choice = hotStuffChoice(phases, voteRoute);
+  if ("fault" in choice) throw new CommandFailed(`--${choice.fault.replace("_", "-")}`, EXIT.usage);
+  return { hotstuff: choice };
 }
 
 function check(options: TestnetOptions): Choice {

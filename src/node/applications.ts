@@ -3,7 +3,7 @@ import type { CommutativeApplication } from "../replication/application.ts";
 import { Ledger } from "../replication/ledger/ledger.ts";
 import { Owners } from "../replication/ledger/owners.ts";
 import type { Genesis } from "./genesis.ts";
-import { type EngineName, isReplicated } from "./genesis-application.ts";
+import { type EngineName, isReplicated, isTotalOrder } from "./genesis-application.ts";
 import { type ClientPayload, type Intake, NodeError, type NodeService } from "./service.ts";
 
 /** The ledger that a network begins with; null where its application is another one. */
@@ -12,7 +12,7 @@ export function createLedger(genesis: Genesis): Ledger | null {
   return new Ledger({
     accounts: genesis.accounts ?? new Map(),
     owners: ownersOf(genesis),
-    order: genesis.engine === "pbft" ? "total" : "partial",
+    order: isTotalOrder(genesis.engine) ? "total" : "partial",
   });
 }
 
@@ -37,7 +37,7 @@ export function createIntake(genesis: Genesis, node: Pick<NodeService, "submit">
     },
     open: (vertexPayload) => {
       const plain = { payload: vertexPayload, conflictKeys: [] };
-      return genesis.engine === "pbft" ? plain : (openEnvelope(vertexPayload) ?? plain);
+      return isTotalOrder(genesis.engine) ? plain : (openEnvelope(vertexPayload) ?? plain);
     },
   };
 }
@@ -48,9 +48,9 @@ export function createIntake(genesis: Genesis, node: Pick<NodeService, "submit">
  */
 export function vertexPayloadOf(engine: EngineName, { payload, conflictKeys }: ClientPayload): Uint8Array {
   if (payload.length === 0) throw new NodeError("payload-empty", "a vertex needs a payload of at least one byte");
-  if (engine === "pbft") {
+  if (isTotalOrder(engine)) {
     if (conflictKeys.length === 0) return payload;
-    const why = "pbft orders everything, so the application finds conflicts by the order; leave the keys out";
+    const why = `${engine} orders everything, so the application finds conflicts by the order; leave the keys out`;
     throw new NodeError("conflict-keys-refused", why);
   }
   if (conflictKeys.length > CONFLICT_KEYS_MAX)
@@ -65,5 +65,5 @@ export function vertexPayloadOf(engine: EngineName, { payload, conflictKeys }: C
 
 /** The client's payload in a vertex of this network; null where it is none, as only a liar's can be. */
 export function clientPayloadOf(engine: EngineName, vertexPayload: Uint8Array): Uint8Array | null {
-  return engine === "pbft" ? vertexPayload : (openEnvelope(vertexPayload)?.payload ?? null);
+  return isTotalOrder(engine) ? vertexPayload : (openEnvelope(vertexPayload)?.payload ?? null);
 }

@@ -145,9 +145,8 @@ export const CONFIG_KEYS = {
     algorithm: derived(
       oneOf(
         "pbft",
-        ["pbft", "bft", "avalanche"],
+        ["pbft", "bft", "hotstuff", "avalanche"],
         "the engine; must be the genesis file's, which decides. `bft` is the specification's name for `pbft`",
-        "`hotstuff` is not in this release",
       ),
       "the genesis file's",
     ),

@@ -84,7 +84,7 @@ const CASES: { readonly [S in keyof typeof CONFIG_KEYS]: { readonly [K in keyof 
     application: row(["", "/app.ts", "app.ts"], [true, 1]),
   },
   consensus: {
-    algorithm: row(["pbft", "bft", "avalanche"], ["hotstuff", "PBFT", ""]),
+    algorithm: row(["pbft", "bft", "hotstuff", "avalanche"], ["hot-stuff", "PBFT", ""]),
     quorum_threshold: row([0.67], [0.5, 0.66, 1, "0.67"]),
     finality_timeout_ms: row([50, 500, 60_000], [49, 60_001, 1.5, "500"]),
     max_pending_vertices: row([1, 10_000, 60_000], [0, -1, 60_001]),
@@ -245,13 +245,12 @@ describe("node.toml", () => {
   });
 
   test("all problems are told at once, each with its line, the value and what is allowed", () => {
-    const toml =
-      '[node]\nid = ""\n\n[consensus]\nalgorithm = "hotstuff"\n[api]\nhttp_prot = 1\n[netwrok]\nquic_port = 1\n';
+    const toml = '[node]\nid = ""\n\n[consensus]\nalgorithm = "raft"\n[api]\nhttp_prot = 1\n[netwrok]\nquic_port = 1\n';
     expect(problemsOf(toml)).toEqual([
       'line 7: api.http_prot is not a key; did you mean "http_port"?',
       'line 8: [netwrok] is not a section; did you mean "network"?',
       'line 2: node.id is "", but must be a text of 1 to 128 characters',
-      'line 5: consensus.algorithm is "hotstuff", but must be "pbft" or "bft" or "avalanche" (`hotstuff` is not in this release)',
+      'line 5: consensus.algorithm is "raft", but must be "pbft" or "bft" or "hotstuff" or "avalanche"',
     ]);
     expect(() => parseConfig(toml, FILE)).toThrow(FILE);
   });

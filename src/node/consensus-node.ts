@@ -140,7 +140,7 @@ export class ConsensusNode implements NodeService {
       execution: restored.execution,
       resolution: restored.resolution,
       checkpoint: restored.checkpoint,
-      remembered: { vote: restored.lastVote, view: restored.engine.view.view, silence: restored.silence },
+      remembered: { vote: restored.lastVote, view: restored.lastView, silence: restored.silence },
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
       onMembers: (changed) => parts.onMembership?.(this.#epochs.membership, changed),
       onEpoch: (changed) => this.#onEpoch(changed),
@@ -152,16 +152,15 @@ export class ConsensusNode implements NodeService {
 
   /** Reads the disk back. @throws NodeError `storage-failed` */
   static async open(parts: NodeParts): Promise<ConsensusNode> {
-    const { nodeId } = parts;
+    const { nodeId, engine = "pbft" } = parts;
     const { genesis } = parts.network;
-    const isLeaderless = parts.engine === "avalanche";
-    const ledger = new Ledger(parts.database, parts.network, isLeaderless);
+    const ledger = new Ledger(parts.database, parts.network, engine === "avalanche");
     const application = parts.replication?.firstRoot ?? null;
-    const restored = await restoreNode(ledger, { genesis, first: parts.membership, nodeId, application });
+    const restored = await restoreNode(ledger, { genesis, first: parts.membership, nodeId, application, engine });
     const { network, membership, execution, ownTip } = restored;
     await parts.replication?.restore({ network, ledger, database: parts.database }, execution);
     const lanes = new Lanes(network, execution.lanes);
-    const dag = isLeaderless ? await openDag(parts, network) : null;
+    const dag = engine === "avalanche" ? await openDag(parts, network) : null;
     const epochs = new Epochs<NodeMessage>({
       network,
       nodeId,

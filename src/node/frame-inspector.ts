@@ -1,10 +1,12 @@
 import { decode } from "../codec/codec.ts";
 import { bundleHeaderCodec } from "../dag/bundle.ts";
 import { Reader } from "../codec/reader.ts";
-import { messageCodec } from "../consensus/pbft/codec.ts";
+import { messageCodec as hotStuffCodec } from "../consensus/hotstuff/codec.ts";
+import { messageCodec as pbftCodec } from "../consensus/pbft/codec.ts";
 import type { Epoch } from "../membership/ids.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
+import type { EngineName } from "./genesis-application.ts";
 import type { Lane } from "./ports.ts";
 import type { SealedFrame } from "./wire.ts";
 
@@ -22,8 +24,27 @@ const BEHIND_MS_MAX: number = 10 * 60_000;
 /** Peers whose highest wished view is remembered: above any `max_peers`. */
 const PEERS_MAX = 2_048;
 
-/** The wire's tag (u32, little-endian) of a view change. */
-const VIEW_CHANGE_TAG = 4;
+/** The wire's tag (u32, little-endian) of a word with which a view is given up, and how to read its view. */
+interface ViewWord {
+  readonly tag: number;
+  readonly viewOf: (body: Uint8Array) => number | null;
+}
+
+const PBFT_VIEW_CHANGE: ViewWord = {
+  tag: 4,
+  viewOf: (body) => {
+    const message = decode(pbftCodec, body);
+    return message.kind === "view-change" ? message.view : null;
+  },
+};
+
+const HOTSTUFF_TIMEOUT: ViewWord = {
+  tag: 3,
+  viewOf: (body) => {
+    const message = decode(hotStuffCodec, body);
+    return message.kind === "timeout" ? message.view : null;
+  },
+};
 
 const TAG_BYTES = 4;
 
@@ -34,6 +55,11 @@ const TAG_BYTES = 4;
  */
 export class FrameInspector {
   readonly #wishedViews = new Map<NodeId, { readonly epoch: Epoch; readonly view: number }>();
+  readonly #word: ViewWord;
+
+  constructor(engine: EngineName) {
+    this.#word = engine === "hotstuff" ? HOTSTUFF_TIMEOUT : PBFT_VIEW_CHANGE;
+  }
 
   /** @param wallMs milliseconds since 1970 */
   inspect(peer: NodeId, lane: Lane, frame: SealedFrame, wallMs: number): readonly Finding[] {
@@ -49,12 +75,12 @@ export class FrameInspector {
   #viewChanges(peer: NodeId, frame: SealedFrame): readonly Finding[] {
     const findings: Finding[] = [];
     for (const { body } of frame.items) {
-      if (tagOf(body) !== VIEW_CHANGE_TAG) continue;
-      const message = decode(messageCodec, body);
-      if (message.kind !== "view-change" || message.view <= this.#wished(peer, frame.epoch)) continue;
+      if (tagOf(body) !== this.#word.tag) continue;
+      const view = this.#word.viewOf(body);
+      if (view === null || view <= this.#wished(peer, frame.epoch)) continue;
       if (!this.#wishedViews.has(peer) && this.#wishedViews.size >= PEERS_MAX) this.#wishedViews.clear();
-      this.#wishedViews.set(peer, { epoch: frame.epoch, view: message.view });
-      findings.push({ type: "view-change-spam", detail: `asks for view ${message.view}` });
+      this.#wishedViews.set(peer, { epoch: frame.epoch, view });
+      findings.push({ type: "view-change-spam", detail: `asks for view ${view}` });
     }
     return findings;
   }

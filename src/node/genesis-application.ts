@@ -13,7 +13,7 @@ import {
   ownerOf,
 } from "../replication/ledger/owners.ts";
 
-export const ENGINES = ["pbft", "avalanche"] as const;
+export const ENGINES = ["pbft", "hotstuff", "avalanche"] as const;
 export type EngineName = (typeof ENGINES)[number];
 
 /**
@@ -41,10 +41,15 @@ export function isReplicated(application: ApplicationName = "log"): boolean {
   return application === "key-value" || application === "custom";
 }
 
+/** Whether an engine puts all that its network takes in into one order; of the others only what conflicts has one. */
+export function isTotalOrder(engine: EngineName): boolean {
+  return engine !== "avalanche";
+}
+
 /** Why this engine cannot run that application; null where it can. */
 export function applicationFault(engine: EngineName, application: ApplicationName = "log"): string | null {
-  if (engine !== "avalanche" || !isReplicated(application)) return null;
-  return `the ${application} application cannot run on avalanche: it needs a total order of all commands, and avalanche orders only what conflicts. Its engine is pbft (--engine pbft)`;
+  if (isTotalOrder(engine) || !isReplicated(application)) return null;
+  return `the ${application} application cannot run on avalanche: it needs a total order of all commands, and avalanche orders only what conflicts. Its engine is pbft (--engine pbft), or hotstuff`;
 }
 
 /**

@@ -219,7 +219,7 @@ describe("a genesis file is refused", () => {
     ["when it is not JSON", "{", "not-json", "not JSON"],
     ["when it is no object", "[]", "malformed", "the file must be an object"],
     ["for another version", changed((root) => (root["version"] = 2)), "unsupported", "version 2"],
-    ["for an engine of later", changed((root) => (root["engine"] = "hotstuff")), "unsupported", '"hotstuff"'],
+    ["for an engine of later", changed((root) => (root["engine"] = "raft")), "unsupported", '"raft"'],
     ["for another epoch", changed((root) => (root["epoch"] = 1)), "unsupported", "epoch 1"],
     ["for hybrid that is no switch", changed((root) => (root["hybrid"] = "yes")), "malformed", "hybrid"],
     ["for an unknown field", changed((root) => (root["netwrok"] = "x")), "malformed", 'did you mean "network"?'],

@@ -23,6 +23,7 @@ import {
   type GenesisApplication,
   parseApplication,
 } from "./genesis-application.ts";
+import { formatHotStuff, type GenesisHotStuff, hotStuffBytes, parseHotStuff } from "./genesis-hotstuff.ts";
 
 export const GENESIS_VERSION = 1;
 
@@ -39,7 +40,7 @@ export interface GenesisValidator {
 }
 
 /** What the organisations agree on before their network exists. Whoever has another genesis is another network. */
-export interface Genesis extends GenesisApplication {
+export interface Genesis extends GenesisApplication, GenesisHotStuff {
   readonly network: string;
   readonly createdAt: string;
   readonly engine: EngineName;
@@ -73,7 +74,7 @@ export class GenesisError extends Error {
 /**
  * The network's name in every statement. Covers what decides who may vote and how: version, network name, time of creation,
  * engine, signature mode, epoch, the bounds of the validator set and the validators' ids; and the application where it is
- * not the log, with what it begins with. Addresses of validators are outside, and their names where they own no accounts,
+ * not the log, with what it begins with, and how HotStuff runs where it is not the default. Addresses of validators are outside, and their names where they own no accounts,
  * so that an operator may move a node.
  */
 export function genesisHash(genesis: Genesis): Hash {
@@ -101,8 +102,8 @@ export function genesisHash(genesis: Genesis): Hash {
   const validators = genesis.validators.map(({ nodeId }) => nodeId).sort(compareHashes);
   const { network, createdAt, engine, hybrid, policy } = genesis;
   const first = { version: GENESIS_VERSION, network, createdAt, engine, hybrid, epoch: 0, ...policy, validators };
-  const application = applicationBytes(genesis);
-  return hashOf("genesis", encode(codec, first), ...(application === null ? [] : [application]));
+  const more = [applicationBytes(genesis), hotStuffBytes(genesis)].filter((bytes) => bytes !== null);
+  return hashOf("genesis", encode(codec, first), ...more);
 }
 
 export function networkContextOf(genesis: Genesis): NetworkContext {
@@ -142,6 +143,7 @@ export function formatGenesis(genesis: Genesis): string {
     epoch: 0,
     validators_min: policy.min,
     validators_max: policy.max,
+    ...formatHotStuff(genesis),
     ...formatApplication(genesis),
     validators,
   };
@@ -159,6 +161,7 @@ export function parseGenesis(text: string): Genesis {
     "epoch",
     "validators_min",
     "validators_max",
+    "hotstuff",
     "application",
     "accounts",
     "validators",
@@ -182,12 +185,15 @@ export function parseGenesis(text: string): Genesis {
   refuseDuplicates(validators);
   const application = parseApplication(root, validators);
   if ("fault" in application) throw new GenesisError("malformed", application.fault);
+  const hotstuff = parseHotStuff(root, engine);
+  if ("fault" in hotstuff) throw new GenesisError("malformed", hotstuff.fault);
   return {
     network: textOf(root["network"], "network", NAME_BYTES_MAX),
     createdAt: timeOf(root["created_at"]),
     engine,
     hybrid,
     policy: policyOf(root, validators.length),
+    ...hotstuff,
     ...application,
     validators,
   };

@@ -12,7 +12,7 @@ import {
 } from "../replication/ledger/transfer.ts";
 import { clientPayloadOf, createLedger, ownersOf, vertexPayloadOf } from "./applications.ts";
 import type { Genesis } from "./genesis.ts";
-import type { EngineName } from "./genesis-application.ts";
+import { type EngineName, isTotalOrder } from "./genesis-application.ts";
 import type { Log } from "./observer.ts";
 import {
   type FinalizedItem,
@@ -246,5 +246,5 @@ export function createLedgerNode(
 }
 
 function keysOf(engine: EngineName, transfer: Transfer): readonly Uint8Array[] {
-  return engine === "pbft" ? [] : [transferKey(transfer)];
+  return isTotalOrder(engine) ? [] : [transferKey(transfer)];
 }

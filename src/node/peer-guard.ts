@@ -3,6 +3,7 @@ import type { ValidatorSet } from "../membership/validator-set.ts";
 import { PeerHistory, type PeerObservation } from "../peering/peer-history.ts";
 import { TokenBucket } from "../peering/token-bucket.ts";
 import { FrameInspector } from "./frame-inspector.ts";
+import type { EngineName } from "./genesis-application.ts";
 import type { PeerBook } from "./peer-book.ts";
 import type { SealedFrame } from "./wire.ts";
 import type { Clock, Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "./ports.ts";
@@ -33,6 +34,8 @@ export interface PeerGuardOptions {
   readonly book: PeerBook;
   readonly clock: Clock;
   readonly validators: () => ValidatorSet;
+  /** Whose words its frames carry. Default: those of "pbft". */
+  readonly genesis?: { readonly engine: EngineName };
 }
 
 /** A question that was not asked: others can answer it. */
@@ -59,11 +62,12 @@ interface PeerRecord {
  */
 export class PeerGuard implements Transport {
   readonly #options: PeerGuardOptions;
-  readonly #inspector = new FrameInspector();
+  readonly #inspector: FrameInspector;
   readonly #records = new Map<NodeId, PeerRecord>();
 
   constructor(options: PeerGuardOptions) {
     this.#options = options;
+    this.#inspector = new FrameInspector(options.genesis?.engine ?? "pbft");
   }
 
   async start(handler: TransportHandler): Promise<void> {

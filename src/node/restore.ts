@@ -1,14 +1,16 @@
 import type { CheckpointCertificate } from "../consensus/engine.ts";
-import { type RestoredState, restore } from "../consensus/pbft/durable.ts";
+import { restore as restoreHotStuff } from "../consensus/hotstuff/durable.ts";
+import { restore as restorePbft } from "../consensus/pbft/durable.ts";
 import type { LaneTip } from "../dag/lanes.ts";
 import { batchDigest } from "../dag/batch.ts";
 import { NO_RESOLUTIONS, resolutionDigest, type ResolutionState } from "../dag/resolution-state.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { Sequence, ValidatorIndex } from "../membership/ids.ts";
+import type { Sequence, ValidatorIndex, View } from "../membership/ids.ts";
 import { membershipDigest, type MembershipState, validatorSetOf } from "../membership/membership-state.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { type ExecutionState, genesisState } from "../replication/executor.ts";
+import type { EngineName } from "./genesis-application.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 import type { Silence } from "./start-gate.ts";
 import { NodeError } from "./service.ts";
@@ -27,10 +29,11 @@ export interface Restored {
   readonly resolution: ResolutionState;
   /** The network with the validator set of the epoch that goes on. */
   readonly network: NetworkContext;
-  readonly engine: RestoredState;
   readonly engineRows: readonly { readonly key: string; readonly value: Uint8Array }[];
   readonly checkpoint: CheckpointCertificate | null;
+  /** Up to which place, and which view, this node may have said something. */
   readonly lastVote: Sequence;
+  readonly lastView: View;
   readonly silence: Silence | null;
   /** Bundles that wait to be ordered, of every lane. */
   readonly waiting: readonly StoredBundle[];
@@ -51,12 +54,15 @@ export async function restoreNode(
     first,
     nodeId,
     application,
+    engine = "pbft",
   }: {
     readonly genesis: Hash;
     readonly first: MembershipState;
     readonly nodeId: NodeId;
     /** The root of the application before anything happened to it; null where there is none. */
     readonly application: Hash | null;
+    /** Whose rows the engine's are; a leaderless one's order is PBFT's. Default "pbft". */
+    readonly engine?: EngineName;
   },
 ): Promise<Restored> {
   const membership = (await ledger.loadMembership()) ?? first;
@@ -75,15 +81,14 @@ export async function restoreNode(
   if (execution.lanes.length !== network.set.roster.length) throw damaged("its lanes are not this network's");
   await checkLog(ledger, execution);
   const engineRows = await ledger.loadEngine(execution.epoch);
-  const engine = restore(engineRows);
+  const said = engine === "hotstuff" ? saidInHotStuff(engineRows) : saidInPbft(engineRows);
   const waiting: StoredBundle[] = [];
   for (const creator of network.set.indices()) {
     const ofLane = await waitingOfLane(ledger, creator, execution);
     // What an earlier term left unordered is void.
     waiting.push(...ofLane.filter(({ held }) => held.ref.term === network.set.termOf(creator)));
   }
-  const accepted = [...engine.accepted.keys()];
-  const lastVote = Math.max(execution.sequence, ...accepted) as Sequence;
+  const lastVote = Math.max(execution.sequence, ...said.votes) as Sequence;
   const ownTip =
     self === null ? { nonce: 0 as LaneTip["nonce"], tip: network.genesis } : laneEnd(waiting, self, execution);
   return {
@@ -91,14 +96,33 @@ export async function restoreNode(
     membership,
     resolution,
     network,
-    engine,
     engineRows,
-    checkpoint: engine.stable,
+    checkpoint: said.stable,
     lastVote,
+    lastView: said.view,
     silence: await ledger.loadSilence(),
     waiting,
     ownTip,
   };
+}
+
+/** What an engine's rows say that this node may have said. */
+interface Said {
+  /** The places that it voted for above the executed ones. */
+  readonly votes: readonly Sequence[];
+  readonly view: View;
+  readonly stable: CheckpointCertificate | null;
+}
+
+function saidInPbft(rows: Restored["engineRows"]): Said {
+  const { accepted, view, stable } = restorePbft(rows);
+  return { votes: [...accepted.keys()], view: view.view, stable };
+}
+
+function saidInHotStuff(rows: Restored["engineRows"]): Said {
+  const { proposals, votes, stable } = restoreHotStuff(rows);
+  const view = Math.max(votes.lastView, votes.proposedView) as View;
+  return { votes: proposals.map(({ message }) => message.block.sequence), view, stable };
 }
 
 async function checkLog(ledger: Ledger, execution: ExecutionState): Promise<void> {

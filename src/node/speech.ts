@@ -5,7 +5,7 @@ import type { ExecutionState } from "../replication/executor.ts";
 import { Hearing, type HearingPorts } from "./hearing.ts";
 import { type Remembered, StartGate, type StartGateOptions } from "./start-gate.ts";
 import type { HeardStatement } from "./witnesses.ts";
-import { Witnesses } from "./witnesses.ts";
+import { isViewWord, Witnesses } from "./witnesses.ts";
 
 export type SpeechPorts = Omit<HearingPorts, "gate"> &
   Pick<StartGateOptions, "ownNonce" | "onDagLane" | "onFree" | "remember">;
@@ -50,7 +50,7 @@ export class Speech {
 
   maySay({ phase, view }: Statement): boolean {
     if (this.#gate.isSilent) return false;
-    return (phase !== "view-change" && phase !== "new-view") || this.#gate.maySayView(view);
+    return !isViewWord(phase) || this.#gate.maySayView(view);
   }
 
   /** A verified statement of the present epoch. */

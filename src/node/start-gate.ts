@@ -51,7 +51,7 @@ export interface Silence {
   /** Until a checkpoint at or above this one is stable, and its lane is executed up to `nonce`. */
   readonly stable: number;
   readonly nonce: number;
-  /** View changes up to this view may have been said with other content, and are not said again; -1 for none. */
+  /** Words of views up to this one may have been said with other content, and are not said again; -1 for none. */
   readonly viewFloor: number;
 }
 
@@ -92,7 +92,7 @@ export class StartGate {
     return this.#state === "closed" && this.#options.self() !== null && !this.#heard.has(validator);
   }
 
-  /** Whether a view change for this view is safe to say. */
+  /** Whether a word of this view, as `isViewWord` has them, is safe to say. */
   maySayView(view: number): boolean {
     if (this.#silence === null || this.#silence.epoch !== this.#options.network.set.epoch) return true;
     return view > this.#silence.viewFloor;

@@ -90,7 +90,7 @@ export async function startNode(config: NodeConfig, log: Log, app: string | null
       onBanned: (...ban) => quic.disconnect(...ban),
     });
     const quic = openTransport({ config, genesis, network, admission, keys, verifier, metrics, log });
-    const guard = new PeerGuard({ self: keys.nodeId, transport: quic, book, clock: systemClock, validators });
+    const guard = new PeerGuard({ self: keys.nodeId, transport: quic, book, clock: systemClock, validators, genesis });
     const ring = keyRing(network, verifier);
     const { failed, onFatal } = failure(log);
     const node = await ConsensusNode.open({
@@ -269,7 +269,14 @@ function limitsOf({ consensus }: NodeConfig): Pick<NodeParts, "timeouts" | "limi
 /** What the genesis says that this network runs. */
 function engineOf(config: NodeConfig, genesis: Genesis): Partial<NodeParts> {
   const avalancheParams: NodeParts["avalancheParams"] = (nodes) => avalancheParamsOf(config, nodes);
-  return { engine: genesis.engine, application: createApplication(genesis), entropy: SECURE, avalancheParams };
+  const { engine, hotstuff } = genesis;
+  return {
+    engine,
+    ...(hotstuff === undefined ? {} : { hotstuff }),
+    application: createApplication(genesis),
+    entropy: SECURE,
+    avalancheParams,
+  };
 }
 
 function startMetrics(config: NodeConfig, metrics: NodeMetrics, stack: AsyncDisposableStack): string | null {

@@ -21,6 +21,7 @@ const REJECTED: ReadonlyMap<string, ViolationType | null> = new Map(
     "new-view-not-from-leader": "malformed",
     "pre-prepare-not-from-leader": "malformed",
     "prepare-from-leader": "malformed",
+    "proposal-not-from-leader": "malformed",
     "invalid-signature": "invalid-signature",
     "invalid-certificate": "invalid-signature",
     "invalid-bundle": "invalid-signature",
@@ -43,12 +44,16 @@ const IGNORED: ReadonlyMap<string, ViolationType | null> = new Map(
     // Again, or too late: what a replay is made of. The allowance of `replay` is what makes too many of them one.
     duplicate: "replay",
     "old-view": "replay",
+    // Certificates: whoever asks several is answered by several.
+    known: "replay",
     "below-window": "replay",
     "checkpoint-not-expected": "replay",
     "bundle-not-wanted": "replay",
     "status-too-often": "replay",
     // Early: then it is this node that is behind.
     "above-window": null,
+    // HotStuff: whoever lacks a block asks several, and some of them pruned it.
+    "unknown-block": null,
     "far-view": null,
     "other-epoch": null,
     "command-not-understood": null,

@@ -11,7 +11,7 @@ export interface HeardStatement {
 
 /**
  * What this node heard each validator say last, with the proof: the furthest vote for a place, and the highest view that it
- * asked for or made. A validator that lost its memory is told what it said, and need not believe it without its own
+ * asked for, made or, in HotStuff, voted in. A validator that lost its memory is told what it said, and need not believe it without its own
  * signature. Kept in memory: what was said before this node's start is not known.
  */
 export class Witnesses {
@@ -42,9 +42,12 @@ export function isVote(phase: Phase): boolean {
   return phase === "pre-prepare" || phase === "prepare" || phase === "commit";
 }
 
+/** What is said of a view and of no place: a correct validator says nothing of the kind in a view that it left. */
 export function isViewWord(phase: Phase): boolean {
-  return phase === "view-change" || phase === "new-view";
+  return VIEW_WORDS.includes(phase);
 }
+
+const VIEW_WORDS: readonly Phase[] = ["view-change", "new-view", "propose", "vote", "timeout"];
 
 function keepHigher(
   kept: Map<ValidatorIndex, HeardStatement>,

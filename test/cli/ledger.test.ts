@@ -54,7 +54,7 @@ describe("testnet", () => {
   });
 
   test.each([
-    [["--engine", "hotstuff"], "there is pbft, avalanche"],
+    [["--engine", "raft"], "there is pbft, hotstuff, avalanche"],
     [["--application", "wiki"], "there is log, ledger, key-value, custom"],
     [["--engine", "avalanche", "--application", "key-value"], "Its engine is pbft"],
     [["--engine", "avalanche", "--application", "custom"], "Its engine is pbft"],

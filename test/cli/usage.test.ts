@@ -89,11 +89,11 @@ describe("the command line", () => {
 
   test("answers 1 for a configuration that cannot be used, and says each problem", async () => {
     const file = join(folder, "node.toml");
-    writeFileSync(file, '[network]\nquic_prot = 1\n[consensus]\nalgorithm = "hotstuff"\n');
+    writeFileSync(file, '[network]\nquic_prot = 1\n[consensus]\nalgorithm = "raft"\n');
     const { code, stderr } = await run(["start", "--config", file]);
     expect(code).toBe(1);
     expect(stderr).toContain('line 2: network.quic_prot is not a key; did you mean "quic_port"?');
-    expect(stderr).toContain('line 4: consensus.algorithm is "hotstuff"');
+    expect(stderr).toContain('line 4: consensus.algorithm is "raft"');
     expect(stderr).not.toContain("    at ");
     const debug = await run(["start", "--config", file], { env: { CRETOAI_DEBUG: "1" } });
     expect(debug.stderr).toContain("    at ");

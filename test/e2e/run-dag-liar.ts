@@ -64,7 +64,7 @@ const entropy = { bytes: (count: number): Uint8Array => Uint8Array.from(randomBy
 
 class LyingEngine implements Engine<NodeMessage> {
   readonly name: string;
-  readonly #inner: AvalancheEngine<PbftMessage>;
+  readonly #inner: Engine<NodeMessage>;
   readonly #queries = new Map<string, Query>();
   readonly #accepted = new Set<Hash>();
 
