@@ -23,7 +23,7 @@ export interface ScaleWords {
 }
 
 /** Prints what a leaderless network does under a load, each node on a machine of its own (docs/avalanche-scale.md). */
-export function simScale(words: ScaleWords): void {
+export async function simScale(words: ScaleWords): Promise<void> {
   const sizes = (words.nodes ?? "4,7,20").split(",").map((part) => whole("--nodes", part.trim(), 1, NODES_MAX));
   const question: Omit<ScaleQuestion, "nodes" | "turnMs"> = {
     ...SCALE_DEFAULTS,
@@ -43,7 +43,7 @@ export function simScale(words: ScaleWords): void {
   for (const nodes of sizes) {
     const silent = words.silent === undefined ? 0 : whole("--silent", words.silent, 0, nodes - 1);
     const run = { untilMs: MEMORY_RUN_MS, silent };
-    console.log(memoryReport({ ...question, nodes, turnMs: turnIntervalMs(nodes) }, run));
+    console.log(await memoryReport({ ...question, nodes, turnMs: turnIntervalMs(nodes) }, run));
   }
 }
 

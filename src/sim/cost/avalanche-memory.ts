@@ -4,6 +4,7 @@ import { deriveParams } from "../../consensus/avalanche/params.ts";
 import { Past, Winners } from "../../consensus/avalanche/past.ts";
 import { hashOf } from "../../crypto/hash.ts";
 import type { Hash } from "../../lib/hash.ts";
+import { MemoryTape } from "./avalanche-memory-tape.ts";
 import { ScaleNetwork } from "./avalanche-network.ts";
 import type { ScaleNode } from "./avalanche-node.ts";
 import type { ScaleQuestion } from "./avalanche-scale.ts";
@@ -31,6 +32,8 @@ export interface MemoryRun {
   readonly untilMs: number;
   /** So many settled bundles in memory are the steady state; default: as many as are kept. */
   readonly settled?: number;
+  /** Where all that the first node hears and does is written down. */
+  readonly tape?: string;
 }
 
 /** Engines that hold copies, and as many that do not: enough that the collector's leftovers do not count. */
@@ -46,16 +49,18 @@ const FURTHER_STEPS = 4;
  */
 export function measureMemory(
   question: ScaleQuestion,
-  { untilMs, silent, settled = SETTLED_MAX }: MemoryRun,
+  { untilMs, silent, settled = SETTLED_MAX, tape: path }: MemoryRun,
 ): MemoryFigures {
   // First, while nothing else is in the heap whose leftovers would count.
   const past = pastWhenFull();
+  const tape = path === undefined ? null : new MemoryTape(path);
   const network = new ScaleNetwork({
     ...question,
     params: deriveParams(question.nodes, question.params),
     payloadBytes: 256,
     silent,
     copying: MEASURED,
+    tape,
   });
   let [ranMs, steadySteps] = [0, 0];
   while (ranMs < untilMs && steadySteps <= FURTHER_STEPS) {
@@ -71,6 +76,7 @@ export function measureMemory(
     received,
   }));
   network.close();
+  tape?.close();
   const [all, withoutCopying, withoutSharing] = [heapAfter(), drop(nodes, 0), drop(nodes, MEASURED)];
   return {
     ranMs,

@@ -83,7 +83,7 @@ export class ScaleNetwork implements ScaleWorld {
   }
 
   randomOf(index: ValidatorIndex): Random {
-    return Random.of(this.options.seed, 0x5a3, index);
+    return randomOf(this.options.seed, index);
   }
 
   register(held: HeldBundle, bytes: number): void {
@@ -138,7 +138,12 @@ export class ScaleNetwork implements ScaleWorld {
   }
 }
 
-function contextOf(nodes: number): NetworkContext {
+/** The randomness of one validator's engine. */
+export function randomOf(seed: number, index: ValidatorIndex): Random {
+  return Random.of(seed, 0x5a3, index);
+}
+
+export function contextOf(nodes: number): NetworkContext {
   const publicKeys = { mlDsa: new Uint8Array(ML_DSA_87_PUBLIC_KEY_BYTES), ed25519: null };
   const validators = Array.from({ length: nodes }, (_, place) => {
     const name = new Uint8Array([place & 0xff, place >> 8]);

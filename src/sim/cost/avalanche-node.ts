@@ -10,6 +10,7 @@ import type { Nonce, ValidatorIndex } from "../../membership/ids.ts";
 import type { Proof } from "../../membership/seal.ts";
 import { bundleUs, type StepKind, wireUs } from "./avalanche-charges.ts";
 import { Machine } from "./avalanche-machine.ts";
+import { coreOptionsOf, TapedCore } from "./avalanche-memory-tape.ts";
 import { Received } from "./avalanche-received.ts";
 import { closeTurn, type Parcel, type Said } from "./avalanche-turn.ts";
 import type { Asker, ScaleWorld } from "./avalanche-world.ts";
@@ -64,17 +65,10 @@ export class ScaleNode implements Asker {
     const signature = { mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES), ed25519: null };
     this.#proof = { seal: { signer: index, leafCount: 1, signature }, leafIndex: 0, path: [] };
     this.#tip = { nonce: 0, tip: context.genesis };
-    this.received = index < options.copying ? new Received(context) : null;
-    this.core = new AvalancheCore({
-      network: context,
-      self: index,
-      params: options.params,
-      random: network.randomOf(index),
-      restored: { lanes: context.set.roster.map(() => ({ nonce: 0 as Nonce, tip: context.genesis })), open: [] },
-      previous: null,
-      remembersPrevious: false,
-      rows: [],
-    });
+    const tape = index === 0 ? (options.tape ?? null) : null;
+    this.received = index < options.copying ? new Received(context, tape) : null;
+    const youth = coreOptionsOf(context, index, options.params, network.randomOf(index));
+    this.core = tape === null ? new AvalancheCore(youth) : new TapedCore(youth, tape);
   }
 
   start(): void {

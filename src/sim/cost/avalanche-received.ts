@@ -16,12 +16,8 @@ import { statementDigest } from "../../membership/statement.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import { KeptSeals } from "../../node/kept-seals.ts";
 import { frameCodec, frameSizeHint, type SealedFrame } from "../../node/wire.ts";
+import type { MemoryTape, Opened, ReceivedFrame } from "./avalanche-memory-tape.ts";
 import type { Parcel, Said } from "./avalanche-turn.ts";
-
-export interface Opened {
-  readonly messages: readonly Signed<AvalancheMessage>[];
-  readonly bundles: readonly HeldBundle[];
-}
 
 /** One statement in a frame: its bytes, and what stands for it in the frames of others. */
 interface Statement {
@@ -41,29 +37,44 @@ const trees = new WeakMap<readonly Said[], MerkleTree>();
 export class Received {
   readonly #network: NetworkContext;
   readonly #seals = new KeptSeals();
+  readonly #tape: MemoryTape | null;
 
-  constructor(network: NetworkContext) {
+  /** `tape` writes down the frames of each turn. */
+  constructor(network: NetworkContext, tape: MemoryTape | null = null) {
     this.#network = network;
+    this.#tape = tape;
   }
 
-  open({ from, said, frames }: Parcel): Opened {
+  open(parcel: Parcel): Opened {
+    const frames = this.#framesOf(parcel);
+    const opened = this.openFrames(frames);
+    this.#tape?.turn(frames, opened);
+    return opened;
+  }
+
+  openFrames(frames: readonly ReceivedFrame[]): Opened {
     const messages: Signed<AvalancheMessage>[] = [];
     const bundles: HeldBundle[] = [];
+    for (const { isOfBundles, bytes } of frames) {
+      if (isOfBundles) bundles.push(...this.#bundlesIn(bytes));
+      else messages.push(...this.#messagesIn(bytes));
+    }
+    return { messages, bundles };
+  }
+
+  #framesOf({ from, said, frames }: Parcel): readonly ReceivedFrame[] {
     const signature = {
       mlDsa: new Uint8Array(ML_DSA_87_SIGNATURE_BYTES),
       ed25519: new Uint8Array(ED25519_SIGNATURE_BYTES),
     };
     const seal: Seal = { signer: from, leafCount: said.length, signature };
     const tree = this.#treeOf(said);
-    for (const inFull of frames) {
+    return frames.map((inFull) => {
       const items = inFull.map((each) => ({ index: said.indexOf(each), body: this.#statementOf(each).body }));
       const complement = tree.complement(items.map(({ index }) => index));
       const frame: SealedFrame = { kind: "sealed", epoch: this.#network.set.epoch, seal, items, complement };
-      const bytes = encode(frameCodec, frame, frameSizeHint(frame));
-      if (areBundles(inFull)) bundles.push(...this.#bundlesIn(bytes));
-      else messages.push(...this.#messagesIn(bytes));
-    }
-    return { messages, bundles };
+      return { isOfBundles: areBundles(inFull), bytes: encode(frameCodec, frame, frameSizeHint(frame)) };
+    });
   }
 
   /** A bundle that was asked for. */

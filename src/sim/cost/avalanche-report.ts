@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { turnIntervalMs } from "../../node/outbox.ts";
 import { type MemoryRun, measureMemory } from "./avalanche-memory.ts";
+import { type ResidentFigures, replayTape } from "./avalanche-memory-replay.ts";
 import { measureScale, type ScaleFigures, type ScaleQuestion } from "./avalanche-scale.ts";
 
 const MIB = 1_048_576;
@@ -35,14 +39,32 @@ function row(figures: ScaleFigures): string {
   ].join("");
 }
 
-/** The heap of one engine under a load, and with some validators down, so that nothing is decided. */
-export function memoryReport(question: ScaleQuestion, run: MemoryRun): string {
-  const figures = measureMemory(question, run);
-  const mib = (bytes: number): string => (bytes / MIB).toFixed(1);
+/** The heap of one engine under a load, and with some validators down, so that nothing is decided; then a process with it alone. */
+export async function memoryReport(question: ScaleQuestion, run: Omit<MemoryRun, "tape">): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "cretoai-scale-"));
+  try {
+    const tape = join(folder, "tape");
+    const figures = measureMemory(question, { ...run, tape });
+    const resident = await replayTape(tape, question);
+    return [
+      `${question.nodes} nodes, ${run.silent} of them down, ${figures.ranMs / 1_000} s`,
+      `  one engine with its copies of all that it keeps: ${mib(figures.enginePerNode)} MiB, without them ${mib(figures.ownPerNode)} MiB`,
+      `  names and winners of the past, once full: ${mib(figures.pastWhenFull)} MiB`,
+      `  in memory: ${figures.settledBundles} settled bundles, ${figures.openBundles} open ones with ${figures.openVertices} vertices; final so far: ${figures.finalized}`,
+      `  a process in which the first of them alone does the same again: ${residentText(resident)}`,
+    ].join("\n");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function residentText({ atBegin, during, most, heap, liveHeap, afterwards }: ResidentFigures): string {
   return [
-    `${question.nodes} nodes, ${run.silent} of them down, ${figures.ranMs / 1_000} s`,
-    `  one engine with its copies of all that it keeps: ${mib(figures.enginePerNode)} MiB, without them ${mib(figures.ownPerNode)} MiB`,
-    `  names and winners of the past, once full: ${mib(figures.pastWhenFull)} MiB`,
-    `  in memory: ${figures.settledBundles} settled bundles, ${figures.openBundles} open ones with ${figures.openVertices} vertices; final so far: ${figures.finalized}`,
+    `${mib(atBegin)} MiB resident at its begin, then each half second ${during.map((each) => Math.round(each / MIB)).join(" ")}, at the most ${mib(most)};`,
+    `    its heap ${mib(heap)} MiB, ${mib(liveHeap)} after a collection; some seconds later ${mib(afterwards)} MiB resident`,
   ].join("\n");
+}
+
+function mib(bytes: number): string {
+  return (bytes / MIB).toFixed(1);
 }

@@ -8,6 +8,7 @@ import type { NetworkContext } from "../../membership/validator-set.ts";
 import type { Random } from "../random.ts";
 import type { Schedule } from "../schedule.ts";
 import type { EngineCosts } from "./avalanche-charges.ts";
+import type { MemoryTape } from "./avalanche-memory-tape.ts";
 import type { StepMeter } from "./avalanche-meter.ts";
 import type { Parcel } from "./avalanche-turn.ts";
 import type { CostTable } from "./cost-table.ts";
@@ -30,6 +31,8 @@ export interface ScaleOptions {
    * measuring memory. The others share what they got.
    */
   readonly copying: number;
+  /** Writes down all that the first node hears and does; null where nobody plays it again. */
+  readonly tape?: MemoryTape | null;
 }
 
 /** Who asks others for something. */
