@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { made, NETWORK, vertex } from "../../src/consensus/avalanche/avalanche.cases.ts";
 import type { CoreOptions } from "../../src/consensus/avalanche/core.ts";
+import { CERTIFICATES_SYNC_MS } from "../../src/consensus/avalanche/limits.ts";
 import { deriveParams } from "../../src/consensus/avalanche/params.ts";
 import { Participant } from "../../src/consensus/avalanche/participant.ts";
 import type { DagCertificate, DagClaim, DagOpen } from "../../src/consensus/dag-engine.ts";
@@ -56,9 +57,14 @@ function say(seat: Seat, from: number, claims: readonly DagClaim[]): void {
 }
 
 /** Validator 0 as it came to vote in the fourth epoch, with what it held then. */
-function passed(held: HeldBundle, certified: readonly DagCertificate[], changes: Partial<CoreOptions> = {}): Seat {
+function passed(
+  held: HeldBundle,
+  certified: readonly DagCertificate[],
+  changes: Partial<CoreOptions> = {},
+  bundles = [X, Y],
+): Seat {
   const [before, ...earlier] = [2, 1, 0].map((epoch) => networkOf(4, { epoch }).set);
-  const open = [X, Y].map(
+  const open = bundles.map(
     (each): DagOpen => ({
       held: each,
       place: "open",
@@ -103,19 +109,27 @@ describe("a certificate of an earlier epoch that was not heard at the passage", 
     const asked = (): readonly boolean[] =>
       seat.effects.flatMap((effect) => (effect.kind === "dag-sync" ? [effect.isForEpoch] : []));
     const atFirst = asked().length;
+    const before = asked().filter((isForEpoch) => isForEpoch).length;
     seat.wait(PARAMS.patienceMs - 100);
     expect(asked().slice(atFirst)).not.toContain(true);
-    seat.wait(1_100);
+    seat.wait(CERTIFICATES_SYNC_MS);
     expect(asked().slice(atFirst)).toContain(true);
+    seat.wait(CERTIFICATES_SYNC_MS);
+    expect(asked().filter((isForEpoch) => isForEpoch).length).toBeLessThanOrEqual(before + 3);
   });
 
-  test("is not asked for where nothing was certified before: it costs its teller all that it can show", () => {
-    const seat = passed(Y, []);
-    const atFirst = seat.effects.length;
-    seat.wait(2 * PARAMS.patienceMs);
-    const asked = seat.effects.slice(atFirst).filter((effect) => effect.kind === "dag-sync");
-    expect(asked).not.toBeEmpty();
-    expect(asked.every((effect) => effect.kind === "dag-sync" && !effect.isForEpoch)).toBe(true);
+  test("is not asked for where nothing was certified before, or nobody contests it: it costs its teller all that it can show", () => {
+    for (const [certified, isContested] of [
+      [[], true],
+      [[OLDER], false],
+    ] as const) {
+      const seat = passed(Y, certified, {}, isContested ? [X, Y] : [Y]);
+      const atFirst = seat.effects.length;
+      seat.wait(2 * PARAMS.patienceMs);
+      const asked = seat.effects.slice(atFirst).filter((effect) => effect.kind === "dag-sync");
+      expect(asked).not.toBeEmpty();
+      expect(asked.every((effect) => effect.kind === "dag-sync" && !effect.isForEpoch)).toBe(true);
+    }
   });
 
   test("counts with its votes, if it is newer: without it a quorum would never report one subject", () => {

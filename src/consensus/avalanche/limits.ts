@@ -68,4 +68,7 @@ export const PARENT_AGE_MAX_MS = 10_000;
 /** How often an observer, or a validator that waits, asks what is final, in milliseconds. */
 export const SYNC_MS = 1_000;
 
+/** How often a validator asks another one for certificates of earlier epochs while a conflict about such stays open, in milliseconds. */
+export const CERTIFICATES_SYNC_MS = 5_000;
+
 assert(WAYPOINTS_MAX < 255, "a head and none fit into a byte");

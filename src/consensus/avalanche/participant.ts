@@ -95,6 +95,8 @@ export class Participant {
   readonly owed: Map<ValidatorIndex, Set<BundleNode>> = new Map();
   readonly syncing: Set<ValidatorIndex> = new Set();
   nextSyncMs = 0;
+  /** When it may ask for certificates of earlier epochs again. */
+  nextCertificatesMs = 0;
   /** Validators to be asked what they know that this node does not. */
   wantsSync: Set<ValidatorIndex> = new Set();
   nowMs = 0;

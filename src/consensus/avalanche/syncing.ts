@@ -1,10 +1,11 @@
+import type { Hash } from "../../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../../membership/ids.ts";
 import type { DagCertificate, DagClaim, DagEvent } from "../dag-engine.ts";
 import type { BundleNode } from "./bundle-node.ts";
 import { type Member, sameMember } from "./conflict-set.ts";
 import { maybeFinal, rejectPlace } from "./deciding.ts";
 import type { Inherited, Testimony } from "./gate.ts";
-import { SYNC_MS } from "./limits.ts";
+import { CERTIFICATES_SYNC_MS, SYNC_MS } from "./limits.ts";
 import type { Participant } from "./participant.ts";
 import { proofsOf, withoutRest } from "./proofs.ts";
 import { sample } from "./sampler.ts";
@@ -223,7 +224,7 @@ export function sync(p: Participant): void {
     if (p.syncing.has(peer)) continue;
     p.syncing.add(peer);
     p.wantsSync.delete(peer);
-    p.emit({ kind: "dag-sync", from: peer, isForEpoch: !p.mayVote || isHeldUp(p) });
+    p.emit({ kind: "dag-sync", from: peer, isForEpoch: !p.mayVote || asksForCertificates(p) });
   }
 }
 
@@ -241,11 +242,22 @@ function wanted(p: Participant): readonly ValidatorIndex[] {
   return [];
 }
 
-/** Whether something that an earlier epoch certified stays open for too long: others may hold a newer certificate of a rival. */
+/** The answer holds the votes of all that is open: a network that is merely slow must not pay for it every second. */
+function asksForCertificates(p: Participant): boolean {
+  if (p.self === null || p.earlier.length === 0 || p.nowMs < p.nextCertificatesMs || !isHeldUp(p)) return false;
+  p.nextCertificatesMs = p.nowMs + CERTIFICATES_SYNC_MS;
+  return true;
+}
+
+/** Whether a conflict about what an earlier epoch certified is open for too long: others may hold a newer certificate of a rival. */
 function isHeldUp(p: Participant): boolean {
-  if (p.self === null || p.earlier.length === 0) return false;
+  const isContested = (id: Hash): boolean => {
+    const set = p.graph.sets.get(id);
+    return set !== undefined && set.winner === null && set.isContested;
+  };
   for (const node of p.graph.open()) {
-    if (node.carried.length > 0 && p.nowMs - node.sinceMs >= p.params.patienceMs) return true;
+    if (node.carried.length === 0 || p.nowMs - node.sinceMs < p.params.patienceMs) continue;
+    if ([null, ...node.sets.keys()].some((vertex) => node.setsOf(vertex).some(isContested))) return true;
   }
   return false;
 }
