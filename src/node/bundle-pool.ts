@@ -5,8 +5,9 @@ import type { ValidatorIndex } from "../membership/ids.ts";
 import type { ValidatorSet } from "../membership/validator-set.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 
-/** Executed bundles that stay in memory, to answer peers and readers without the disk. */
+/** Executed bundles that stay in memory, to answer peers and readers without the disk, and the bytes of their bodies. */
 const EXECUTED_KEPT_MAX = 256;
+const EXECUTED_KEPT_BYTES_MAX: number = 16 * 1024 * 1024;
 
 interface Pending {
   readonly vertices: number;
@@ -24,6 +25,8 @@ export class BundlePool {
   readonly #ledger: Ledger;
   readonly #waiting = new Map<Hash, StoredBundle>();
   readonly #executed = new Map<Hash, StoredBundle>();
+  /** The bytes of their bodies. */
+  #executedBytes = 0;
   /** The first bundle that was seen for each place of a lane, of those in memory. */
   readonly #places = new Map<string, StoredBundle>();
   readonly #pendingByCreator = new Map<ValidatorIndex, Pending>();
@@ -84,11 +87,17 @@ export class BundlePool {
 
   /** Keeps a bundle that was executed before, for as long as it is asked for. */
   keepExecuted(stored: StoredBundle): void {
-    this.#executed.set(stored.held.ref.digest, stored);
+    const { digest } = stored.held.ref;
+    if (this.#executed.has(digest)) return;
+    this.#executed.set(digest, stored);
+    this.#executedBytes += stored.body.length;
     this.#place(stored);
-    if (this.#executed.size <= EXECUTED_KEPT_MAX) return;
-    const oldest = this.#executed.values().next();
-    if (oldest.done !== true) this.#forget(oldest.value);
+    for (const oldest of this.#executed.values()) {
+      const isMuch = this.#executed.size > EXECUTED_KEPT_MAX || this.#executedBytes > EXECUTED_KEPT_BYTES_MAX;
+      // The newest stays, however large.
+      if (!isMuch || oldest === stored) return;
+      this.#forget(oldest);
+    }
   }
 
   /** The bundle in memory that begins at this nonce of a lane: of a creator's fork, the one that came first. */
@@ -135,7 +144,7 @@ export class BundlePool {
   }
 
   #forget(stored: StoredBundle): void {
-    this.#executed.delete(stored.held.ref.digest);
+    if (this.#executed.delete(stored.held.ref.digest)) this.#executedBytes -= stored.body.length;
     this.#displace(stored);
   }
 
