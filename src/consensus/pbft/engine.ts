@@ -19,6 +19,7 @@ import {
 } from "./catch-up.ts";
 import { onCheckpoint, onExecuted } from "./checkpoints.ts";
 import { messageCodec } from "./codec.ts";
+import { maybeJoin } from "./joining.ts";
 import type { RestoredState } from "./durable.ts";
 import { EARLY_MESSAGES_MAX, type Windows, WINDOWS } from "./limits.ts";
 import type { PbftMessage } from "./messages.ts";
@@ -83,6 +84,7 @@ export class PbftEngine implements Engine<PbftMessage> {
 
   step(event: EngineEvent<PbftMessage>): readonly Effect<PbftMessage>[] {
     this.#dispatch(event);
+    if (this.#replica.wishes.size > 0) maybeJoin(this.#replica, event.nowMs);
     this.#updateTimers(event.nowMs);
     return this.#replica.takeEffects();
   }
@@ -200,7 +202,7 @@ export class PbftEngine implements Engine<PbftMessage> {
     switch (name) {
       case "progress":
         if (!replica.active || this.#progressDueMs() === null) return;
-        if (isBehind(replica)) {
+        if (isBehind(replica) || this.#wasAsleep(due, at.nowMs)) {
           replica.patientSinceMs = at.nowMs;
           return;
         }
@@ -215,6 +217,18 @@ export class PbftEngine implements Engine<PbftMessage> {
       default:
         return unreachable(name);
     }
+  }
+
+  /**
+   * Whether this process stood still when the leader's time ran out (a suspended machine, SIGSTOP): then it says nothing of the leader.
+   * Once in a row: where timers are always late because there is too much to do, leaders must still be replaced.
+   */
+  #wasAsleep(dueMs: number, nowMs: number): boolean {
+    const replica = this.#replica;
+    const isLate = nowMs - dueMs >= replica.timeout.currentMs() / 2;
+    const isExcused = isLate && !replica.overslept;
+    replica.overslept = isExcused;
+    return isExcused;
   }
 
   /** When the leader's time is up: the longest wait of a lane, or of an unfinished place, plus the time-out. */

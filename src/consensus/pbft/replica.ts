@@ -62,6 +62,10 @@ export class Replica {
   readonly strayShown: Map<ValidatorIndex, number> = new Map();
   readonly contradictions: Contradictions = new Contradictions();
   readonly viewChanges: Map<ValidatorIndex, Signed<ViewChange>> = new Map();
+  /** Since when each other replica asks for a view above this one, while this one is active; see joining.ts. */
+  readonly wishes: Map<ValidatorIndex, number> = new Map();
+  /** When each was last given way to, and after how long it may be again. */
+  readonly favours: Map<ValidatorIndex, { readonly atMs: number; readonly intervalMs: number }> = new Map();
   ownViewChange: ViewChange | null = null;
   ownNewView: NewView | null = null;
   newView: Signed<NewView> | null = null;
@@ -73,6 +77,8 @@ export class Replica {
   readonly syncFailed: Set<ValidatorIndex> = new Set();
   /** A leader's time never counts from before this: a new view, this node's start, or its own lag. */
   patientSinceMs = 0;
+  /** Whether the last time that a leader's time ran out was passed over because this process had stood still. */
+  overslept = false;
   /** Whether anything was executed since the last look of the resend timer. */
   progressed = false;
   /** How many validators committed to the newest executed place, kept while that place itself is forgotten. */

@@ -310,3 +310,78 @@ describe("an idle cluster is quiet", () => {
     expect(solo.of("status").map(({ to, status }) => [to, status.active])).toEqual([[3 as ValidatorIndex, true]]);
   });
 });
+
+describe("a replica alone in a higher view", () => {
+  /** Whatever happens moves the clock on; nothing here waits for the leader. */
+  function busy(solo: Solo, ms: number, view = 0): void {
+    for (let passed = 0; passed < ms; passed += 500) {
+      solo.advance(500);
+      solo.status(2, { view });
+    }
+  }
+
+  function enter(solo: Solo, view: number): void {
+    const wishes = [1, 2, 3].map((from) => [from, solo.viewChange(view)] as const);
+    solo.deliver(view % 4, solo.newView(view, wishes));
+  }
+
+  test("is joined after a while, so that the network has it back", () => {
+    const solo = new Solo();
+    solo.deliver(3, solo.viewChange(1));
+    busy(solo, 2_500);
+    expect(solo.engine.status()).toMatchObject({ view: 0, active: true });
+    busy(solo, 1_000);
+    expect(solo.engine.status()).toMatchObject({ view: 1, active: false });
+    expect(solo.said("view-change")[0]).toEqual(solo.viewChange(1));
+  });
+
+  test("is not joined where it was only the first, and the view begins", () => {
+    const solo = new Solo();
+    solo.deliver(3, solo.viewChange(1));
+    enter(solo, 1);
+    solo.take();
+    busy(solo, 10_000, 1);
+    expect(solo.said("view-change")).toEqual([]);
+    expect(solo.engine.status()).toMatchObject({ view: 1, active: true });
+  });
+
+  test("is joined where it waited above the view that the others entered", () => {
+    const solo = new Solo();
+    solo.deliver(3, solo.viewChange(2));
+    enter(solo, 1);
+    busy(solo, 3_500, 1);
+    expect(solo.engine.status()).toMatchObject({ view: 2, active: false });
+  });
+
+  test("gets that once a minute, then ever more seldom: a liar cannot keep the others changing views", () => {
+    const solo = new Solo();
+    const joinedAtMs: number[] = [];
+    for (let view = 1; view <= 4; view++) {
+      const sinceMs = solo.nowMs;
+      solo.deliver(3, solo.viewChange(view));
+      while (solo.engine.status().active) busy(solo, 500, view - 1);
+      joinedAtMs.push(Math.round((solo.nowMs - sinceMs) / 1_000));
+      enter(solo, view);
+    }
+    expect(joinedAtMs.map((seconds) => seconds >= 3)).toEqual([true, true, true, true]);
+    expect(joinedAtMs[0]).toBeLessThan(5);
+    expect(joinedAtMs[1]).toBeGreaterThan(50);
+    expect(joinedAtMs[2]).toBeGreaterThan(110);
+    expect(joinedAtMs[3]).toBeGreaterThan(230);
+  });
+});
+
+describe("a process that stood still", () => {
+  test("does not count that time against its leader, once", () => {
+    const solo = new Solo();
+    solo.hold(solo.bundle(2));
+    const late = (): void => {
+      solo.nowMs += 60_000;
+      solo.feed({ kind: "timer", ...solo.now(), name: "progress" });
+    };
+    late();
+    expect(solo.engine.status()).toMatchObject({ view: 0, active: true });
+    late();
+    expect(solo.said("view-change")).toEqual([solo.viewChange(1)]);
+  });
+});

@@ -47,6 +47,8 @@ export function onViewChange(replica: Replica, signed: Signed<ViewChange>, at: I
   replica.viewChanges.set(signer, signed);
   const pulled = viewOfHonestMinority(replica);
   if (pulled !== null && pulled > replica.view) startViewChange(replica, pulled);
+  if (replica.active && signed.message.view > replica.view && !replica.wishes.has(signer))
+    replica.wishes.set(signer, at.nowMs);
   maybeNewView(replica, at);
 }
 
@@ -103,6 +105,8 @@ export function onNewView(replica: Replica, signed: Signed<NewView>, at: Instant
   replica.emit({ kind: "persist", writes: [writeView({ view: message.view, active: true }), writeNewView(signed)] });
   replica.cancelTimer("new-view");
   replica.patientSinceMs = at.nowMs;
+  for (const [signer, { message: wish }] of replica.viewChanges)
+    if (wish.view > replica.view) replica.wishes.set(signer, at.nowMs);
   replica.trace("new-view", plan.last);
   replica.nextSequence = (Math.max(plan.last, replica.finalizing) + 1) as Sequence;
   if (replica.leads) {
