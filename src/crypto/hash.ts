@@ -1,4 +1,4 @@
-import { blake3 } from "@napi-rs/blake-hash";
+import { blake3 } from "#blake3";
 import { asciiBytes } from "../lib/ascii.ts";
 import { type Hash, toHash } from "../lib/hash.ts";
 
@@ -20,6 +20,8 @@ export type HashDomain =
   | "new-view"
   | "execution-state"
   | "history"
+  | "executed"
+  | "executed-bundle"
   | "record"
   | "evidence"
   | "membership"
@@ -46,6 +48,10 @@ export type HashDomain =
   | "kv-path"
   | "kv-entry"
   | "kv-state"
+  | "workflow-path"
+  | "workflow-record"
+  | "workflow-definition"
+  | "workflow-state"
   | "block";
 
 const PREFIXES = new Map<HashDomain, Uint8Array>();

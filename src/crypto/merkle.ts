@@ -1,5 +1,5 @@
 import { assert } from "../lib/assert.ts";
-import { HASH_BYTES, type Hash, hashBytes } from "../lib/hash.ts";
+import { HASH_BYTES, type Hash, hashBytes, toHash } from "../lib/hash.ts";
 import { digestOf, hashOf } from "./hash.ts";
 
 /**
@@ -46,7 +46,7 @@ export class MerkleTree {
     let position = index;
     for (const level of this.#levels) {
       const at = (position ^ 1) * HASH_BYTES;
-      if (at < level.length) path.push(level.subarray(at, at + HASH_BYTES).toHex() as Hash);
+      if (at < level.length) path.push(toHash(level.subarray(at, at + HASH_BYTES)));
       position >>= 1;
     }
     return path;

@@ -18,14 +18,30 @@ export function isHash(text: string): text is Hash {
 
 /** The hash whose bytes these are. The caller guarantees 32 bytes. */
 export function toHash(bytes: Uint8Array): Hash {
-  return bytes.toHex() as Hash;
+  return hexOf(bytes) as Hash;
 }
 
 export function hashBytes(hash: Hash): Uint8Array {
-  return Uint8Array.fromHex(hash);
+  return bytesOf(hash);
 }
 
 /** Ascending byte order. */
 export function compareHashes(left: Hash, right: Hash): number {
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** Node has the built-in ones from 25 on, and who checks proofs may run an older one. */
+const hexOf: (bytes: Uint8Array) => string =
+  typeof Uint8Array.prototype.toHex === "function" ? (bytes) => bytes.toHex() : portableHexOf;
+
+const bytesOf: (hex: string) => Uint8Array =
+  typeof Uint8Array.fromHex === "function" ? (hex) => Uint8Array.fromHex(hex) : portableBytesOf;
+
+export function portableHexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Of hexadecimal digits only. */
+export function portableBytesOf(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, at) => Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16));
 }

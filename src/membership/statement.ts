@@ -21,6 +21,7 @@ const PHASES = [
   "vote",
   "timeout",
   "block-sync",
+  "executed",
 ] as const;
 
 export type Phase = (typeof PHASES)[number];

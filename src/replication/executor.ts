@@ -2,6 +2,7 @@ import { type Codec, encode } from "../codec/codec.ts";
 import { mapped, struct, vec } from "../codec/composites.ts";
 import { hash, u64 } from "../codec/primitives.ts";
 import { hashOf } from "../crypto/hash.ts";
+import { merkleRoot } from "../crypto/merkle.ts";
 import type { Batch } from "../dag/batch.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { BundleRef } from "../dag/bundle.ts";
@@ -41,7 +42,7 @@ export interface ExecutionState {
   readonly position: Position;
   /** Monotone: the largest timestamp of any batch so far. */
   readonly timestampMs: number;
-  /** Chains the digests of every executed batch. */
+  /** Chains the digests of every batch and of what of it was executed at which positions. */
   readonly history: Hash;
   readonly lanes: readonly ExecutedLane[];
   /** The digest of the open conflicts and their ends; null where none was ever reported. */
@@ -175,9 +176,38 @@ function emptyLane(genesis: Hash): ExecutedLane {
   return { nonce: 0 as Nonce, tip: genesis, height: 0 };
 }
 
-/** `ExecutionState.history` after one more batch. */
-export function nextHistory(history: Hash, batch: Batch): Hash {
-  return hashOf("history", hashBytes(history), hashBytes(batchDigest(batch)));
+/** `ExecutionState.history` after one more batch: what was ordered, and what of it took which place. */
+export function nextHistory(
+  history: Hash,
+  batch: Batch,
+  executed: readonly { readonly bundle: Hash; readonly firstPosition: Position }[],
+): Hash {
+  return historyAfter(history, { batch: batchDigest(batch), executed: executedDigest(executed.map(executedLeaf)) });
+}
+
+/** What one batch adds to the chain of histories. */
+export interface HistoryLink {
+  readonly batch: Hash;
+  readonly executed: Hash;
+}
+
+export function historyAfter(history: Hash, { batch, executed }: HistoryLink): Hash {
+  return hashOf("history", hashBytes(history), hashBytes(batch), hashBytes(executed));
+}
+
+/** That a bundle's first vertex took this place. */
+export function executedLeaf(placed: { readonly bundle: Hash; readonly firstPosition: Position }): Hash {
+  return hashOf("executed-bundle", encode(u64, placed.firstPosition, 8), hashBytes(placed.bundle));
+}
+
+/** Of what a batch executed, in order; of zeros where that was nothing. */
+export function executedDigest(leaves: readonly Hash[]): Hash {
+  return leaves.length === 0 ? ZERO_HASH : executedOf(merkleRoot(leaves));
+}
+
+/** The same from the Merkle root of the leaves. */
+export function executedOf(root: Hash): Hash {
+  return hashOf("executed", hashBytes(root));
 }
 
 /** What checkpoints vote on: a replica whose execution differs is found out at the next checkpoint. */
@@ -229,7 +259,11 @@ export function execute(
   while (changed !== null && lanes.length < outcome.state.rosterSize) lanes.push(emptyLane(network.genesis));
   const heard = applyReports(network, input.resolution ?? NO_RESOLUTIONS, reports);
   const resolution = changed === null ? heard.state : withoutReports(heard.state);
-  const history = nextHistory(state.history, batch);
+  const history = nextHistory(
+    state.history,
+    batch,
+    executed.map(({ ref, firstPosition: place }) => ({ bundle: ref.digest, firstPosition: place })),
+  );
   const application = input.replicate?.({ sequence, timestampMs, history, executed }) ?? null;
   const next: ExecutionState = {
     epoch: outcome.state.epoch,

@@ -77,14 +77,16 @@ async function isReplayed(ports: RestorePorts, replica: Replica, from: Place, to
   let run = await runs.next();
   let { history, timestampMs } = from;
   for await (const slot of slotsAfter(ledger, from.sequence, to.sequence)) {
-    history = nextHistory(history, slot.batch);
     timestampMs = Math.max(timestampMs, slot.batch.timestampMs);
     const bundles: PlacedBundle[] = [];
+    const executed: { readonly bundle: Hash; readonly firstPosition: Position }[] = [];
     for (; run.done !== true && run.value.run.batch === slot.sequence; run = await runs.next()) {
-      const { firstPosition, run: executed } = run.value;
-      const stored = present(await ledger.bundle(executed.bundle), `the executed bundle ${executed.bundle}`);
+      const { firstPosition, run: placed } = run.value;
+      const stored = present(await ledger.bundle(placed.bundle), `the executed bundle ${placed.bundle}`);
       bundles.push({ held: stored.held, firstPosition });
+      executed.push({ bundle: placed.bundle, firstPosition });
     }
+    history = nextHistory(history, slot.batch, executed);
     replica.applyBatch(orderedBatch(network, { sequence: slot.sequence, timestampMs, history }, bundles));
   }
   return replica.root() === to.application;

@@ -1,0 +1,72 @@
+import type { PublicKeys } from "../crypto/identity.ts";
+import type { HybridSignature } from "../crypto/signature.ts";
+import { hasDistinctSigners } from "../membership/certificate.ts";
+import { type Proof, proofRoot, sealedBytes } from "../membership/seal.ts";
+import { statementDigest } from "../membership/statement.ts";
+import type { NetworkContext, Validator } from "../membership/validator-set.ts";
+import type { ExecutionState } from "../replication/executor.ts";
+import { LightError } from "./light-error.ts";
+import { type StateCertificate, stateOf, statementAbout } from "./state-certificate.ts";
+import { networkOf, type Trusted } from "./trusted.ts";
+
+/** Whether these keys made this signature over these bytes: both halves where the keys are hybrid. Never throws. */
+export type SignatureCheck = (keys: PublicKeys, message: Uint8Array, signature: HybridSignature) => boolean;
+
+export interface CertifiedState {
+  readonly state: ExecutionState;
+  readonly network: NetworkContext;
+  /** Who signed, ascending by index. */
+  readonly signers: readonly Validator[];
+}
+
+/**
+ * The state that a quorum of the trusted validators certifies. At most f of them lie, so a correct one has executed up to
+ * it, and every correct node has, or will have, that state there.
+ * @throws LightError
+ */
+export function checkCertificate(
+  trusted: Trusted,
+  certificate: StateCertificate,
+  check: SignatureCheck,
+): CertifiedState {
+  const network = networkOf(trusted);
+  const { set } = network;
+  const { epoch, phase, proofs } = certificate;
+  if (epoch !== set.epoch) {
+    const what = `signed by the validators of epoch ${epoch}, and those of epoch ${set.epoch} are trusted`;
+    throw new LightError("wrong-epoch", what);
+  }
+  if (!hasDistinctSigners(set, proofs, set.quorum)) {
+    const what = `${proofs.length} signatures, which are not of ${set.quorum} distinct validators of epoch ${epoch}`;
+    throw new LightError("no-quorum", what);
+  }
+  const state = decodedState(certificate);
+  const leaf = statementDigest(network, statementAbout(phase, state));
+  for (const proof of proofs) {
+    const root = proofRoot(leaf, proof);
+    if (root === null || !isSigned(network, proof, root, check)) {
+      const { nodeId } = set.at(proof.seal.signer);
+      throw new LightError("bad-signature", `validator ${nodeId} did not sign this state of this network`);
+    }
+  }
+  const signers = proofs.map(({ seal }) => seal.signer).sort((left, right) => left - right);
+  return { state, network, signers: signers.map((signer) => set.at(signer)) };
+}
+
+function isSigned(
+  network: NetworkContext,
+  proof: Proof,
+  root: Parameters<typeof sealedBytes>[3],
+  check: SignatureCheck,
+): boolean {
+  const { signer, leafCount, signature } = proof.seal;
+  return check(network.set.at(signer).publicKeys, sealedBytes(network, signer, leafCount, root), signature);
+}
+
+function decodedState(certificate: StateCertificate): ExecutionState {
+  try {
+    return stateOf(certificate);
+  } catch (cause) {
+    throw new LightError("malformed", `the certified bytes are no state: ${String(cause)}`, { cause });
+  }
+}
