@@ -8,6 +8,7 @@ import type {
   LedgerService,
   NodeService,
   PeerControl,
+  ProofService,
   ProposedItem,
   RejectedItem,
   Submission,
@@ -26,6 +27,8 @@ export interface Call {
   readonly ledger: LedgerService | null;
   /** Null where the network runs none. */
   readonly application: ApplicationService | null;
+  /** Null where the node has none to show. */
+  readonly proofs: ProofService | null;
   readonly ownClients: OwnClients;
   readonly peerControl: PeerControl | null;
   readonly request: Request;

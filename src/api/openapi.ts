@@ -94,6 +94,12 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     items: { type: "array", items: { $ref: "#/components/schemas/FinalizedItem" } },
     next: { ...COUNT, description: "`from` of the next page" },
   }),
+  FinalityProof: object({ hash: HASH, proof: { ...text, contentEncoding: "base64" } }),
+  EpochLinks: object({
+    from: COUNT,
+    epoch: { ...COUNT, description: "the one that goes on at this node" },
+    links: { type: "array", items: { ...text, contentEncoding: "base64" } },
+  }),
   Status: object({
     nodeId: HASH,
     engine: text,

@@ -40,6 +40,7 @@ export const PROBLEMS = {
   "number-used": { status: 409, title: "Something else has that number" },
   "number-forgotten": { status: 409, title: "The command's number is too old" },
   "insufficient-balance": { status: 409, title: "The account has too little" },
+  "not-provable": { status: 409, title: "This node has no proof of it" },
   "too-old": { status: 410, title: "Changes so old are not kept any more" },
   "version-conflict": { status: 412, title: "The key is not as it was expected to be" },
   "payload-too-large": { status: 413, title: "A payload is too large" },
@@ -95,6 +96,7 @@ const KIND_OF: Readonly<Record<NodeErrorCode, ProblemKind>> = {
   "malformed-question": "malformed-question",
   "query-refused": "query-refused",
   "too-old": "too-old",
+  "not-provable": "not-provable",
 };
 
 /** The problem that an error is; what is not expected says nothing about the inside. */

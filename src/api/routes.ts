@@ -22,6 +22,7 @@ import {
   WAIT_MS_MAX,
 } from "./limits.ts";
 import { KV_ROUTES } from "./kv-table.ts";
+import { getEpochs, getProof } from "./proof-routes.ts";
 import type { ProblemKind } from "./problem.ts";
 import type { Parameter, Route } from "./route.ts";
 
@@ -151,6 +152,23 @@ export const ROUTES: readonly Route[] = [
     answers: { 200: "Vertex" },
     problems: ["malformed", "unknown-vertex", "timeout"],
     handle: getVertex,
+  },
+  {
+    method: "GET",
+    path: "/v1/vertices/{hash}/proof",
+    summary: "A proof that a vertex is final, for those who trust no node (docs/light-client.md)",
+    answers: { 200: "FinalityProof" },
+    problems: ["malformed", "unknown-vertex", "not-provable", "not-ready"],
+    handle: getProof,
+  },
+  {
+    method: "GET",
+    path: "/v1/epochs",
+    summary: "How epochs ended, signed by a quorum of each, with the validators of the next; one page",
+    query: [{ name: "from", description: "the first epoch", schema: { type: "integer", minimum: 0, default: 0 } }],
+    answers: { 200: "EpochLinks" },
+    problems: ["malformed", "not-provable"],
+    handle: getEpochs,
   },
   {
     method: "GET",

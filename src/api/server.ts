@@ -1,7 +1,14 @@
 import type { Server } from "bun";
 import type { ApplicationService } from "../node/application-service.ts";
 import type { Log } from "../node/observer.ts";
-import { type Intake, type LedgerService, NodeError, type NodeService, type PeerControl } from "../node/service.ts";
+import {
+  type Intake,
+  type LedgerService,
+  NodeError,
+  type NodeService,
+  type PeerControl,
+  type ProofService,
+} from "../node/service.ts";
 import { DOCS_FILES, DOCS_PAGE, docsFile } from "./docs-page.ts";
 import { json } from "./handlers.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
@@ -21,6 +28,8 @@ export interface ApiOptions {
   readonly intake?: Intake;
   /** Left out where the network runs no ledger. */
   readonly ledger?: LedgerService;
+  /** Left out where nobody is to be shown proofs. */
+  readonly proofs?: ProofService;
   /** Left out where the network runs no replicated application. */
   readonly application?: ApplicationService;
   readonly host: string;
@@ -122,7 +131,7 @@ async function respond(
   request: Request,
   at: { readonly path: string; readonly query: string; readonly route: Found; readonly documents: string },
 ): Promise<Response> {
-  const { service, intake, ledger, application, ownClients, peerControl, log } = options;
+  const { service, intake, ledger, application, proofs, ownClients, peerControl, log } = options;
   try {
     if (request.method === "OPTIONS") return new Response(null, { status: 204 });
     if (!isReading(request) && !isWelcome(options, request)) throw foreignOrigin(request);
@@ -133,6 +142,7 @@ async function respond(
         intake,
         ledger: ledger ?? null,
         application: application ?? null,
+        proofs: proofs ?? null,
         ownClients,
         peerControl: peerControl ?? null,
         request,

@@ -11,6 +11,7 @@ import type { BundlePool } from "./bundle-pool.ts";
 import type { DagLedger } from "./dag-ledger.ts";
 import type { DagPool } from "./dag-pool.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
+import type { StateProofs } from "./state-proofs.ts";
 import {
   ANSWER_BODIES_MAX,
   ANSWER_BYTES_SOFT_MAX,
@@ -24,6 +25,7 @@ import {
   type ProvenBody,
   type Question,
   questionCodec,
+  stateAnswerCodec,
   type WitnessAnswer,
   witnessAnswerCodec,
 } from "./wire.ts";
@@ -45,6 +47,7 @@ interface AnswerSources {
   };
   /** Null in a network that orders everything. */
   readonly dag: DagSources | null;
+  readonly proofs: Pick<StateProofs, "answer">;
   /** What this node heard a validator say. */
   heardOf(validator: ValidatorIndex): WitnessAnswer["statements"];
   /** A validator's newest bundle that is held. */
@@ -94,6 +97,10 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
       return encode(bundlesAnswerCodec, { bundles: await tipsOf(question.tips, sources) });
     case "dag":
       return encode(dagAnswerCodec, await dagOf(question, sources), ANSWER_BYTES_SOFT_MAX / 8);
+    case "state": {
+      const proofs = await sources.proofs.answer(question.epoch, question.sequence);
+      return encode(stateAnswerCodec, { proofs }, PROOF_BYTES * proofs.length);
+    }
     default:
       return unreachable(question);
   }

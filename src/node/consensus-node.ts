@@ -9,12 +9,13 @@ import type { CommutativeApplication } from "../replication/application.ts";
 import type { Execution } from "../replication/executor.ts";
 import { BundlePool } from "./bundle-pool.ts";
 import { agreedChange, changeRefusal } from "./change-refusal.ts";
-import { type DagDesk, dagReasons, openDesk } from "./dag-desk.ts";
+import { type DagDesk, openDesk } from "./dag-desk.ts";
 import { type OpenedDag, openDag } from "./dag-restore.ts";
 import { type EngineParts, engineMaker, type NodeMessage } from "./engines.ts";
 import { beforeDeadline } from "./deadline.ts";
 import { Epochs, ownDagOf, setsBefore } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
+import { FinalityProofs } from "./finality-proofs.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
 import { type LocalKnowledge, membershipView, type OrderedMembership, validatorViews } from "./membership-view.ts";
@@ -25,6 +26,7 @@ import type { Replication } from "./replicated/replication.ts";
 import { Proposals } from "./proposals.ts";
 import { NO_ENTROPY } from "./random-source.ts";
 import { Reader } from "./reader.ts";
+import { connectedIn, readinessOf } from "./readiness.ts";
 import type { SeenValidator } from "./reporter.ts";
 import { type Restored, restoreNode } from "./restore.ts";
 import {
@@ -42,6 +44,7 @@ import {
   type ValidatorView,
   type VertexView,
 } from "./service.ts";
+import { StateProofs } from "./state-proofs.ts";
 import { type NodeLimits, observerError, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
 
 export interface NodeParts extends EngineParts {
@@ -83,6 +86,7 @@ const REPORT_INTERVAL_MS = 60_000;
 
 /** One node: the loop with its state restored, behind the service interface. */
 export class ConsensusNode implements NodeService {
+  readonly proofs: FinalityProofs;
   readonly #parts: NodeParts;
   readonly #loop: NodeLoop<NodeMessage>;
   readonly #epochs: Epochs<NodeMessage>;
@@ -92,6 +96,7 @@ export class ConsensusNode implements NodeService {
   /** Null in a network that orders everything. */
   readonly #desk: DagDesk | null;
   readonly #proposals: Proposals;
+  readonly #states: StateProofs;
   readonly #local: LocalKnowledge;
   readonly #waiting: readonly StoredBundle[];
   readonly #startedAtMs: number;
@@ -125,6 +130,8 @@ export class ConsensusNode implements NodeService {
     this.#ordered = { state: restored.membership, epochBase: restored.execution.epochBase };
     this.#local = { self: parts.nodeId, first: parts.network.set, addresses: parts.addresses ?? new Map() };
     this.#startedAtMs = parts.clock.monotonicMs();
+    this.#states = new StateProofs({ ...parts, epochs });
+    this.proofs = new FinalityProofs({ ledger, states: this.#states, genesis: network.genesis });
     this.#loop = new NodeLoop<NodeMessage>({
       ...parts,
       epochs,
@@ -140,6 +147,7 @@ export class ConsensusNode implements NodeService {
       execution: restored.execution,
       resolution: restored.resolution,
       checkpoint: restored.checkpoint,
+      proofs: this.#states,
       remembered: { vote: restored.lastVote, view: restored.lastView, silence: restored.silence },
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
       onMembers: (changed) => parts.onMembership?.(this.#epochs.membership, changed),
@@ -187,12 +195,14 @@ export class ConsensusNode implements NodeService {
   async start(): Promise<void> {
     await this.#parts.transport.start(this.#loop);
     this.#loop.start(this.#waiting);
+    this.#states.start();
   }
 
   /** Takes nothing in any more, lets what is under way become durable, and leaves the network. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.#states.stop();
     await this.#loop.stop();
     const stopping = new NodeError("stopping", "this node is stopping; ask another node, or this one later");
     this.#epochs.failAll(stopping);
@@ -263,21 +273,15 @@ export class ConsensusNode implements NodeService {
   }
 
   readiness(): Readiness {
-    const { network } = this.#epochs;
-    const reasons: string[] = [];
-    if (this.#failed) reasons.push("the node failed; its log says why");
-    if (this.#stopping) reasons.push("the node is stopping");
-    const connected = this.#connectedValidators();
-    if (connected < network.set.quorum) {
-      reasons.push(
-        `${connected} of ${network.set.size} validators are connected (this node included), ${network.set.quorum} are needed`,
-      );
-    }
-    if (this.#loop.silence !== null) reasons.push(this.#loop.silence);
-    if (!this.#epochs.engine.status().active)
-      reasons.push(`a view change to view ${this.#epochs.engine.status().view} is under way`);
-    reasons.push(...dagReasons(this.#epochs.engine.dag?.status() ?? null));
-    return { ready: reasons.length === 0, reasons };
+    const { engine, network } = this.#epochs;
+    return readinessOf({
+      failed: this.#failed,
+      stopping: this.#stopping,
+      connected: this.#connectedValidators(),
+      set: network.set,
+      silence: this.#loop.silence,
+      engine,
+    });
   }
 
   peers(): readonly PeerInfo[] {
@@ -350,10 +354,7 @@ export class ConsensusNode implements NodeService {
   }
 
   #connectedValidators(): number {
-    const { transport, nodeId } = this.#parts;
-    const { network } = this.#epochs;
-    const peers = transport.peers().filter((peer) => network.set.indexOf(peer.nodeId) !== null).length;
-    return peers + (network.set.indexOf(nodeId) === null ? 0 : 1);
+    return connectedIn(this.#epochs.network.set, this.#parts.nodeId, this.peers());
   }
 
   #onEpoch(changed: ValidatorSetChanged): void {

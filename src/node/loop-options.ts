@@ -11,6 +11,7 @@ import type { Remembered } from "./start-gate.ts";
 import type { SeenValidator } from "./reporter.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Replication } from "./replicated/replication.ts";
+import type { StateProofs } from "./state-proofs.ts";
 import type { SealedFrame } from "./wire.ts";
 import type { DagParts } from "./dag-loop.ts";
 import type { Clock, Database, Entropy, Lane, Signer, Transport, Verifier } from "./ports.ts";
@@ -29,6 +30,7 @@ export interface LoopOptions<M> {
   /** The application that the order drives; null where there is none. */
   readonly replication: Replication | null;
   readonly checkpoint: CheckpointCertificate | null;
+  readonly proofs: StateProofs;
   /** What this node's disk shows that it said in this epoch. */
   readonly remembered: Remembered;
   readonly database: Database;

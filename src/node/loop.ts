@@ -277,6 +277,7 @@ export class NodeLoop<M> implements TransportHandler {
         return this.#finalize(effect.slot);
       case "checkpoint":
         this.#checkpoint = effect.certificate;
+        this.#options.proofs.onCheckpoint(effect.certificate);
         this.#options.pool.forgetSettled(this.#executing.state.lanes);
         return;
       case "fetch-bundles":
@@ -315,6 +316,7 @@ export class NodeLoop<M> implements TransportHandler {
     const { execution, bundles, heard, effects } = this.#executing.run(slot, this.#outbox.writes());
     const { state, changed } = execution;
     const { self } = epochs;
+    this.#options.proofs.onExecuted(slot, execution, this.#outbox.writes());
     this.#outbox.whenDurable(() => {
       this.#options.onExecuted(execution, slot, bundles);
       if (effects === null) return;

@@ -57,6 +57,17 @@ export interface Intake {
   open(vertexPayload: Uint8Array): ClientPayload;
 }
 
+/** What a node can show to those who trust no node (`src/light` checks it). */
+export interface ProofService {
+  /**
+   * That an ordered vertex is final; null where none of this hash is. Asks the other validators where no certified state covers
+   * it yet. Rejects with NodeError: `not-ready` where no quorum answers, `not-provable` where this node was not there.
+   */
+  proof(hash: Hash): Promise<Uint8Array | null>;
+  /** How the epochs from this one on ended, each with the next one's validators; as many as fit about 1 MiB, at least one. */
+  epochLinks(from: number): Promise<readonly Uint8Array[]>;
+}
+
 /** The ledger of this node's network. Amounts are in units, up to 2^64 - 1. */
 export interface LedgerService {
   /** Null where the name is none that an account can have; an account that nobody named yet is empty. */
@@ -342,6 +353,7 @@ export type NodeErrorCode =
   | "malformed-question"
   | "query-refused"
   | "too-old"
+  | "not-provable"
   | "commands-only";
 
 /** A refusal at the node's edge: what was wrong, and what to do. */

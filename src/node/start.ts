@@ -30,7 +30,7 @@ import { PeerBook } from "./peer-book.ts";
 import { PeerGuard } from "./peer-guard.ts";
 import { observerOf } from "./peer-watch.ts";
 import { restoreBans, writePeersFile } from "./peers-file.ts";
-import type { NodeService, PeerControl } from "./service.ts";
+import type { NodeService, PeerControl, ProofService } from "./service.ts";
 import { createReplication, type Served, startApplication } from "./start-application.ts";
 import { systemClock } from "./system-clock.ts";
 
@@ -299,7 +299,7 @@ async function startApi(
     metrics,
   }: Served & {
     readonly config: NodeConfig;
-    readonly service: NodeService;
+    readonly service: NodeService & { readonly proofs: ProofService };
     readonly peerControl: PeerControl;
     readonly log: Log;
     readonly metrics: NodeMetrics;
@@ -313,6 +313,7 @@ async function startApi(
     ...(intake === undefined ? {} : { intake }),
     ...(ledger === undefined ? {} : { ledger }),
     ...(application === undefined ? {} : { application }),
+    proofs: service.proofs,
     peerControl,
     host,
     port,

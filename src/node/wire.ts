@@ -99,7 +99,9 @@ export type Question =
       readonly start: ValidatorIndex;
       /** Whether the asker begins an epoch, and must hear what earlier ones certified. */
       readonly isForEpoch: boolean;
-    };
+    }
+  /** The signed word of validators of this epoch that they have executed up to this sequence, and with which state. */
+  | { readonly kind: "state"; readonly epoch: Epoch; readonly sequence: Sequence };
 
 /** What is asked about a leaderless network's bundles. */
 export type AboutDag = Omit<Extract<Question, { readonly kind: "dag" }>, "kind">;
@@ -212,7 +214,15 @@ export const questionCodec: Codec<Question> = union<Question>({
   witness: variant("witness", { validator: validatorIndexCodec }),
   vertices: variant("vertices", { tips: vec(hash, ASKED_DIGESTS_MAX) }),
   dag: variant("dag", { above: vec(nonceCodec, VALIDATORS_MAX), start: validatorIndexCodec, isForEpoch: bool }),
+  state: variant("state", { epoch: epochCodec, sequence: sequenceCodec }),
 });
+
+/** The answerer's own word, or a quorum's; nothing where it did not execute it as a validator. */
+export interface StateAnswer {
+  readonly proofs: readonly Proof[];
+}
+
+export const stateAnswerCodec: Codec<StateAnswer> = struct<StateAnswer>({ proofs: vec(proofCodec, VALIDATORS_MAX) });
 
 export const bundlesAnswerCodec: Codec<BundlesAnswer> = struct<BundlesAnswer>({
   bundles: vec(provenBodyCodec, ANSWER_BODIES_MAX),

@@ -10,15 +10,17 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   consensus: ["lib", "codec", "crypto", "membership", "dag"],
   replication: ["lib", "codec", "crypto", "membership", "dag"],
   peering: ["lib", "codec", "crypto", "membership"],
-  node: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering"],
+  // What proves finality to those who trust no node; the client and the command line check with it.
+  light: ["lib", "codec", "crypto", "membership", "dag", "replication"],
+  node: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "light"],
   network: ["lib", "codec", "crypto", "membership", "peering", "node"],
   storage: ["lib", "codec", "crypto", "membership", "node"],
   observability: ["lib", "codec", "crypto", "membership", "consensus", "node"],
   api: ["lib", "codec", "crypto", "membership", "replication", "node"],
-  // Runs in browsers: it speaks HTTP to nodes, and shares no line with them.
-  client: [],
+  // Runs in browsers: it speaks HTTP to nodes, and shares no line with them but the check of what they prove.
+  client: ["light"],
   sim: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "node", "storage"],
-  cli: ["lib", "codec", "crypto", "membership", "node", "observability", "sim"],
+  cli: ["lib", "codec", "crypto", "membership", "node", "observability", "sim", "light"],
 };
 
 /** The only module that may know every adapter. */
@@ -28,7 +30,7 @@ const ADAPTERS = ["network", "storage", "observability", "api"];
 /** What an adapter may know of the node: ports and their vocabulary, never the loop. */
 const NODE_FOR_ADAPTERS = ["ports.ts", "write-batch.ts", "service.ts", "application-service.ts", "observer.ts"];
 
-const PURE = ["lib", "codec", "membership", "dag", "consensus", "replication", "peering"];
+const PURE = ["lib", "codec", "membership", "dag", "consensus", "replication", "peering", "light"];
 
 export function folderOf(file: string): string {
   return file.split("/")[1] ?? "";

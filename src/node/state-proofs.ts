@@ -1,0 +1,279 @@
+import { decode, encode } from "../codec/codec.ts";
+import type { CheckpointCertificate, CommittedSlot } from "../consensus/engine.ts";
+import { merkleRoot } from "../crypto/merkle.ts";
+import type { NodeId } from "../crypto/identity.ts";
+import { batchDigest } from "../dag/batch.ts";
+import type { Hash } from "../lib/hash.ts";
+import { type StateCertificate, type StatePhase, stateOf, statementAbout } from "../light/state-certificate.ts";
+import type { Epoch, Sequence, ValidatorIndex } from "../membership/ids.ts";
+import { earlierSetsOf, type MembershipState, membershipStateCodec } from "../membership/membership-state.ts";
+import { type Proof, sealedBytes } from "../membership/seal.ts";
+import { statementDigest } from "../membership/statement.ts";
+import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
+import {
+  executedDigest,
+  executedLeaf,
+  type Execution,
+  type ExecutionState,
+  executionStateCodec,
+} from "../replication/executor.ts";
+import type { LoopObserver } from "./observer.ts";
+import type { Clock, Database, Signer, Transport, Verifier } from "./ports.ts";
+import { type EpochEnd, ProofLedger } from "./proof-ledger.ts";
+import { SealVerification } from "./verification.ts";
+import { questionCodec, stateAnswerCodec } from "./wire.ts";
+import { WriteBatch } from "./write-batch.ts";
+
+/** States that are remembered: several checkpoints' worth, so that one is there when its certificate comes. */
+const STATES_MAX = 256;
+
+const ANSWER_TIMEOUT_MS = 4_000;
+
+/** Between two attempts to prove an epoch's end: whose word is missing may be away for long. */
+const RETRY_MS_MIN = 500;
+const RETRY_MS_MAX = 60_000;
+
+/** Peers execute a batch within milliseconds of each other; these are waits between asking them again. */
+const SOON_MS: readonly number[] = [50, 150, 400, 900];
+
+export interface StateProofsPorts {
+  readonly epochs: { readonly network: NetworkContext; readonly self: ValidatorIndex | null };
+  readonly database: Database;
+  readonly transport: Pick<Transport, "peers" | "request">;
+  readonly signer: Signer;
+  readonly verifier: Verifier;
+  readonly clock: Clock;
+  readonly observer: Pick<LoopObserver, "log">;
+}
+
+/** A state with the validators who can say that they came to it. */
+interface KnownState {
+  /** Of the last batch that led to it. */
+  readonly epoch: Epoch;
+  readonly set: ValidatorSet;
+  readonly signer: ValidatorIndex | null;
+  readonly state: ExecutionState;
+  own: Promise<Proof> | null;
+}
+
+/**
+ * Collects what proves this node's states to those who trust no node: checkpoints as they come by, and signed words of what
+ * was executed where no checkpoint says it. The last state of every epoch needs those: the engine that would make its
+ * checkpoint has ended (docs/decisions/0008-finality-proofs.md).
+ *
+ * Invariant: this node signs for a sequence only the state to which its own execution of committed batches came.
+ */
+export class StateProofs {
+  readonly ledger: ProofLedger;
+  readonly #ports: StateProofsPorts;
+  readonly #verification: SealVerification;
+  readonly #known = new Map<Sequence, KnownState>();
+  readonly #timers = new Set<() => void>();
+  #latest: KnownState | null = null;
+  #collecting: { readonly sequence: Sequence; readonly done: Promise<StateCertificate | null> } | null = null;
+  #stopped = false;
+
+  constructor(ports: StateProofsPorts) {
+    this.#ports = ports;
+    this.ledger = new ProofLedger(ports.database);
+    this.#verification = new SealVerification(ports.epochs.network, ports.verifier);
+  }
+
+  /** Goes on proving the ends of epochs that were not proved when the process ended. */
+  start(): void {
+    this.#background(async () => {
+      for (const epoch of await this.ledger.openEnds()) this.#proveEnd(epoch, RETRY_MS_MIN);
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+  }
+
+  /** Before the next epoch begins, where this batch ended one. What it writes goes with the execution's own rows. */
+  onExecuted(slot: CommittedSlot, execution: Execution, writes: WriteBatch): void {
+    const { state, executed, membership, changed } = execution;
+    const { network, self: signer } = this.#ports.epochs;
+    const leaves = executed.map(({ ref, firstPosition }) => executedLeaf({ bundle: ref.digest, firstPosition }));
+    const link = { batch: batchDigest(slot.batch), executed: executedDigest(leaves) };
+    this.ledger.recordHistory(writes, state.sequence, { ...link, history: state.history });
+    const known: KnownState = { epoch: network.set.epoch, set: network.set, signer, state, own: null };
+    this.#latest = known;
+    this.#known.set(state.sequence, known);
+    this.#known.delete((state.sequence - STATES_MAX) as Sequence);
+    if (changed === null) return;
+    const { epoch } = known;
+    this.ledger.recordEpochEnd(writes, epoch, {
+      signer,
+      state: encode(executionStateCodec, state),
+      membership: encode(membershipStateCodec, membership, 4_096),
+    });
+    this.#later(RETRY_MS_MIN, () => this.#proveEnd(epoch, RETRY_MS_MIN));
+  }
+
+  onCheckpoint({ epoch, sequence, proofs }: CheckpointCertificate): void {
+    const known = this.#known.get(sequence);
+    if (known === undefined || known.epoch !== epoch) return;
+    this.#background(() => this.#keep(known, "checkpoint", proofs));
+  }
+
+  /** What this node can show a peer of a state: a quorum's word, or its own. Nothing where it was not there. */
+  async answer(epoch: Epoch, sequence: Sequence): Promise<readonly Proof[]> {
+    const kept = await this.ledger.certificateAt(sequence);
+    if (kept?.epoch === epoch && kept.phase === "executed") return kept.proofs;
+    const known = this.#known.get(sequence) ?? (await this.#endOf(epoch));
+    if (known === null || known.epoch !== epoch || known.state.sequence !== sequence) return [];
+    const own = await this.#ownProof(known);
+    return own === null ? [] : [own];
+  }
+
+  /** The first certified state that covers a batch; asks the others where there is none yet. Null where no quorum answers. */
+  async certificateFor(sequence: Sequence): Promise<StateCertificate | null> {
+    for (;;) {
+      const kept = await this.ledger.certificateFrom(sequence);
+      if (kept !== null) return kept;
+      const under = this.#collecting;
+      const latest = this.#latest;
+      if (under !== null) {
+        const certificate = await under.done;
+        if (certificate === null || under.sequence >= sequence) return certificate;
+      } else {
+        if (latest === null || latest.state.sequence < sequence) return null;
+        const done = this.#collectSoon(latest).finally(() => {
+          this.#collecting = null;
+        });
+        this.#collecting = { sequence: latest.state.sequence, done };
+      }
+    }
+  }
+
+  async #collectSoon(known: KnownState): Promise<StateCertificate | null> {
+    for (const waitMs of SOON_MS) {
+      const certificate = await this.#collect(known);
+      if (certificate !== null || this.#stopped) return certificate;
+      await new Promise<void>((resolve) =>
+        this.#ports.clock.setTimer(this.#ports.clock.monotonicMs() + waitMs, resolve),
+      );
+    }
+    return await this.#collect(known);
+  }
+
+  /** Asks until a quorum of the epoch's validators have said how it ended. */
+  #proveEnd(epoch: Epoch, retryMs: number): void {
+    this.#background(async () => {
+      const known = await this.#endOf(epoch);
+      if (known === null || this.#stopped) return;
+      if ((await this.#collect(known)) === null) {
+        this.#later(retryMs, () => this.#proveEnd(epoch, Math.min(2 * retryMs, RETRY_MS_MAX)));
+        return;
+      }
+      const batch = new WriteBatch();
+      this.ledger.closeEpochEnd(batch, epoch);
+      await this.#ports.database.write(batch.finish());
+    });
+  }
+
+  async #endOf(epoch: Epoch): Promise<KnownState | null> {
+    const end = await this.ledger.epochEnd(epoch);
+    return end === null ? null : knownEnd(epoch, end);
+  }
+
+  /** A quorum's word about one state, kept for ever; null where not enough can be reached. */
+  async #collect(known: KnownState): Promise<StateCertificate | null> {
+    const proofs = new Map<ValidatorIndex, Proof>();
+    const own = await this.#ownProof(known);
+    if (own !== null) proofs.set(own.seal.signer, own);
+    const isEnough = (): boolean => proofs.size >= known.set.quorum;
+    if (!isEnough()) await this.#askAll(known, proofs, isEnough);
+    if (!isEnough()) return null;
+    const ordered = [...proofs.values()].sort((left, right) => left.seal.signer - right.seal.signer);
+    return await this.#keep(known, "executed", ordered.slice(0, known.set.quorum));
+  }
+
+  /** Resolves when there is enough, or all have answered. */
+  async #askAll(known: KnownState, proofs: Map<ValidatorIndex, Proof>, isEnough: () => boolean): Promise<void> {
+    const { transport } = this.#ports;
+    const peers = transport.peers().filter(({ nodeId }) => known.set.placeOf(nodeId) !== null);
+    const { promise: enough, resolve } = Promise.withResolvers<void>();
+    const asked = peers.map(async ({ nodeId }) => {
+      for (const proof of await this.#ask(nodeId, known)) proofs.set(proof.seal.signer, proof);
+      if (isEnough()) resolve();
+    });
+    await Promise.race([enough, Promise.all(asked)]);
+  }
+
+  /** The proofs of a peer's answer that hold. */
+  async #ask(peer: NodeId, known: KnownState): Promise<readonly Proof[]> {
+    const { transport } = this.#ports;
+    const { epoch, set, state } = known;
+    try {
+      const question = encode(questionCodec, { kind: "state", epoch, sequence: state.sequence });
+      const answer = await transport.request(peer, question, { timeoutMs: ANSWER_TIMEOUT_MS });
+      const { proofs } = decode(stateAnswerCodec, answer);
+      const ofSet = proofs.filter(({ seal }) => set.has(seal.signer));
+      const leaf = this.#leafOf(known);
+      const held = await Promise.all(ofSet.map((proof) => this.#verification.allHold([{ leaf, proof }])));
+      return ofSet.filter((_, index) => held[index] === true);
+    } catch {
+      // The transport counts and logs it; others are asked as well.
+      return [];
+    }
+  }
+
+  async #keep(known: KnownState, phase: StatePhase, proofs: readonly Proof[]): Promise<StateCertificate> {
+    const certificate = { epoch: known.epoch, phase, state: encode(executionStateCodec, known.state), proofs };
+    const batch = new WriteBatch();
+    this.ledger.recordCertificate(batch, known.state.sequence, certificate);
+    await this.#ports.database.write(batch.finish());
+    return certificate;
+  }
+
+  async #ownProof(known: KnownState): Promise<Proof | null> {
+    const { signer } = known;
+    if (signer === null) return null;
+    known.own ??= this.#sign(signer, this.#leafOf(known));
+    return await known.own;
+  }
+
+  async #sign(signer: ValidatorIndex, leaf: Hash): Promise<Proof> {
+    const message = sealedBytes(this.#ports.epochs.network, signer, 1, merkleRoot([leaf]));
+    return {
+      seal: { signer, leafCount: 1, signature: await this.#ports.signer.sign(message) },
+      leafIndex: 0,
+      path: [],
+    };
+  }
+
+  #leafOf({ epoch, state }: KnownState): Hash {
+    const { genesis } = this.#ports.epochs.network;
+    return statementDigest({ genesis, set: { epoch } }, statementAbout("executed", state));
+  }
+
+  #later(ms: number, callback: () => void): void {
+    if (this.#stopped) return;
+    const { clock } = this.#ports;
+    const cancel = clock.setTimer(clock.monotonicMs() + ms, () => {
+      this.#timers.delete(cancel);
+      callback();
+    });
+    this.#timers.add(cancel);
+  }
+
+  /** Nothing of it decides anything: where the disk fails, the loop's own writes say so. */
+  #background(work: () => Promise<unknown>): void {
+    if (this.#stopped) return;
+    work().catch((error: unknown) => {
+      if (!this.#stopped) this.#ports.observer.log("warn", "proofs.failed", { error: String(error) });
+    });
+  }
+}
+
+function knownEnd(epoch: Epoch, end: EpochEnd): KnownState | null {
+  const membership: MembershipState = decode(membershipStateCodec, end.membership);
+  const set = earlierSetsOf(membership).find((earlier) => earlier.epoch === epoch);
+  if (set === undefined) return null;
+  const state = stateOf({ epoch, phase: "executed", state: end.state, proofs: [] });
+  return { epoch, set, signer: end.signer, state, own: null };
+}
