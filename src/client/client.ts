@@ -21,6 +21,7 @@ import { type SubmitOneOptions, type SubmitOptions, submitMany, submitOne, whenF
 import { type StreamOptions, type StreamParts, Subscription } from "./subscription.ts";
 import type { Transport } from "./transport.ts";
 import { type StreamEvent, type Topic, VertexFeed } from "./vertex-feed.ts";
+import { LightClient, type VerifiedVertex } from "./verified.ts";
 import {
   type Bytes,
   checkedHash,
@@ -32,6 +33,7 @@ import {
   type Vertex,
   vertexOf,
 } from "./vertices.ts";
+import { Workflow } from "./workflow.ts";
 
 /** What `connect` makes a client of. */
 export interface ClientParts {
@@ -41,6 +43,8 @@ export interface ClientParts {
   readonly heartbeatMs: number;
   readonly genesis: string | null;
   readonly session: SessionOptions;
+  /** Encoded validators that are believed; null where nodes are. */
+  readonly trusted: Uint8Array | null;
 }
 
 export interface SubscribeOptions<T extends Topic> extends StreamOptions {
@@ -68,9 +72,12 @@ export class Client {
   readonly kv: KeyValue;
   /** The ledger, where that is the network's application. */
   readonly ledger: Ledger;
+  /** Runs of steps that workers do, where the network's application is that. */
+  readonly workflow: Workflow;
   readonly #parts: ClientParts;
   readonly #session: Session;
   readonly #order: NodeOrder;
+  readonly #light: LightClient | null;
   readonly #closing: AbortController = new AbortController();
 
   /** Use `connect`. @throws CretoError `invalid-argument` */
@@ -80,8 +87,14 @@ export class Client {
     this.#parts = parts;
     this.#session = new Session(parts.session);
     this.#order = new NodeOrder(parts.transport, parts.genesis);
+    this.#light = parts.trusted === null ? null : new LightClient(parts.transport, parts.trusted);
     this.ledger = new Ledger(parts.transport, run);
     this.kv = new KeyValue(parts.transport, this.#session, run, (options) => this.#watch(options));
+    this.workflow = new Workflow({
+      send: (command, options) => this.command(command, options),
+      ask: (question, options) => this.query(question, options),
+      run,
+    });
   }
 
   /** Who this client is to the network, and the number of its next command: to be kept, and given to `connect` again. */
@@ -122,6 +135,21 @@ export class Client {
         throw error;
       }
     });
+  }
+
+  /**
+   * The vertex of this hash, final for sure: proved by a quorum of the validators that `connect` was given as `trusted`, or
+   * of those that came after them. No node is believed. @throws CretoError `not-proved`, `unknown-vertex`, `not-provable`
+   */
+  async verified(hash: string, options: CallOptions = {}): Promise<VerifiedVertex> {
+    const light = this.#light;
+    if (light === null) throw new CretoError("invalid-argument", "connect was given no trusted validators");
+    return await this.#run(options, (patience) => light.verified(hash, patience));
+  }
+
+  /** The validators that are believed by now: to be kept, and given to `connect` again. Null where it was given none. */
+  get trusted(): Uint8Array | null {
+    return this.#light?.trusted ?? null;
   }
 
   /** What is final, ascending, up to the last that the node has now; `timeoutMs` is that of a page. */

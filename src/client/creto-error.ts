@@ -30,6 +30,7 @@ export const PROBLEM_CODES = [
   "malformed-question",
   "query-refused",
   "too-old",
+  "not-provable",
   "payload-too-large",
   "batch-too-large",
   "unsupported-media-type",
@@ -56,6 +57,8 @@ export const CLIENT_CODES = [
   "bad-answer",
   /** A problem of a type that this version of the library does not know. */
   "unknown-problem",
+  /** No node proved it: what they showed is forged, of another network, or is no proof. */
+  "not-proved",
   /** The node belongs to another network than the one before it. */
   "wrong-network",
   /** This runtime has no WebSocket: give one to `connect`. */
@@ -64,6 +67,8 @@ export const CLIENT_CODES = [
   "invalid-argument",
   /** `session.onNumber` failed: the command was not sent. */
   "session-hook-failed",
+  /** The workflow application refused: see `WorkflowRefused`. */
+  "workflow-refused",
 ] as const;
 
 export type ProblemCode = (typeof PROBLEM_CODES)[number];

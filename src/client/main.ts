@@ -29,6 +29,7 @@ export type { CommandId, SessionOptions } from "./session.ts";
 export type { WebSocketLike, WebSocketMaker } from "./socket.ts";
 export type { SubmitOneOptions, SubmitOptions } from "./submissions.ts";
 export type { StreamOptions, Subscription } from "./subscription.ts";
+export type { VerifiedVertex } from "./verified.ts";
 export type {
   FinalizedEvent,
   InterruptedEvent,
@@ -39,3 +40,19 @@ export type {
   ValidatorsEvent,
 } from "./vertex-feed.ts";
 export type { Bytes, FinalizedVertex, FinalReceipt, NodeStatus, Receipt, Vertex, VertexState } from "./vertices.ts";
+export type { ClaimOptions, WaitOptions, Workflow } from "./workflow.ts";
+export { StepFailed } from "./workflow-held-task.ts";
+export { WorkflowRefused, type WorkflowRefusal } from "./workflow-refused.ts";
+export type {
+  Claimable,
+  NothingToClaim,
+  RunStatus,
+  RunSummary,
+  StepHandler,
+  StepLease,
+  StepStatus,
+  TaskTools,
+  WorkflowStep,
+  WorkflowTask,
+} from "./workflow-types.ts";
+export { runWorker, type WorkerOptions, type WorkerReport } from "./workflow-worker.ts";

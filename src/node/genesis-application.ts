@@ -17,10 +17,10 @@ export const ENGINES = ["pbft", "hotstuff", "avalanche"] as const;
 export type EngineName = (typeof ENGINES)[number];
 
 /**
- * `log`: payloads are opaque. `ledger`: transfers between accounts. `key-value`: the built-in store. `custom`: a file that each
- * node is started with (`start --app`).
+ * `log`: payloads are opaque. `ledger`: transfers between accounts. `key-value`: the built-in store. `workflow`: runs of
+ * steps that workers do. `custom`: a file that each node is started with (`start --app`).
  */
-export const APPLICATIONS = ["log", "ledger", "key-value", "custom"] as const;
+export const APPLICATIONS = ["log", "ledger", "key-value", "workflow", "custom"] as const;
 export type ApplicationName = (typeof APPLICATIONS)[number];
 
 /** Opening balances: a file of a megabyte at most. */
@@ -38,7 +38,7 @@ export type Named = readonly { readonly name: string; readonly nodeId: NodeId }[
 
 /** Whether the total order drives a state machine at every node, with sessions, a root and snapshots. */
 export function isReplicated(application: ApplicationName = "log"): boolean {
-  return application === "key-value" || application === "custom";
+  return application === "key-value" || application === "workflow" || application === "custom";
 }
 
 /** Whether an engine puts all that its network takes in into one order; of the others only what conflicts has one. */

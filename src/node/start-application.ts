@@ -1,6 +1,7 @@
 import type { NodeId } from "../crypto/identity.ts";
 import { KeyValueStore } from "../replication/key-value/key-value-store.ts";
 import type { Application } from "../replication/replicated.ts";
+import { Workflows } from "../replication/workflow/workflows.ts";
 import type { ApplicationService } from "./application-service.ts";
 import { createIntake } from "./applications.ts";
 import type { NodeConfig } from "./config.ts";
@@ -42,6 +43,8 @@ export async function createReplication(
       (application as KeyValueStore).takeChanges();
     return new Replication({ ...common, name: named, newApplication: () => new KeyValueStore(), takeChanges });
   }
+  if (named === "workflow")
+    return new Replication({ ...common, name: named, newApplication: () => new Workflows(), takeChanges: null });
   if (named !== "custom") return null;
   if (file === null) {
     const why =

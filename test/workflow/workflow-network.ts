@@ -1,0 +1,82 @@
+import { type Client, connect } from "../../src/client/main.ts";
+import { hashOf } from "../../src/crypto/hash.ts";
+import type { NodeId } from "../../src/crypto/identity.ts";
+import type { Position, Sequence } from "../../src/membership/ids.ts";
+import { type ClientId, type Command, encodeCommand } from "../../src/replication/command.ts";
+import { Replica } from "../../src/replication/replica.ts";
+import { decodeWorkflowCommand, type WorkflowCommand } from "../../src/replication/workflow/workflow-command.ts";
+import { Workflows } from "../../src/replication/workflow/workflows.ts";
+
+const CREATOR = "cd".repeat(32) as NodeId;
+const URL_OF_NODE = "http://node.test";
+
+interface SentCommand {
+  readonly client: string;
+  readonly number: number;
+  readonly command: string;
+}
+
+/** A network as clients see it: a real replica of workflows behind `fetch`, every command a batch of its own. */
+export class WorkflowNetwork {
+  /** Commands that took effect or were refused, replays left out. */
+  readonly seen: WorkflowCommand[] = [];
+  readonly commits: { readonly kind: string; readonly status: string }[] = [];
+  /** Says of a command whether its answer is lost on its way back. */
+  losesAnswer: (command: WorkflowCommand) => boolean = () => false;
+  /** Added to the agreed time: leases run out by it, and nobody waits. */
+  aheadMs = 0;
+  readonly replica: Replica;
+  #position = 0;
+
+  constructor(workflows: Workflows = new Workflows()) {
+    this.replica = new Replica(workflows);
+  }
+
+  client(): Client {
+    return connect({ nodes: [URL_OF_NODE], timeoutMs: 20_000, fetch: (url, init) => this.#fetch(String(url), init) });
+  }
+
+  /** Agreed time is monotone, whatever the clock of this machine does. */
+  nowMs(): number {
+    return 1_800_000_000_000 + Math.floor(performance.now()) + this.aheadMs;
+  }
+
+  async #fetch(url: string, init: RequestInit | undefined): Promise<Response> {
+    await Promise.resolve();
+    const body = JSON.parse(String(init?.body ?? "null")) as unknown;
+    const { pathname } = new URL(url);
+    if (pathname === "/v1/commands") return this.#command(body as SentCommand);
+    if (pathname === "/v1/query") {
+      const { question } = body as { readonly question: string };
+      const answer = this.replica.query(Uint8Array.fromBase64(question)).toBase64();
+      return Response.json({ answer, position: this.#position, batch: this.#position, stateHash: this.replica.root() });
+    }
+    throw new Error(`nobody serves ${pathname}`);
+  }
+
+  #command({ client, number, command: base64 }: SentCommand): Response {
+    const body = Uint8Array.fromBase64(base64);
+    const command: Command = { client: client as ClientId, number, body };
+    this.#position += 1;
+    const position = this.#position;
+    const [handled] = this.replica.applyBatch({
+      sequence: position as Sequence,
+      timestampMs: this.nowMs(),
+      history: hashOf("record", Uint8Array.of(position & 255)),
+      payloads: [{ position: position as Position, creator: CREATOR, payload: encodeCommand(command) }],
+    });
+    if (handled?.kind !== "outcome") throw new Error("a number that is forgotten");
+    const said = decodeWorkflowCommand(body);
+    if (said === null) throw new Error("the client's bytes are no command");
+    const { outcome, isReplay } = handled;
+    if (!isReplay) {
+      this.seen.push(said);
+      this.commits.push({ kind: said.kind, status: outcome.status });
+    }
+    if (this.losesAnswer(said)) throw new TypeError("the connection was lost");
+    const result = outcome.result.kind === "bytes" ? outcome.result.bytes.toBase64() : null;
+    const { status, reason } = outcome;
+    const place = { position: outcome.position, batch: outcome.sequence, hash: null, stateHash: this.replica.root() };
+    return Response.json({ status, reason, result, isReplay, ...place });
+  }
+}
