@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { HASH_BYTES, type Hash } from "../lib/hash.ts";
@@ -31,6 +32,18 @@ describe("a part of a Merkle tree", () => {
         for (const index of indices) expect(part?.path(index)).toEqual(tree.path(index));
       }),
     );
+  });
+
+  test("gives paths that share the texts of their digests: they are kept for long", () => {
+    const count = 512;
+    const indices = Array.from({ length: count }, (_, index) => index);
+    const part = PartialTree.of(count, placed(count, indices), new Uint8Array(0));
+    const before = strings();
+    const paths = indices.map((index) => part?.path(index) ?? []);
+    const made = strings() - before;
+    expect(paths.every(({ length }) => length === 9)).toBe(true);
+    // One for each digest of the tree but the top, not nine for each path; some are the test's own.
+    expect(made).toBeLessThan(3 * count);
   });
 
   test("takes no more digests than the leaves' paths have, and none where it has all leaves", () => {
@@ -93,3 +106,9 @@ describe("a part of a Merkle tree", () => {
       expect(PartialTree.of(count, leaves, new Uint8Array(digests * HASH_BYTES))).toBeNull();
   });
 });
+
+/** Live texts in the heap. */
+function strings(): number {
+  Bun.gc(true);
+  return heapStats().objectTypeCounts["string"] ?? 0;
+}

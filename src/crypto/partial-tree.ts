@@ -17,6 +17,8 @@ export class PartialTree {
   readonly root: Hash;
   /** What is known of each level, by position; the leaves' digests first. */
   readonly #levels: readonly ReadonlyMap<number, Uint8Array>[];
+  /** The texts of digests, each once: the paths of a turn's statements are kept for long, and share most of them. */
+  readonly #texts = new Map<Uint8Array, Hash>();
 
   private constructor(root: Hash, levels: readonly ReadonlyMap<number, Uint8Array>[]) {
     this.root = root;
@@ -46,10 +48,19 @@ export class PartialTree {
     let position = index;
     for (const level of this.#levels) {
       const sibling = level.get(position ^ 1);
-      if (sibling !== undefined) path.push(sibling.toHex() as Hash);
+      if (sibling !== undefined) path.push(this.#textOf(sibling));
       position >>= 1;
     }
     return path;
+  }
+
+  #textOf(digest: Uint8Array): Hash {
+    let text = this.#texts.get(digest);
+    if (text === undefined) {
+      text = digest.toHex() as Hash;
+      this.#texts.set(digest, text);
+    }
+    return text;
   }
 }
 

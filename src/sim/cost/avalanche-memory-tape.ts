@@ -114,13 +114,16 @@ export class MemoryTape {
 }
 
 /** The entries of a tape, each with the bytes that follow it, read one by one. */
-export function* entriesOf(path: string): Generator<{ readonly entry: TapeEntry; readonly bodies: readonly Buffer[] }> {
+export function* entriesOf(
+  path: string,
+): Generator<{ readonly entry: TapeEntry; readonly bodies: readonly Uint8Array[] }> {
   const file = openSync(path, "r");
   try {
     for (;;) {
       const length = readExactly(file, 4);
       if (length === null) return;
-      const head: { entry: TapeEntry; lengths: number[] } = JSON.parse(whole(file, length.readUInt32BE()).toString());
+      const headBytes = whole(file, new DataView(length.buffer).getUint32(0));
+      const head: { entry: TapeEntry; lengths: number[] } = JSON.parse(new TextDecoder().decode(headBytes));
       yield { entry: head.entry, bodies: head.lengths.map((bytes) => whole(file, bytes)) };
     }
   } finally {
@@ -175,15 +178,15 @@ function writeAll(file: number, bytes: Uint8Array): void {
   while (at < bytes.length) at += writeSync(file, bytes, at);
 }
 
-function whole(file: number, bytes: number): Buffer {
+function whole(file: number, bytes: number): Uint8Array {
   const read = readExactly(file, bytes);
   assert(read !== null, "a whole tape");
   return read;
 }
 
-/** Null at the end of the file. */
-function readExactly(file: number, bytes: number): Buffer | null {
-  const buffer = Buffer.allocUnsafeSlow(bytes);
+/** Null at the end of the file. No `Buffer`: its `slice` is no copy, and what is kept would keep its frame. */
+function readExactly(file: number, bytes: number): Uint8Array | null {
+  const buffer = new Uint8Array(bytes);
   let at = 0;
   while (at < bytes) {
     const count = readSync(file, buffer, at, bytes - at, null);
