@@ -113,6 +113,16 @@ withTarget("status", "where a node stands: view, leader, last sequence", [
   "status --url http://127.0.0.1:9001 --json | jq .lastSequence",
 ]).action(async (options) => (await import("./inspect.ts")).inspect("status", options));
 
+withTarget("verify", "prove that a vertex is final without trusting the node that is asked (docs/light-client.md)", [
+  "verify 4f0c...e1 --genesis ./net/genesis.json --url http://127.0.0.1:9001",
+  "verify --genesis ./net/genesis.json --write-trusted trusted.bin --url http://127.0.0.1:9001",
+])
+  .argument("[hash]", "the vertex; without it, only the changes of the validator set are followed")
+  .option("-g, --genesis <file>", "believe the validators of this genesis file, and those that followed from them")
+  .option("-t, --trusted <file>", "believe those that an earlier call wrote")
+  .option("-w, --write-trusted <file>", "write the validators that are believed now")
+  .action(async (hash, options) => (await import("./verify.ts")).verify(hash, options));
+
 withTarget("health", "whether a node lives and can finalize (exit status 4 if not)", [
   "health --config ./net/node-1/node.toml && echo ready",
 ]).action(async (options) => (await import("./inspect.ts")).health(options));

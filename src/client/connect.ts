@@ -17,6 +17,8 @@ export interface ConnectOptions {
   readonly genesis?: string;
   /** Who this client is to the network's application, so that a command sent again after a crash is applied once. */
   readonly session?: SessionOptions;
+  /** The validators that `verified` believes: what `cretoai-node verify --write-trusted` wrote, or `Client.trusted` was. */
+  readonly trusted?: Uint8Array;
   /** In the place of the runtime's. */
   readonly fetch?: Fetch;
   /** In the place of the runtime's, and where it has none: Node before 22. */
@@ -42,6 +44,7 @@ export function connect(options: ConnectOptions): Client {
     heartbeatMs,
     genesis: options.genesis ?? null,
     session: options.session ?? {},
+    trusted: options.trusted ?? null,
   });
 }
 

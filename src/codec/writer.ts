@@ -1,4 +1,4 @@
-import type { Hash } from "../lib/hash.ts";
+import { type Hash, putHash } from "../lib/hash.ts";
 
 /** A growing byte buffer with the primitive encodings. */
 export class Writer {
@@ -42,7 +42,7 @@ export class Writer {
 
   hash(value: Hash): void {
     const at = this.#take(32);
-    this.#bytes.subarray(at, at + 32).setFromHex(value);
+    putHash(this.#bytes.subarray(at, at + 32), value);
   }
 
   /** What was written, as a view; the writer must not be used afterwards. */

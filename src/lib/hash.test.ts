@@ -1,6 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { compareHashes, HASH_BYTES, type Hash, hashBytes, isHash, toHash, ZERO_HASH } from "./hash.ts";
+import {
+  compareHashes,
+  HASH_BYTES,
+  type Hash,
+  hashBytes,
+  isHash,
+  portableBytesOf,
+  portableHexOf,
+  putHash,
+  toHash,
+  ZERO_HASH,
+} from "./hash.ts";
 
 const anyHashBytes = fc.uint8Array({ minLength: HASH_BYTES, maxLength: HASH_BYTES });
 
@@ -36,5 +47,16 @@ describe("a hash", () => {
   test("of zeros is 32 zero bytes", () => {
     expect(hashBytes(ZERO_HASH)).toEqual(new Uint8Array(HASH_BYTES));
     expect(isHash(ZERO_HASH satisfies Hash)).toBe(true);
+  });
+});
+
+describe("a hash where the runtime has no conversion of its own", () => {
+  test("has the same digits and bytes", () => {
+    const bytes = Uint8Array.from({ length: 32 }, (_, index) => (index * 37 + 5) % 256);
+    expect(portableHexOf(bytes)).toBe(bytes.toHex());
+    expect(portableBytesOf(bytes.toHex())).toEqual(bytes);
+    const target = Object.assign(new Uint8Array(32), { setFromHex: undefined });
+    putHash(target, toHash(bytes));
+    expect([...target]).toEqual([...bytes]);
   });
 });

@@ -25,17 +25,29 @@ export function hashBytes(hash: Hash): Uint8Array {
   return bytesOf(hash);
 }
 
+/** Puts the hash's bytes into 32 bytes. */
+export function putHash(target: Hex, hash: Hash): void {
+  if (target.setFromHex === undefined) target.set(portableBytesOf(hash));
+  else target.setFromHex(hash);
+}
+
 /** Ascending byte order. */
 export function compareHashes(left: Hash, right: Hash): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** Node has the built-in ones from 25 on, and who checks proofs may run an older one. */
-const hexOf: (bytes: Uint8Array) => string =
-  typeof Uint8Array.prototype.toHex === "function" ? (bytes) => bytes.toHex() : portableHexOf;
+/** Node has these from 25 on, and who checks proofs may run an older one, or an older browser. */
+type Hex = Uint8Array & { toHex?(): string; setFromHex?(hex: string): unknown };
 
-const bytesOf: (hex: string) => Uint8Array =
-  typeof Uint8Array.fromHex === "function" ? (hex) => Uint8Array.fromHex(hex) : portableBytesOf;
+const BUILT_IN = Uint8Array as Uint8ArrayConstructor & { fromHex?(hex: string): Uint8Array };
+
+function hexOf(bytes: Hex): string {
+  return bytes.toHex?.() ?? portableHexOf(bytes);
+}
+
+function bytesOf(hex: string): Uint8Array {
+  return BUILT_IN.fromHex?.(hex) ?? portableBytesOf(hex);
+}
 
 export function portableHexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -20,7 +20,7 @@ export interface CertifiedState {
 }
 
 /**
- * The state that a quorum of the trusted validators certifies. At most f of them lie, so a correct one has executed up to
+ * The state that a quorum of the trusted validators, or of those of an epoch before them, certifies. At most f of them lie, so a correct one has executed up to
  * it, and every correct node has, or will have, that state there.
  * @throws LightError
  */
@@ -29,13 +29,13 @@ export function checkCertificate(
   certificate: StateCertificate,
   check: SignatureCheck,
 ): CertifiedState {
-  const network = networkOf(trusted);
-  const { set } = network;
   const { epoch, phase, proofs } = certificate;
-  if (epoch !== set.epoch) {
-    const what = `signed by the validators of epoch ${epoch}, and those of epoch ${set.epoch} are trusted`;
+  const network = networkOf(trusted, epoch);
+  if (network === null) {
+    const what = `signed by the validators of epoch ${epoch}, and known are those of epoch ${trusted.membership.epoch}`;
     throw new LightError("wrong-epoch", what);
   }
+  const { set } = network;
   if (!hasDistinctSigners(set, proofs, set.quorum)) {
     const what = `${proofs.length} signatures, which are not of ${set.quorum} distinct validators of epoch ${epoch}`;
     throw new LightError("no-quorum", what);

@@ -37,8 +37,11 @@ export function followEpochs(trusted: Trusted, links: readonly Uint8Array[], che
 
 function followEpoch(trusted: Trusted, bytes_: Uint8Array, check: SignatureCheck): Trusted {
   const link = decodeLink(bytes_);
-  const { state } = checkCertificate(trusted, link.certificate, check);
   const { epoch } = trusted.membership;
+  const { state } = checkCertificate(trusted, link.certificate, check);
+  if (link.certificate.epoch !== epoch) {
+    throw new LightError("wrong-epoch", `the end of epoch ${link.certificate.epoch}, where that of ${epoch} is next`);
+  }
   if (state.epoch !== epoch + 1 || state.epochBase !== state.sequence) {
     throw new LightError("not-proved", `a state after batch ${state.sequence} at which epoch ${epoch} did not end`);
   }

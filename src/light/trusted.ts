@@ -3,7 +3,13 @@ import { struct } from "../codec/composites.ts";
 import { hash } from "../codec/primitives.ts";
 import { nodeIdOf } from "../crypto/identity.ts";
 import type { Hash } from "../lib/hash.ts";
-import { type MembershipState, membershipStateCodec, validatorSetOf } from "../membership/membership-state.ts";
+import type { Epoch } from "../membership/ids.ts";
+import {
+  earlierSetsOf,
+  type MembershipState,
+  membershipStateCodec,
+  validatorSetOf,
+} from "../membership/membership-state.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import { LightError } from "./light-error.ts";
 
@@ -15,8 +21,11 @@ export interface Trusted {
 
 const trustedCodec: Codec<Trusted> = struct<Trusted>({ genesis: hash, membership: membershipStateCodec });
 
-export function networkOf({ genesis, membership }: Trusted): NetworkContext {
-  return { genesis, set: validatorSetOf(membership) };
+/** Null where that epoch is a later one, or further back than the membership remembers. */
+export function networkOf({ genesis, membership }: Trusted, epoch: Epoch): NetworkContext | null {
+  if (epoch === membership.epoch) return { genesis, set: validatorSetOf(membership) };
+  const set = earlierSetsOf(membership).find((earlier) => earlier.epoch === epoch);
+  return set === undefined ? null : { genesis, set };
 }
 
 /** To be kept, so that the next check begins where this one came to. Whoever can change it chooses whom to believe. */

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NodeProcess } from "../../src/cli/node-process.ts";
 import { createTestnet } from "../../src/cli/testnet.ts";
 import { loadConfig } from "../../src/node/config.ts";
 import { filesOf } from "../tidy/modules.ts";
+import { run } from "../cli/command.ts";
 import { ScriptedNetwork } from "./scripted-network.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -52,6 +53,9 @@ beforeAll(async () => {
   await succeed("npm", "pack", ROOT, "--silent", "--pack-destination", folder);
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { readonly version: string };
   mkdirSync(installed, { recursive: true });
+  // What an installation brings along for the check of proofs; the rest of it stays away.
+  for (const scope of ["@noble", "@napi-rs"])
+    symlinkSync(join(ROOT, "node_modules", scope), join(folder, "node_modules", scope));
   await succeed("tar", "-xzf", join(folder, `cretoai-${version}.tgz`), "--strip-components=1", "-C", installed);
 }, PATIENCE_MS);
 
@@ -72,6 +76,17 @@ client.close();
 console.log(JSON.stringify({ webSocket: typeof WebSocket, code }));
 `;
 
+const SKEPTIC = `
+import { connect } from "cretoai/client";
+const trusted = Uint8Array.from(atob(process.argv[3]), (character) => character.charCodeAt(0));
+const client = connect({ nodes: [process.argv[2]], trusted });
+const { hash, sequence } = await client.submit("to be proved", { wait: "finalized" });
+const vertex = await client.verified(hash);
+client.close();
+const text = new TextDecoder().decode(vertex.payload);
+console.log(JSON.stringify({ text, isSame: vertex.sequence === sequence, signers: vertex.signers.length }));
+`;
+
 describe("the package, installed", () => {
   test("works in plain Node, with and without a WebSocket, and leaves it free to end", async () => {
     const { apiUrl } = await startNode("log");
@@ -81,6 +96,32 @@ describe("the package, installed", () => {
     expect(JSON.parse(withSocket)).toEqual({ webSocket: "function", code: "payload-empty" });
     const bun = await succeed(process.execPath, "user.mjs", apiUrl);
     expect(JSON.parse(bun)).toEqual({ webSocket: "function", code: "payload-empty" });
+  });
+
+  test("checks proofs in plain Node, in Bun, and as it is bundled for a browser", async () => {
+    const [{ apiUrl } = await startNode("log")] = nodes;
+    const genesis = join(folder, "log", "node-1", "genesis.json");
+    const trusted = join(folder, "trusted.bin");
+    const { code, stderr } = await run(["verify", "--genesis", genesis, "--write-trusted", trusted, "--url", apiUrl]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    writeFileSync(join(folder, "skeptic.mjs"), SKEPTIC);
+    const built = await Bun.build({
+      entrypoints: [join(folder, "skeptic.mjs")],
+      target: "browser",
+    });
+    const bundle = (await built.outputs[0]?.text()) ?? "";
+    // No native module: it would bring require() along.
+    expect(bundle.match(/\brequire\(|\bBun\./)).toBeNull();
+    mkdirSync(join(folder, "elsewhere"));
+    writeFileSync(join(folder, "elsewhere", "bundle.mjs"), bundle);
+    const said = { text: "to be proved", isSame: true, signers: 1 };
+    for (const [runtime, file] of [
+      ["node", "skeptic.mjs"],
+      [process.execPath, "skeptic.mjs"],
+      ["node", "elsewhere/bundle.mjs"],
+    ] as const) {
+      expect(JSON.parse(await succeed(runtime, file, apiUrl, readFileSync(trusted, "base64")))).toEqual(said);
+    }
   });
 
   test("holds its types for every way of resolving modules, and narrows what a caller gets", async () => {

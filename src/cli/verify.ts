@@ -1,0 +1,126 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import type { FinalityVerdict } from "../light/finality-proof.ts";
+import { LightError } from "../light/light-error.ts";
+import { LightSession } from "../light/light-session.ts";
+import { isHash } from "../lib/hash.ts";
+import { firstMembership, type Genesis, GenesisError, networkContextOf, parseGenesis } from "../node/genesis.ts";
+import { CommandFailed, EXIT } from "./exit-codes.ts";
+import { get, type TargetOptions, targetUrl } from "./node-client.ts";
+import { valueText } from "./kv-text.ts";
+
+interface VerifyOptions extends TargetOptions {
+  readonly genesis?: string;
+  readonly trusted?: string;
+  readonly writeTrusted?: string;
+  readonly json?: boolean;
+}
+
+/** Whom to believe, with the names that the genesis file gives them. */
+interface Known {
+  readonly session: LightSession;
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/**
+ * Says whether a vertex is final, believing a quorum of validators and no node. Exit status 1 where it is not proved, for
+ * whatever reason.
+ */
+export async function verify(hash: string | undefined, options: VerifyOptions): Promise<void> {
+  if (hash !== undefined && !isHash(hash))
+    throw new CommandFailed("<hash> must be 64 lower-case hexadecimal digits", EXIT.usage);
+  const { session, names } = openKnown(options);
+  const url = targetUrl(options);
+  try {
+    const verdict = hash === undefined ? await followAll(session, url) : await verdictOn(hash, session, url);
+    if (options.writeTrusted !== undefined) writeFileSync(options.writeTrusted, session.encode());
+    if (verdict !== null) print(verdict, names, options);
+    else if (options.json === true) console.log(JSON.stringify({ genesis: session.genesis, epoch: session.epoch }));
+    else console.log(`the validators of epoch ${session.epoch} follow from those that were trusted`);
+  } catch (error) {
+    if (!(error instanceof LightError)) throw error;
+    throw new CommandFailed(`NOT proved (${error.code}): ${error.message}`);
+  }
+}
+
+async function verdictOn(hash: string, session: LightSession, url: string): Promise<FinalityVerdict> {
+  const { proof } = (await get(url, `/v1/vertices/${hash}/proof`)) as { readonly proof: unknown };
+  const bytes = bytesOf(proof);
+  while (session.isBehind(bytes)) {
+    if (!(await followPage(session, url)))
+      throw new LightError("wrong-epoch", `the node does not show how epoch ${session.epoch} ended`);
+  }
+  return session.verify(hash, bytes);
+}
+
+async function followAll(session: LightSession, url: string): Promise<null> {
+  while (await followPage(session, url));
+  return null;
+}
+
+/** Whether there was a further epoch. */
+async function followPage(session: LightSession, url: string): Promise<boolean> {
+  const { links } = (await get(url, `/v1/epochs?from=${session.epoch}`)) as { readonly links: unknown };
+  if (!Array.isArray(links)) throw new LightError("malformed", "the node answers with no list of links");
+  session.follow(links.map(bytesOf));
+  return links.length > 0;
+}
+
+function openKnown({ genesis, trusted }: VerifyOptions): Known {
+  if ((genesis === undefined) === (trusted === undefined))
+    throw new CommandFailed("give --genesis or --trusted: whom to believe cannot be asked of a node", EXIT.usage);
+  if (trusted !== undefined) {
+    try {
+      return { session: LightSession.from(read(trusted)), names: new Map() };
+    } catch (error) {
+      if (error instanceof LightError) throw new CommandFailed(`${trusted}: ${error.message}`, EXIT.usage);
+      throw error;
+    }
+  }
+  const parsed = parse(genesis ?? "");
+  const session = new LightSession({ genesis: networkContextOf(parsed).genesis, membership: firstMembership(parsed) });
+  return { session, names: new Map(parsed.validators.map(({ nodeId, name }) => [nodeId, name])) };
+}
+
+function parse(file: string): Genesis {
+  const text = new TextDecoder().decode(read(file));
+  try {
+    return parseGenesis(text);
+  } catch (error) {
+    if (error instanceof GenesisError) throw new CommandFailed(`${file}: ${error.message}`, EXIT.usage);
+    throw error;
+  }
+}
+
+function read(file: string): Uint8Array {
+  try {
+    return Uint8Array.from(readFileSync(file));
+  } catch (error) {
+    throw new CommandFailed(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  try {
+    return Uint8Array.fromBase64(String(value));
+  } catch (cause) {
+    throw new LightError("malformed", "the node answers with something that is not base64", { cause });
+  }
+}
+
+function print(verdict: FinalityVerdict, names: Known["names"], { json }: VerifyOptions): void {
+  const { hash, position, batch, creator, nonce, purpose, payload, epoch, certifiedBatch, quorum, validators } =
+    verdict;
+  const signers = verdict.signers.map(({ nodeId, name }) => ({ nodeId, name: names.get(nodeId) ?? name }));
+  if (json === true) {
+    const place = { hash, sequence: position, batch, creator, nonce, purpose, payload: payload.toBase64() };
+    return console.log(JSON.stringify({ proved: true, ...place, epoch, certifiedBatch, quorum, validators, signers }));
+  }
+  const nameOf = ({ nodeId, name }: (typeof signers)[number]): string =>
+    name === "" ? nodeId : `${name} (${nodeId.slice(0, 16)})`;
+  console.log(`proved\t${hash} is final, for good
+place\t${position} in the total order, in batch ${batch}
+creator\t${nameOf({ nodeId: creator, name: names.get(creator) ?? "" })}, its vertex ${nonce} (${purpose})
+payload\t${payload.length} bytes: ${valueText(payload)}
+signed\tby ${signers.length} of the ${validators} validators of epoch ${epoch} (${quorum} are needed): ${signers.map(nameOf).join(", ")}
+what\tthey executed the log up to batch ${certifiedBatch}, and this vertex has this place in it`);
+}
