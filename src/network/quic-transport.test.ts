@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
+import { readdirSync, readlinkSync } from "node:fs";
 import { connect } from "node:quic";
 import type { NodeId } from "../crypto/identity.ts";
 import { generateKeyPair, type NodeKeyPair } from "../crypto/key-pair.ts";
@@ -202,6 +203,20 @@ describe("who does not belong here", () => {
     expect(dialer.events).not.toContain("connected");
   });
 
+  test.skipIf(process.platform !== "linux")(
+    "a dial that fails leaves no socket behind",
+    async () => {
+      const other = await peer();
+      const wrong = { ...other.address, nodeId: generateKeyPair({ hybrid: true }).nodeId };
+      const before = sockets();
+      const dialer = await peer({ dial: [wrong] });
+      await dialer.until("failed unexpected-identity", 4);
+      // Its own, that of a dial under way, and one that is just being closed.
+      expect(sockets() - before).toBeLessThanOrEqual(3);
+    },
+    20_000,
+  );
+
   test("a client with X25519 alone is refused by TLS", async () => {
     const { address, events } = await peer();
     const session = await connect(`127.0.0.1:${address.port}`, {
@@ -299,3 +314,16 @@ describe("an address learned at run time", () => {
     expect(() => transport.setAddress(keys.nodeId, "[::1]:9000")).not.toThrow();
   });
 });
+
+/** Sockets of this process. */
+function sockets(): number {
+  const links = readdirSync("/proc/self/fd").map((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      // It was closed meanwhile.
+      return "";
+    }
+  });
+  return links.filter((link) => link.startsWith("socket:")).length;
+}

@@ -14,7 +14,7 @@ import type {
   TransportHandler,
 } from "../node/ports.ts";
 import { createTlsCredentials, type TlsCredentials } from "./certificate.ts";
-import { closeSession, Connection } from "./connection.ts";
+import { closeEndpointAfter, closeSession, Connection } from "./connection.ts";
 import { Dialer, hostAndPort, type PeerAddress } from "./dialer.ts";
 import { channelBinding } from "./exporter.ts";
 import { HandshakeFailed, performHandshake } from "./handshake-driver.ts";
@@ -212,7 +212,7 @@ class QuicTransportImpl implements QuicTransport {
       onerror: () => undefined,
       ...(ticket === undefined ? {} : { sessionTicket: ticket }),
     });
-    session.closed.catch(() => undefined);
+    closeEndpointAfter(session);
     session.opened.catch(() => undefined);
     try {
       await this.#prove(session, "dialer", peer.nodeId, binding.promise);
