@@ -42,6 +42,8 @@ const CONVICTING: readonly Phase[] = [
   "vertex",
   "propose",
   "vote",
+  // Names a certificate by its view and block, and there is one for a view.
+  "timeout",
 ];
 
 const phaseCodec: Codec<Phase> = {

@@ -1,9 +1,9 @@
 import type { CheckpointCertificate, CommittedSlot, Effect, EngineEvent, EngineStatus } from "../consensus/engine.ts";
-import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
-import type { Sequence } from "../membership/ids.ts";
+import type { Epoch, Sequence } from "../membership/ids.ts";
+import type { NodeMessage } from "../node/engines.ts";
 import type { FinalizedItem } from "../node/service.ts";
 import type { Frame } from "../node/wire.ts";
 import { LIARS_MARK, textOf, Violation } from "./violation.ts";
@@ -73,14 +73,15 @@ export class Checker {
     witness.positions.clear();
     witness.position = 0;
     witness.timestampMs = 0;
+    this.#rules.onDiskLost(place);
   }
 
   /** Another engine takes over: its views count from 0 again. */
-  onEngine(place: number): void {
-    this.#rules.onEngine(place);
+  onEngine(place: number, epoch: Epoch): void {
+    this.#rules.onEngine(place, epoch);
   }
 
-  onStep(place: number, event: EngineEvent<PbftMessage>, status: EngineStatus): void {
+  onStep(place: number, event: EngineEvent<NodeMessage>, status: EngineStatus): void {
     this.#rules.onStep(place, event, status);
     if (event.kind !== "executed") return;
     const agreed = this.#states.get(event.sequence);
@@ -93,7 +94,8 @@ export class Checker {
     this.#states.set(event.sequence, event.stateDigest);
   }
 
-  onEffect(place: number, effect: Effect<PbftMessage>): void {
+  onEffect(place: number, effect: Effect<NodeMessage>): void {
+    this.#rules.onEffect(place, effect);
     switch (effect.kind) {
       case "finalize":
         return this.#onFinalize(place, effect.slot);

@@ -1,5 +1,7 @@
 import { AvalancheEngine, type AvalancheOptions } from "../consensus/avalanche/engine.ts";
 import type { Engine } from "../consensus/engine.ts";
+import { HotStuffEngine, type HotStuffOptions } from "../consensus/hotstuff/engine.ts";
+import type { HotStuffMessage } from "../consensus/hotstuff/messages.ts";
 import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
@@ -9,6 +11,7 @@ import type { NodeParts } from "../node/consensus-node.ts";
 import type { NodeMessage } from "../node/engines.ts";
 import { lying } from "./attacks.ts";
 import { lyingDag } from "./dag-attacks.ts";
+import { lyingHotStuff } from "./hotstuff-attacks.ts";
 import { LyingTransport } from "./lying-transport.ts";
 import type { Liar } from "./plan.ts";
 import { Random } from "./random.ts";
@@ -21,6 +24,8 @@ import type { NodeKind, WatchedDag, World } from "./world.ts";
 export interface Planted {
   /** The engine of correct validators; default production's. Planted faults go here. */
   readonly makeEngine?: (options: PbftOptions, node: VirtualNode) => Engine<PbftMessage>;
+  /** As `makeEngine`, in a network of HotStuff. */
+  readonly makeHotStuff?: (options: HotStuffOptions, node: VirtualNode) => Engine<HotStuffMessage>;
   /** The engine of correct validators that decides vertices in a leaderless network; default production's. */
   readonly makeLeaderless?: (options: AvalancheOptions<PbftMessage>, node: VirtualNode) => Engine<NodeMessage>;
   /** What correct validators get for ports, around those of the virtual world. Planted faults of the node go here. */
@@ -31,24 +36,33 @@ export interface Planted {
 
 export function correctKind(world: World, place: number, options: Planted): NodeKind {
   const make = options.makeEngine ?? ((engine) => new PbftEngine(engine));
+  const makeHotStuff = options.makeHotStuff ?? ((engine) => new HotStuffEngine(engine));
   return {
     makeEngine: (engineOptions, node) => {
-      world.checker.onEngine(place);
-      return watched(make(engineOptions, node), {
-        onStep: (event, status) => {
-          world.steps += 1;
-          world.guard(() => world.checker.onStep(place, event, status));
-        },
-        onEffect: (effect) => {
-          if (effect.kind === "evidence") world.detected.add(effect.equivocation.first.proof.seal.signer);
-          world.guard(() => world.checker.onEffect(place, effect));
-        },
-      });
+      world.checker.onEngine(place, engineOptions.network.set.epoch);
+      return watchedOrdered(world, place, make(engineOptions, node));
+    },
+    makeHotStuff: (engineOptions, node) => {
+      world.checker.onEngine(place, engineOptions.network.set.epoch);
+      return watchedOrdered(world, place, makeHotStuff(engineOptions, node));
     },
     ...(world.dag === null ? {} : { makeLeaderless: watchedLeaderless(world, world.dag, place, options) }),
     wrapTransport: (transport) => transport,
     ...(options.alterParts === undefined ? {} : { alterParts: options.alterParts }),
   };
+}
+
+function watchedOrdered<M extends NodeMessage>(world: World, place: number, engine: Engine<M>): Engine<M> {
+  return watched(engine, {
+    onStep: (event, status) => {
+      world.steps += 1;
+      world.guard(() => world.checker.onStep(place, event, status));
+    },
+    onEffect: (effect) => {
+      if (effect.kind === "evidence") world.detected.add(effect.equivocation.first.proof.seal.signer);
+      world.guard(() => world.checker.onEffect(place, effect));
+    },
+  });
 }
 
 function watchedLeaderless(
@@ -95,6 +109,18 @@ export function liarKind(world: World, liar: Liar): NodeKind {
         status: () => engine.status(),
         wallMs: () => Math.floor(EPOCH_MS + world.schedule.nowMs),
         prove: (statement) => proofBy(node, options.network, statement),
+        mayLie: upTo(LIES_MAX),
+      });
+    },
+    makeHotStuff: (options, node) => {
+      const engine = new HotStuffEngine(options);
+      return lyingHotStuff(engine, liar.attacks, {
+        random: Random.of(seed, 0x11a5, node.place, world.schedule.ran),
+        network: options.network,
+        self: node.index,
+        lanes: options.lanes,
+        status: () => engine.status(),
+        wallMs: () => Math.floor(EPOCH_MS + world.schedule.nowMs),
         mayLie: upTo(LIES_MAX),
       });
     },

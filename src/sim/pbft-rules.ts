@@ -7,6 +7,7 @@ import type { PbftMessage, ViewChange } from "../consensus/pbft/messages.ts";
 import { statementOf } from "../consensus/pbft/statements.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch, Sequence } from "../membership/ids.ts";
+import type { NodeMessage } from "../node/engines.ts";
 import type { SealedFrame } from "../node/wire.ts";
 import { textOf, Violation } from "./violation.ts";
 import type { DurableRow, VoteRules } from "./vote-rules.ts";
@@ -54,7 +55,10 @@ export class PbftRules implements VoteRules {
     this.#of(place).view = 0;
   }
 
-  onStep(place: number, event: EngineEvent<PbftMessage>, status: EngineStatus): void {
+  /** What it said is known here still. */
+  onDiskLost(): void {}
+
+  onStep(place: number, event: EngineEvent<NodeMessage>, status: EngineStatus): void {
     const witness = this.#of(place);
     this.checks += 1;
     if (status.view < witness.view)
@@ -66,6 +70,9 @@ export class PbftRules implements VoteRules {
     witness.stable = status.stable;
     if (event.kind === "executed") witness.executed = event.sequence;
   }
+
+  /** What left says it all. */
+  onEffect(): void {}
 
   onSent(place: number, frame: SealedFrame, row: DurableRow): void {
     const witness = this.#of(place);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CONFLICT_KEYS_MAX } from "../dag/conflict-keys.ts";
 import { nearest } from "../lib/edit-distance.ts";
+import { HOTSTUFF_DEFAULTS, type HotStuffChoice } from "../node/genesis-hotstuff.ts";
 import { ATTACKS, DAG_ATTACKS, type Fault, type Plan, SIM_ENGINES } from "./plan.ts";
 import { CALM_DISK } from "./virtual-disk.ts";
 import { CALM_LINKS } from "./virtual-network.ts";
@@ -46,6 +47,7 @@ export const BASE_PLAN: Plan = {
   clocks: [],
   timeouts: { floorMs: 250, initialMs: 500, capMs: 3_000 },
   windows: { checkpointInterval: 4, sendWindow: 12, receiveWindow: 24 },
+  hotstuff: HOTSTUFF_DEFAULTS,
   sampling: { beta: 8, queryTimeoutMs: 400, patienceMs: 800, resolveAfterMs: 2_500 },
   reportIntervalMs: 60_000,
   joiners: 0,
@@ -153,6 +155,10 @@ function isKeyCount(list_: readonly number[]): boolean {
   return list_.length >= 1 && list_.length <= CONFLICT_KEYS_MAX;
 }
 
+const phasesOf: z.ZodType<HotStuffChoice["phases"]> = z.union([z.literal(2), z.literal(3)], {
+  error: ({ input }) => wrong(input, "2 or 3"),
+});
+
 const schema = table({
   about: z.string({ error: ({ input }) => wrong(input, "a text") }).default(""),
   engine: oneOf(SIM_ENGINES).default(BASE_PLAN.engine),
@@ -181,6 +187,7 @@ const schema = table({
     sendWindow: whole(1, 10_000),
     receiveWindow: whole(1, 20_000),
   }).default(BASE_PLAN.windows),
+  hotstuff: table({ phases: phasesOf, voteRoute: oneOf(["leader", "all"]) }).default(BASE_PLAN.hotstuff),
   sampling: table({
     beta: whole(1, 1_000),
     queryTimeoutMs: whole(10, 60_000),

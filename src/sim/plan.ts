@@ -1,10 +1,11 @@
+import type { HotStuffChoice } from "../node/genesis-hotstuff.ts";
 import type { ClockFault } from "./virtual-clock.ts";
 import type { DiskWeather } from "./virtual-disk.ts";
 import type { CryptoMode } from "./virtual-keys.ts";
 import type { LinkWeather } from "./virtual-network.ts";
 
 /** The engines that the simulator can run. */
-export const SIM_ENGINES = ["pbft", "avalanche"] as const;
+export const SIM_ENGINES = ["pbft", "hotstuff", "avalanche"] as const;
 export type SimEngine = (typeof SIM_ENGINES)[number];
 
 /** What a Byzantine validator may do to the ordered log and on its connections; see `attacks.ts`. */
@@ -136,6 +137,8 @@ export interface Plan {
     readonly sendWindow: number;
     readonly receiveWindow: number;
   };
+  /** Of a network of HotStuff. */
+  readonly hotstuff: HotStuffChoice;
   /** Of a leaderless network. */
   readonly sampling: Sampling;
   /** How often nodes look whether they have something to report of each other, in milliseconds. */

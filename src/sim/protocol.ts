@@ -1,5 +1,8 @@
 import { decode } from "../codec/codec.ts";
 import { decodeMessage, isAvalancheBytes } from "../consensus/avalanche/messages.ts";
+import { messageCodec as hotStuffCodec } from "../consensus/hotstuff/codec.ts";
+import type { HotStuffMessage } from "../consensus/hotstuff/messages.ts";
+import { statementOf as hotStuffStatement } from "../consensus/hotstuff/statements.ts";
 import { messageCodec } from "../consensus/pbft/codec.ts";
 import { statementOf } from "../consensus/pbft/statements.ts";
 import { batchDigest } from "../dag/batch.ts";
@@ -36,6 +39,23 @@ const PBFT: Protocol = {
   },
 };
 
+const HOTSTUFF: Protocol = {
+  messageKinds: [0, 1, 2, 3, 4, 5, 6],
+  read: (body) => {
+    const message = decode(hotStuffCodec, body);
+    const { phase, view, sequence } = hotStuffStatement(message);
+    const isForged = message.kind === "proposal" && batchDigest(message.batch) !== message.block.digest;
+    const place = message.kind === "commit" || message.kind === "checkpoint" ? ` s${sequence}` : "";
+    const label = `${message.kind === "proposal" ? phase : message.kind} v${view}${place}`;
+    return { label, statement: isBinding(message) ? hotStuffStatement(message) : null, isForged };
+  },
+};
+
+/** A time-out may be said again with a higher certificate; asking and telling bind nobody. */
+function isBinding({ kind }: HotStuffMessage): boolean {
+  return kind !== "timeout" && kind !== "ask" && kind !== "certificates";
+}
+
 /** Two votes, polls or answers of one signer are nothing that a third party could be shown; see `votes.ts`. */
 const AVALANCHE: Protocol = {
   messageKinds: [64, 65, 66, ...PBFT.messageKinds],
@@ -60,4 +80,8 @@ function labelOf(body: Uint8Array): string {
 }
 
 /** An ordered engine runs beside the leaderless one: its messages are read by both. */
-export const PROTOCOLS: Readonly<Record<SimEngine, Protocol>> = { pbft: PBFT, avalanche: AVALANCHE };
+export const PROTOCOLS: Readonly<Record<SimEngine, Protocol>> = {
+  pbft: PBFT,
+  hotstuff: HOTSTUFF,
+  avalanche: AVALANCHE,
+};

@@ -4,7 +4,7 @@ import type { LogLevel } from "../node/observer.ts";
 import type { Lane } from "../node/ports.ts";
 import { bodiesOf } from "./frame-bodies.ts";
 import { frameCodec } from "../node/wire.ts";
-import { PROTOCOLS } from "./protocol.ts";
+import { type Protocol, PROTOCOLS } from "./protocol.ts";
 
 /** One line of a run's trace. Times in virtual milliseconds. */
 export type TraceRecord =
@@ -26,6 +26,8 @@ const RECORDS_MAX = 500_000;
 /** Keeps what happened in one window of a run, for a picture or for reading. */
 export class Recorder {
   readonly records: TraceRecord[] = [];
+  /** What names its frames: the run's own; before a run, the protocol with all messages. */
+  protocol: Protocol = PROTOCOLS.avalanche;
   readonly #fromMs: number;
   readonly #untilMs: number;
   readonly #numbers = new WeakMap<Uint8Array, number>();
@@ -79,24 +81,21 @@ export class Recorder {
   #labelOf(lane: Lane, frame: Uint8Array): string {
     const known = this.#labels.get(frame);
     if (known !== undefined) return known;
-    const label = labelOf(lane, frame);
+    const label = labelOf(this.protocol, lane, frame);
     this.#labels.set(frame, label);
     return label;
   }
 }
 
 /** What a frame carries, in a few words. */
-function labelOf(lane: Lane, bytes: Uint8Array): string {
+function labelOf(protocol: Protocol, lane: Lane, bytes: Uint8Array): string {
   try {
     const frame = decode(frameCodec, bytes);
     if (frame.kind === "status") return `status v${frame.status.view} x${frame.status.executed}`;
     if (lane === "dissemination") return "bundles";
-    return (
-      bodiesOf(frame)
-        // The protocol with all messages: what is none of a run's engine shows as what it would be.
-        .map((body) => PROTOCOLS.avalanche.read(body).label)
-        .join(", ")
-    );
+    return bodiesOf(frame)
+      .map((body) => protocol.read(body).label)
+      .join(", ");
   } catch {
     return "garbage";
   }

@@ -81,9 +81,17 @@ export function planOf(options: SwarmOptions): Plan {
     work: workOf(random, nodes, chaosMs),
     faults: faultsOf(random, nodes, chaosMs, engine),
     ...leaderlessOf(options, chaosMs),
+    hotstuff: hotStuffOf(options),
     chaosMs,
     settleMs: SETTLE_MS,
   };
+}
+
+/** Every way to run HotStuff, drawn apart as well. */
+function hotStuffOf({ seed, engine }: SwarmOptions): Plan["hotstuff"] {
+  if (engine !== "hotstuff") return BASE_PLAN.hotstuff;
+  const random = Random.of(seed, 0x9d);
+  return { phases: random.pick([3, 2]), voteRoute: random.pick(["leader", "all"]) };
 }
 
 /** What only a leaderless network has, drawn apart: an ordered one's plans stay as they are. */

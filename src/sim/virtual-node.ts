@@ -12,6 +12,8 @@ import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "
 import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
 import type { Plan } from "./plan.ts";
 import type { Schedule } from "./schedule.ts";
+import { HotStuffEngine, type HotStuffOptions } from "../consensus/hotstuff/engine.ts";
+import type { HotStuffMessage } from "../consensus/hotstuff/messages.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { PbftOptions } from "../consensus/pbft/engine.ts";
 import { asciiBytes } from "../lib/ascii.ts";
@@ -67,6 +69,8 @@ export interface VirtualNodeOptions {
   readonly keys: VirtualKeys;
   readonly isCorrect: boolean;
   readonly makeEngine: (options: PbftOptions, node: VirtualNode) => Engine<PbftMessage>;
+  /** As `makeEngine`, in a network of HotStuff. Default: production's. */
+  readonly makeHotStuff?: (options: HotStuffOptions, node: VirtualNode) => Engine<HotStuffMessage>;
   /** The engine that decides vertices in a leaderless network. Default: production's. */
   readonly makeLeaderless?: (options: AvalancheOptions<PbftMessage>, node: VirtualNode) => Engine<NodeMessage>;
   /** What a liar puts around its transport. */
@@ -82,7 +86,7 @@ interface Life {
   operations: number | null;
   readonly database: VirtualDatabase;
   node: ConsensusNode | null;
-  engine: Engine<PbftMessage> | null;
+  engine: Engine<NodeMessage> | null;
 }
 
 /** Signing and verifying take up to this time, in milliseconds: what is asynchronous in production is so here. */
@@ -121,7 +125,7 @@ export class VirtualNode {
     return this.#life?.node ?? null;
   }
 
-  get engine(): Engine<PbftMessage> | null {
+  get engine(): Engine<NodeMessage> | null {
     return this.#life?.engine ?? null;
   }
 
@@ -246,7 +250,7 @@ export class VirtualNode {
     let { set } = world.networkContext();
     const validators = (): ValidatorSet => set;
     const book = this.#newBook(life, { clock, transport, validators });
-    const guard = new PeerGuard({ self: this.#options.keys.nodeId, transport, book, clock, validators });
+    const guard = new PeerGuard({ self: this.#options.keys.nodeId, transport, book, clock, validators, genesis: plan });
     return {
       network: world.networkContext(),
       membership: world.membership,
@@ -280,7 +284,23 @@ export class VirtualNode {
         life.engine = engine;
         return engine;
       },
+      ...this.#hotStuff(life),
       ...this.#leaderless(),
+    };
+  }
+
+  #hotStuff(life: Life): Pick<NodeParts, "engine" | "hotstuff" | "makeHotStuff"> {
+    const { engine, hotstuff, windows } = this.#world.plan;
+    if (engine !== "hotstuff") return {};
+    const make = this.#options.makeHotStuff ?? ((options: HotStuffOptions) => new HotStuffEngine(options));
+    return {
+      engine,
+      hotstuff,
+      makeHotStuff: (options) => {
+        const made = make({ ...options, checkpointInterval: windows.checkpointInterval }, this);
+        life.engine = made;
+        return made;
+      },
     };
   }
 

@@ -19,9 +19,10 @@ import { Checker } from "./checker.ts";
 import { DagChecker } from "./dag-checker.ts";
 import { DagKnowledge, type KnownBundle } from "./dag-knowledge.ts";
 import { DagRules } from "./dag-rules.ts";
+import { HotStuffRules } from "./hotstuff-rules.ts";
 import { PbftRules } from "./pbft-rules.ts";
 import { Violation } from "./violation.ts";
-import type { DurableRow } from "./vote-rules.ts";
+import type { DurableRow, VoteRules } from "./vote-rules.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import type { Liar, Plan } from "./plan.ts";
 import { Oracle } from "./oracle.ts";
@@ -33,7 +34,10 @@ import { type Endpoint, VirtualNetwork } from "./virtual-network.ts";
 import { type NodeWorld, VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
 
 /** How a process of this world is made: correct, lying, or wrong by plan. */
-export type NodeKind = Pick<VirtualNodeOptions, "makeEngine" | "makeLeaderless" | "wrapTransport" | "alterParts">;
+export type NodeKind = Pick<
+  VirtualNodeOptions,
+  "makeEngine" | "makeHotStuff" | "makeLeaderless" | "wrapTransport" | "alterParts"
+>;
 
 export interface WorldOptions {
   readonly plan: Plan;
@@ -45,6 +49,10 @@ export interface WorldOptions {
 export interface WatchedDag {
   readonly checker: DagChecker;
   readonly rules: DagRules;
+}
+
+function rulesOf({ engine, hotstuff, windows }: Plan): VoteRules {
+  return engine === "hotstuff" ? new HotStuffRules(hotstuff) : new PbftRules(windows.receiveWindow);
 }
 
 /** Why a validator is gone, by what operators did. */
@@ -87,6 +95,7 @@ export class World implements NodeWorld {
   constructor({ plan, kindOf, recorder }: WorldOptions) {
     this.plan = plan;
     this.recorder = recorder;
+    if (recorder !== null && plan.engine === "hotstuff") recorder.protocol = PROTOCOLS.hotstuff;
     const keys = Array.from({ length: plan.nodes + plan.joiners }, (_, place) => virtualKeys(plan.crypto, place));
     this.allKeys = new Map(keys.map((pair) => [pair.nodeId, pair]));
     const first = keys.slice(0, plan.nodes);
@@ -105,7 +114,7 @@ export class World implements NodeWorld {
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
     const isCorrect = (place: number): boolean => !liars.has(place) && place < ordered.length;
     this.oracle = new Oracle(this.networkContext(), isCorrect, PROTOCOLS[plan.engine]);
-    this.checker = new Checker(isCorrect, new PbftRules(plan.windows.receiveWindow));
+    this.checker = new Checker(isCorrect, rulesOf(plan));
     this.dag = plan.engine === "avalanche" ? this.#watchDag() : null;
     this.#places = new Map(ordered.map(({ nodeId }, place) => [nodeId, place]));
     this.network = new VirtualNetwork(this.schedule, plan.seed, {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { INVARIANTS } from "../../src/sim/violation.ts";
 import { type RunResult, runPlan } from "../../src/sim/run.ts";
 import { WRONG_NODES } from "../../src/sim/wrong/catalogue.ts";
-import { DAG_FAULTS, SINGLE_FAULTS } from "./single-faults.ts";
+import { DAG_FAULTS, HOTSTUFF_FAULTS, SINGLE_FAULTS } from "./single-faults.ts";
 
 const SEEDS = 4;
 const ROW_MS_MAX = 60_000;
@@ -46,6 +46,23 @@ describe("every invariant of a leaderless network holds under each fault by itse
   }
 });
 
+describe("every invariant of HotStuff holds under each fault by itself", () => {
+  for (const { name, plan } of HOTSTUFF_FAULTS) {
+    test(
+      `${name}, seeds 1 to ${SEEDS}`,
+      async () => {
+        const failed: RunResult[] = [];
+        for (let seed = 1; seed <= SEEDS; seed++) {
+          const result = await runPlan(plan(seed));
+          if (result.verdict !== "pass") failed.push(result);
+        }
+        expect(failed).toEqual([]);
+      },
+      ROW_MS_MAX,
+    );
+  }
+});
+
 const root = new URL("../../", import.meta.url);
 const text = readFileSync(fileURLToPath(new URL("docs/fault-matrix.md", root)), "utf8");
 
@@ -77,6 +94,11 @@ describe("docs/fault-matrix.md", () => {
 
   test("has a row for every fault kind, every circumstance, every attack and twins, and no other", () => {
     expect(rows.map(([name]) => nameIn(name))).toEqual(SINGLE_FAULTS.map(({ name }) => name));
+  });
+
+  test("has rows that HotStuff is run under as well", () => {
+    expect(HOTSTUFF_FAULTS.map(({ name }) => name)).toEqual(SINGLE_FAULTS.map(({ name }) => name));
+    expect(text).toContain("HotStuff");
   });
 
   test("has a row for every fault and attack that a leaderless network is run under, and no other", () => {

@@ -58,7 +58,7 @@ export class Scene {
       recorder: null,
       kindOf: (world, place) => ({
         makeEngine: (engine) => {
-          world.checker.onEngine(place);
+          world.checker.onEngine(place, engine.network.set.epoch);
           return watched(new PbftEngine(engine), {
             onStep: (event, status) => world.guard(() => world.checker.onStep(place, event, status)),
             onEffect: (effect) => {

@@ -76,6 +76,18 @@ export const DAG_FAULTS: readonly SingleFault[] = [
   { name: "twin", plan: (seed) => twin(seed, "avalanche") },
 ];
 
+/** The rows of the matrix once more, for HotStuff. */
+export const HOTSTUFF_FAULTS: readonly SingleFault[] = [
+  ...Object.entries(FAULTS).map(
+    ([name, make]): SingleFault => ({ name, plan: (seed) => repeated(calm(seed, "hotstuff"), make) }),
+  ),
+  ...Object.entries(CIRCUMSTANCES).map(
+    ([name, make]): SingleFault => ({ name, plan: (seed) => make(calm(seed, "hotstuff")) }),
+  ),
+  ...ATTACKS.map((name): SingleFault => ({ name, plan: (seed) => attacked(seed, name, "hotstuff") })),
+  { name: "twin", plan: (seed) => twin(seed, "hotstuff") },
+];
+
 /** The work of a seed, and nothing else of it. */
 function calm(seed: number, engine: SimEngine = "pbft"): Plan {
   return {

@@ -16,6 +16,7 @@ import {
   forgettingVotes,
   withCoinSpentTwice,
 } from "./wrong-dag.ts";
+import { WRONG_HOTSTUFF } from "./hotstuff-catalogue.ts";
 import { agreeable, credulous, forgetting, rewriting, suspicious, unfaithful } from "./wrong-engines.ts";
 import { PbftEngine } from "../../consensus/pbft/engine.ts";
 import type { Sequence } from "../../membership/ids.ts";
@@ -345,4 +346,5 @@ export const WRONG_NODES: readonly WrongNode[] = [
     adjust: withCoinSpentTwice,
     plant: { alterParts: forgettingWinners },
   },
+  ...WRONG_HOTSTUFF,
 ];

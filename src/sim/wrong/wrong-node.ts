@@ -17,7 +17,7 @@ export interface WrongNode {
   readonly swarm: Omit<SwarmOptions, "seed">;
   /** Circumstances that chance alone chooses too seldom. */
   readonly adjust?: (plan: Plan) => Plan;
-  readonly plant: Pick<RunOptions, "makeEngine" | "makeLeaderless" | "alterParts">;
+  readonly plant: Pick<RunOptions, "makeEngine" | "makeHotStuff" | "makeLeaderless" | "alterParts">;
 }
 
 export function planFor({ swarm, adjust }: WrongNode, seed: number): Plan {
