@@ -55,7 +55,8 @@ describe("a hash where the runtime has no conversion of its own", () => {
     const bytes = Uint8Array.from({ length: 32 }, (_, index) => (index * 37 + 5) % 256);
     expect(portableHexOf(bytes)).toBe(bytes.toHex());
     expect(portableBytesOf(bytes.toHex())).toEqual(bytes);
-    const target = Object.assign(new Uint8Array(32), { setFromHex: undefined });
+    const target = new Uint8Array(32);
+    Object.defineProperty(target, "setFromHex", { value: undefined });
     putHash(target, toHash(bytes));
     expect([...target]).toEqual([...bytes]);
   });

@@ -130,7 +130,7 @@ export class ConsensusNode implements NodeService {
     this.#ordered = { state: restored.membership, epochBase: restored.execution.epochBase };
     this.#local = { self: parts.nodeId, first: parts.network.set, addresses: parts.addresses ?? new Map() };
     this.#startedAtMs = parts.clock.monotonicMs();
-    this.#states = new StateProofs({ ...parts, epochs });
+    this.#states = new StateProofs({ ...parts, epochs }, restored.execution);
     this.proofs = new FinalityProofs({ ledger, states: this.#states, genesis: network.genesis });
     this.#loop = new NodeLoop<NodeMessage>({
       ...parts,

@@ -33,6 +33,12 @@ const ANSWER_TIMEOUT_MS = 4_000;
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 60_000;
 
+/**
+ * Between two collections on request. Each costs every validator a signature, and anybody who may ask the API can want one:
+ * under load the next checkpoint is there first.
+ */
+const COLLECT_INTERVAL_MS = 1_000;
+
 /** Peers execute a batch within milliseconds of each other; these are waits between asking them again. */
 const SOON_MS: readonly number[] = [50, 150, 400, 900];
 
@@ -69,12 +75,21 @@ export class StateProofs {
   readonly #verification: SealVerification;
   readonly #known = new Map<Sequence, KnownState>();
   readonly #timers = new Set<() => void>();
-  #latest: KnownState | null = null;
-  #collecting: { readonly sequence: Sequence; readonly done: Promise<StateCertificate | null> } | null = null;
+  #latest: KnownState | null;
+  /** What was collected last on request. Kept here alone: a checkpoint that covers more comes with the next batches. */
+  #fresh: { readonly sequence: Sequence; readonly certificate: StateCertificate } | null = null;
+  #collecting: Promise<boolean> | null = null;
+  #collectedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
-  constructor(ports: StateProofsPorts) {
+  /** @param execution the state that this node begins with */
+  constructor(ports: StateProofsPorts, execution: ExecutionState) {
     this.#ports = ports;
+    const { network, self: signer } = ports.epochs;
+    // The end of an epoch is in rows of its own.
+    const isEnd = execution.epochBase === execution.sequence;
+    this.#latest = isEnd ? null : { epoch: network.set.epoch, set: network.set, signer, state: execution, own: null };
+    if (this.#latest !== null) this.#known.set(execution.sequence, this.#latest);
     this.ledger = new ProofLedger(ports.database);
     this.#verification = new SealVerification(ports.epochs.network, ports.verifier);
   }
@@ -116,7 +131,7 @@ export class StateProofs {
   onCheckpoint({ epoch, sequence, proofs }: CheckpointCertificate): void {
     const known = this.#known.get(sequence);
     if (known === undefined || known.epoch !== epoch) return;
-    this.#background(() => this.#keep(known, "checkpoint", proofs));
+    this.#background(() => this.#keep(known, proofs));
   }
 
   /** What this node can show a peer of a state: a quorum's word, or its own. Nothing where it was not there. */
@@ -129,35 +144,37 @@ export class StateProofs {
     return own === null ? [] : [own];
   }
 
-  /** The first certified state that covers a batch; asks the others where there is none yet. Null where no quorum answers. */
+  /** A certified state that covers a batch; asks the others where there is none yet. Null where no quorum answers. */
   async certificateFor(sequence: Sequence): Promise<StateCertificate | null> {
     for (;;) {
       const kept = await this.ledger.certificateFrom(sequence);
       if (kept !== null) return kept;
-      const under = this.#collecting;
-      const latest = this.#latest;
-      if (under !== null) {
-        const certificate = await under.done;
-        if (certificate === null || under.sequence >= sequence) return certificate;
-      } else {
-        if (latest === null || latest.state.sequence < sequence) return null;
-        const done = this.#collectSoon(latest).finally(() => {
-          this.#collecting = null;
-        });
-        this.#collecting = { sequence: latest.state.sequence, done };
-      }
+      if (this.#fresh !== null && this.#fresh.sequence >= sequence) return this.#fresh.certificate;
+      if (this.#stopped) return null;
+      this.#collecting ??= this.#collectNext().finally(() => {
+        this.#collecting = null;
+      });
+      if (!(await this.#collecting)) return null;
     }
   }
 
-  async #collectSoon(known: KnownState): Promise<StateCertificate | null> {
+  /** Whether a quorum's word about the newest state came; the executions that wait for it share it. */
+  async #collectNext(): Promise<boolean> {
+    await this.#pause(this.#collectedAtMs + COLLECT_INTERVAL_MS - this.#ports.clock.monotonicMs());
+    const known = this.#latest;
+    if (known === null) return false;
     for (const waitMs of SOON_MS) {
       const certificate = await this.#collect(known);
-      if (certificate !== null || this.#stopped) return certificate;
-      await new Promise<void>((resolve) =>
-        this.#ports.clock.setTimer(this.#ports.clock.monotonicMs() + waitMs, resolve),
-      );
+      if (certificate !== null) this.#fresh = { sequence: known.state.sequence, certificate };
+      if (certificate !== null || this.#stopped) break;
+      await this.#pause(waitMs);
     }
-    return await this.#collect(known);
+    this.#collectedAtMs = this.#ports.clock.monotonicMs();
+    return this.#fresh?.sequence === known.state.sequence;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (ms > 0) await new Promise<void>((resolve) => this.#later(ms, resolve));
   }
 
   /** Asks until a quorum of the epoch's validators have said how it ended. */
@@ -165,11 +182,13 @@ export class StateProofs {
     this.#background(async () => {
       const known = await this.#endOf(epoch);
       if (known === null || this.#stopped) return;
-      if ((await this.#collect(known)) === null) {
+      const certificate = await this.#collect(known);
+      if (certificate === null) {
         this.#later(retryMs, () => this.#proveEnd(epoch, Math.min(2 * retryMs, RETRY_MS_MAX)));
         return;
       }
       const batch = new WriteBatch();
+      this.ledger.recordCertificate(batch, known.state.sequence, certificate);
       this.ledger.closeEpochEnd(batch, epoch);
       await this.#ports.database.write(batch.finish());
     });
@@ -180,7 +199,7 @@ export class StateProofs {
     return end === null ? null : knownEnd(epoch, end);
   }
 
-  /** A quorum's word about one state, kept for ever; null where not enough can be reached. */
+  /** A quorum's word about one state; null where not enough can be reached. */
   async #collect(known: KnownState): Promise<StateCertificate | null> {
     const proofs = new Map<ValidatorIndex, Proof>();
     const own = await this.#ownProof(known);
@@ -189,7 +208,7 @@ export class StateProofs {
     if (!isEnough()) await this.#askAll(known, proofs, isEnough);
     if (!isEnough()) return null;
     const ordered = [...proofs.values()].sort((left, right) => left.seal.signer - right.seal.signer);
-    return await this.#keep(known, "executed", ordered.slice(0, known.set.quorum));
+    return certificateOf(known, "executed", ordered.slice(0, known.set.quorum));
   }
 
   /** Resolves when there is enough, or all have answered. */
@@ -222,12 +241,10 @@ export class StateProofs {
     }
   }
 
-  async #keep(known: KnownState, phase: StatePhase, proofs: readonly Proof[]): Promise<StateCertificate> {
-    const certificate = { epoch: known.epoch, phase, state: encode(executionStateCodec, known.state), proofs };
+  async #keep(known: KnownState, proofs: readonly Proof[]): Promise<void> {
     const batch = new WriteBatch();
-    this.ledger.recordCertificate(batch, known.state.sequence, certificate);
+    this.ledger.recordCertificate(batch, known.state.sequence, certificateOf(known, "checkpoint", proofs));
     await this.#ports.database.write(batch.finish());
-    return certificate;
   }
 
   async #ownProof(known: KnownState): Promise<Proof | null> {
@@ -268,6 +285,10 @@ export class StateProofs {
       if (!this.#stopped) this.#ports.observer.log("warn", "proofs.failed", { error: String(error) });
     });
   }
+}
+
+function certificateOf({ epoch, state }: KnownState, phase: StatePhase, proofs: readonly Proof[]): StateCertificate {
+  return { epoch, phase, state: encode(executionStateCodec, state), proofs };
 }
 
 function knownEnd(epoch: Epoch, end: EpochEnd): KnownState | null {

@@ -167,7 +167,7 @@ describe("who trusts the genesis file and no node", () => {
 
   test("is not shown another vertex in the place of the one that it asks for", async () => {
     const [other = ""] = await submit(cluster.node(0), payloads("other", 1), true);
-    const proof = await ask<object>(cluster.node(1), `/v1/vertices/${other}/proof`);
+    const proof = await ask<object>(cluster.node(0), `/v1/vertices/${other}/proof`);
     const swapped = await through(
       (path, body) => (path.endsWith("/proof") ? proof : body),
       (url) => verify(early, url),
