@@ -5,12 +5,14 @@ import { REPLICATION_TARGETS } from "./replication-targets.ts";
 import { ASSEMBLER_TARGET, HANDSHAKE_TARGETS } from "./stream-targets.ts";
 import type { Target } from "./target.ts";
 import { TEXT_TARGETS } from "./text-targets.ts";
+import { WORKFLOW_TARGETS } from "./workflow-targets.ts";
 
 /** Every decoder that reads what others wrote. */
 export const TARGETS: readonly Target[] = [
   ...CODEC_TARGETS,
   ...DAG_TARGETS,
   ...REPLICATION_TARGETS,
+  ...WORKFLOW_TARGETS,
   DAG_ANSWER,
   ASSEMBLER_TARGET,
   ...HANDSHAKE_TARGETS,

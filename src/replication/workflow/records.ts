@@ -92,6 +92,18 @@ export const stepStateCodec: Codec<StepState> = union<StepState>({
   abandoned: variant("abandoned", {}),
 });
 
+/** More claims than a step can come to see; above it, `attempt + 1` would end at what a number can hold. */
+const CLAIMS_MAX: number = 2 ** 48;
+
+const attemptCodec: Codec<number> = {
+  sizeMin: u64.sizeMin,
+  encode: (writer, attempt) => u64.encode(writer, attempt),
+  decode: (reader) => {
+    const attempt = u64.decode(reader);
+    return attempt <= CLAIMS_MAX ? attempt : reader.fail("number-over-limit", `an attempt of number ${attempt}`);
+  },
+};
+
 const placeCodec = within(0, STEPS_MAX - 1, "a step's place");
 
 export const recordCodec: Codec<StateRecord> = union<StateRecord>({
@@ -112,7 +124,7 @@ export const recordCodec: Codec<StateRecord> = union<StateRecord>({
     input: dataCodec,
     attemptsMax: attemptsCodec,
     backoffMs: backoffCodec,
-    attempt: u64,
+    attempt: attemptCodec,
     failures: within(0, ATTEMPTS_MAX, "failures"),
     state: stepStateCodec,
   }),
