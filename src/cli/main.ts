@@ -40,7 +40,7 @@ command("cluster", "run a whole cluster on this machine, feed it and show what i
 ])
   .option("-n, --validators <count>", "validators of a new cluster (default: 4)", wholeNumber)
   .option("-e, --engine <name>", "pbft, hotstuff or avalanche, of a new cluster (default: pbft)")
-  .option("-a, --application <name>", "log, ledger or key-value, of a new cluster (default: log)")
+  .option("-a, --application <name>", "log, ledger, key-value or workflow, of a new cluster (default: log)")
   .option("--phases <count>", "of hotstuff: 3, or 2, which is faster to commit (default: 3)", wholeNumber)
   .option("--vote-route <name>", "of hotstuff: votes go to the next leader, or to all (default: leader)")
   .option("-d, --data <folder>", "where keys, configuration and ledgers are; resumed where it exists", "./cretoai-data")
@@ -60,7 +60,7 @@ command("testnet", "make keys, configuration files and a genesis for a new netwo
   .option("-e, --engine <name>", "pbft and hotstuff order everything; avalanche orders only what conflicts", "pbft")
   .option(
     "-a, --application <name>",
-    "log: opaque payloads; ledger: transfers; key-value: the store; custom: your own file",
+    "log: opaque payloads; ledger: transfers; key-value: the store; workflow: runs of steps; custom: your own file",
     "log",
   )
   .option("--phases <count>", "of hotstuff: 3, or 2, which is faster to commit (default: 3)", wholeNumber)
