@@ -55,6 +55,8 @@ class Worker {
   readonly #report: Record<TaskEnd, number> = { completed: 0, failed: 0, lost: 0, released: 0 };
   /** Agreed time less this process's own; null until a claim was answered. */
   #offsetMs: number | null = null;
+  /** When the last claim was sent, by this process's own time. */
+  #claimedMs = 0;
   #idleMs = FIRST_POLL_MS;
   #wake: () => void = () => undefined;
 
@@ -124,14 +126,17 @@ class Worker {
   async #due(): Promise<number> {
     if (this.#offsetMs === null) return 1;
     const byMs = Math.max(0, Math.floor(performance.now() + this.#offsetMs));
-    const { count } = await this.#options.client.workflow.claimable(this.#names, byMs);
-    return count;
+    const { count, nextMs } = await this.#options.client.workflow.claimable(this.#names, byMs);
+    // This process's time may have stood still, as that of a computer that slept: a claim sets it right.
+    const isOld = nextMs !== null && performance.now() - this.#claimedMs > this.#leaseMs;
+    return count === 0 && isOld ? 1 : count;
   }
 
   /** 0 where it claimed a step; otherwise how long to wait, in milliseconds. */
   async #claim(): Promise<number> {
     const { workflow } = this.#options.client;
     const sentMs = performance.now();
+    this.#claimedMs = sentMs;
     const claim = await workflow.claim(this.#name, this.#names, { leaseMs: this.#leaseMs });
     this.#offsetMs = claim.nowMs - performance.now();
     if (!("run" in claim)) return this.#nextPause(claim.nextMs === null ? null : claim.nextMs - claim.nowMs);

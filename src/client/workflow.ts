@@ -141,7 +141,9 @@ export class Workflow {
     const { nowMs, task, nextMs } = await this.#send("claimed", command, rest, codec.claimedOf);
     if (task === null) return { nowMs, nextMs };
     const { run, step, attempt, handler, untilMs } = task;
-    const { input, outputs } = task.given ?? (await this.#given(run, step, rest));
+    const given = task.given ?? (await this.#givenOrBack({ run, step, attempt, worker }, rest));
+    if (given === null) return { nowMs, nextMs: nowMs };
+    const { input, outputs } = given;
     const token = `${run}/${step}/${attempt}`;
     return { run, step, attempt, worker, handler, token, input, outputs: new Map(outputs), nowMs, untilMs };
   }
@@ -200,6 +202,17 @@ export class Workflow {
     } catch (error) {
       if (patience.ended !== null) throw patience.ended;
       if (error instanceof CretoError && error.isRetryable) return null;
+      throw error;
+    }
+  }
+
+  /** Null where the run has gone meanwhile. Where nobody can say what the step is given, the claim is given back. */
+  async #givenOrBack(lease: StepLease, options: CallOptions): Promise<codec.Given | null> {
+    try {
+      return await this.#given(lease.run, lease.step, options);
+    } catch (error) {
+      if (error instanceof CretoError && error.code === "invalid-argument") return null;
+      await this.release(lease).catch(() => undefined);
       throw error;
     }
   }

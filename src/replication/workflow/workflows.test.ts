@@ -128,6 +128,23 @@ describe("the workflow application", () => {
     }
   });
 
+  test("keeps nothing of a command's own bytes, which are the host's", () => {
+    const [driver, other] = [new Driver(), new Driver()];
+    const commands = (data: number): readonly WorkflowCommand[] => {
+      const bytes = new Uint8Array(9).fill(data);
+      const complete = { kind: "complete", run: "r", step: "a", attempt: 1, worker: "w", output: bytes } as const;
+      const claim = { kind: "claim", worker: "w", handlers: ["h"], leaseMs: LEASE_MS } as const;
+      return [startOf("r", [{ name: "a", input: bytes }]), claim, complete];
+    };
+    for (const command of commands(7)) {
+      driver.apply(command);
+      const body = encodeWorkflowCommand(command);
+      other.bytes(body);
+      body.fill(0xff);
+    }
+    expect(other.workflows.stateHash()).toEqual(driver.workflows.stateHash());
+  });
+
   test("claims in the order of the times at which steps became ready, then of the runs and of their steps", () => {
     const driver = new Driver();
     driver.start("later", { name: "a" }, { name: "b" });
@@ -143,6 +160,27 @@ describe("the workflow application", () => {
       task: null,
       nextMs: driver.nowMs + LEASE_MS,
     });
+  });
+
+  test("says how much can be claimed at a time, and when there will be more", () => {
+    const driver = new Driver();
+    const now = driver.nowMs;
+    const claimable = (byMs: number, ...handlers: readonly string[]): object =>
+      driver.ask({ kind: "claimable", handlers, byMs }, "claimable");
+    driver.start("run", ...Array.from({ length: 70 }, (_, index) => ({ name: `s${index}` })), {
+      name: "x",
+      handler: "x",
+    });
+    expect(claimable(now - 1, "h", "x")).toMatchObject({ count: 0, nextMs: now });
+    expect(claimable(now, "h", "h")).toMatchObject({ count: 64, nextMs: null });
+    expect(claimable(now, "x", "none")).toMatchObject({ count: 1, nextMs: null });
+    claimed(driver.claim("w", ["x"]));
+    driver.nowMs += 7;
+    driver.start("later", { name: "x", handler: "x" });
+    expect(claimable(now, "x")).toMatchObject({ count: 0, nextMs: now + 7 });
+    expect(claimable(now + 7, "x")).toMatchObject({ count: 1, nextMs: now + LEASE_MS });
+    expect(claimable(now + LEASE_MS, "x")).toMatchObject({ count: 2, nextMs: null });
+    expect(claimable(now)).toMatchObject({ count: 0, nextMs: null });
   });
 
   test("lets another worker take a step at the very end of its lease, and not before", () => {
@@ -287,6 +325,23 @@ describe("the limits of the workflow application", () => {
     expect(all.restored().apply({ ...complete, output: new Uint8Array(576) })).toMatchObject({ isRunEnded: true });
     all.apply({ ...complete, output: new Uint8Array(576) });
     expect(all.start("c", { name: "a", input: new Uint8Array(900) })).toMatchObject({ isNew: true });
+  });
+
+  test("count what steps gave, of runs that go on and of those that have ended and gone", () => {
+    const driver = new Driver({ activeBytes: 2_600, endedBytes: 2_600 });
+    driver.start("a", { name: "a" }, { name: "b" });
+    driver.complete(claimed(driver.claim()), new Uint8Array(600));
+    const large = startOf("b", [{ name: "a", input: new Uint8Array(600) }]);
+    expect(driver.restored().apply(startOf("b", [{ name: "a", input: new Uint8Array(464) }]))).toMatchObject({
+      isNew: true,
+    });
+    expect(driver.refusal(large).code).toBe("full");
+    expect(driver.restored().refusal(large).code).toBe("full");
+    for (const run of ["a", "c", "d", "e"]) {
+      if (run !== "a") driver.start(run, { name: "a", input: new Uint8Array(600) });
+      driver.apply({ kind: "cancel", run, reason: "" });
+    }
+    expect(driver.runs()).toEqual(["d", "e"]);
   });
 
   test("drop the runs that ended first, also behind a restored snapshot", () => {
