@@ -15,6 +15,7 @@ import type { Lane } from "../node/ports.ts";
 import type { FinalizedItem } from "../node/service.ts";
 import { type Frame, frameCodec } from "../node/wire.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
+import { StorageError } from "../storage/storage-error.ts";
 import { Checker } from "./checker.ts";
 import { DagChecker } from "./dag-checker.ts";
 import { DagKnowledge, type KnownBundle } from "./dag-knowledge.ts";
@@ -54,6 +55,9 @@ export interface WatchedDag {
 function rulesOf({ engine, hotstuff, windows }: Plan): VoteRules {
   return engine === "hotstuff" ? new HotStuffRules(hotstuff) : new PbftRules(windows.receiveWindow);
 }
+
+/** Until an operator starts a node again that stopped itself for a full disk, in virtual milliseconds. */
+const RESTART_MS = 50;
 
 /** Why a validator is gone, by what operators did. */
 const REMOVES = { admit: null, dismiss: "dismissed", leave: "left" } as const;
@@ -213,8 +217,11 @@ export class World implements NodeWorld {
 
   onFatal(node: VirtualNode, error: unknown): void {
     this.recorder?.note(this.schedule.nowMs, node.place, `fatal: ${String(error)}`);
-    const wasFull = node.disk.isFull;
+    const { isFull } = node.disk;
+    // It may learn of it by a later write, when there is room again; the database refuses all until it is opened anew.
+    const wasFull = isFull || (error instanceof StorageError && error.code === "disk-full");
     node.crash();
+    if (wasFull && !isFull) this.schedule.after(RESTART_MS, () => node.start());
     if (wasFull || !node.isCorrect) return;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.fail(

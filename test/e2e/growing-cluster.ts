@@ -39,19 +39,22 @@ export class GrowingCluster {
   readonly nodes: NodeProcess[] = [];
   readonly configs: string[] = [];
   readonly #acceptObservers: boolean;
+  readonly #engine: string;
   #liar: ChildProcess | null = null;
 
-  private constructor(acceptObservers: boolean) {
+  private constructor(acceptObservers: boolean, engine: string) {
     this.#acceptObservers = acceptObservers;
+    this.#engine = engine;
   }
 
   static async create(
     validators: number,
     policy: { readonly min: number; readonly max: number },
     acceptObservers = true,
+    engine = "pbft",
   ): Promise<GrowingCluster> {
-    const cluster = new GrowingCluster(acceptObservers);
-    const nodes = await createTestnet({ ...TESTNET, validators, output: join(cluster.folder, "net") });
+    const cluster = new GrowingCluster(acceptObservers, engine);
+    const nodes = await createTestnet({ ...TESTNET, engine, validators, output: join(cluster.folder, "net") });
     for (const { config } of nodes) {
       const file = join(dirname(config), "genesis.json");
       const genesis = JSON.parse(readFileSync(file, "utf8")) as object;
@@ -64,7 +67,12 @@ export class GrowingCluster {
 
   /** A node with a key of its own, which nobody knows yet. */
   async addObserver(name: string): Promise<NodeProcess> {
-    const [made] = await createTestnet({ ...TESTNET, validators: 1, output: join(this.folder, name) });
+    const [made] = await createTestnet({
+      ...TESTNET,
+      engine: this.#engine,
+      validators: 1,
+      output: join(this.folder, name),
+    });
     if (made === undefined) throw new Error("one node");
     const [first = ""] = this.configs;
     writeFileSync(
@@ -185,7 +193,7 @@ export class GrowingCluster {
   }
 }
 
-const TESTNET = { engine: "pbft", basePort: 0, host: "127.0.0.1", hybrid: true } as const;
+const TESTNET = { basePort: 0, host: "127.0.0.1", hybrid: true } as const;
 
 export async function ask<T>(node: NodeProcess, path: string): Promise<T> {
   const response = await fetch(node.apiUrl + path, { signal: AbortSignal.timeout(ASK_MS_MAX) });

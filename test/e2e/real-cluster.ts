@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { NodeProcess } from "../../src/cli/node-process.ts";
 import { packPayloads } from "../../src/cli/submit.ts";
-import { createTestnet } from "../../src/cli/testnet.ts";
+import { createTestnet, type TestnetOptions } from "../../src/cli/testnet.ts";
 import { loadConfig } from "../../src/node/config.ts";
 
 export const READY_MS = 30_000;
@@ -32,14 +32,20 @@ export class RealCluster {
   /** @param validatorsMin below which a removal waits for a successor; the default of a genesis where it is absent */
   static async create(
     validators: number,
-    { validatorsMin, application }: { readonly validatorsMin?: number; readonly application?: string } = {},
+    {
+      validatorsMin,
+      engine = "pbft",
+      ...choice
+    }: Partial<Pick<TestnetOptions, "engine" | "application" | "phases" | "voteRoute">> & {
+      readonly validatorsMin?: number;
+    } = {},
   ): Promise<RealCluster> {
     const folder = mkdtempSync(join(tmpdir(), "cretoai-e2e-"));
     const output = join(folder, "net");
     const testnet = await createTestnet({
       validators,
-      engine: "pbft",
-      ...(application === undefined ? {} : { application }),
+      engine,
+      ...choice,
       output,
       basePort: 0,
       host: "127.0.0.1",
