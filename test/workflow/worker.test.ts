@@ -7,6 +7,7 @@ import {
   WorkflowRefused,
   type WorkflowTask,
 } from "../../src/client/main.ts";
+import { Workflows } from "../../src/replication/workflow/workflows.ts";
 import { WorkflowNetwork } from "./workflow-network.ts";
 
 setDefaultTimeout(30_000);
@@ -20,17 +21,17 @@ afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
 });
 
-function clientOf(network: WorkflowNetwork): Client {
-  const client = network.client();
+function clientOf(network: WorkflowNetwork, timeoutMs?: number): Client {
+  const client = network.client(timeoutMs);
   clients.push(client);
   return client;
 }
 
 type Options = Omit<Parameters<typeof runWorker>[0], "client" | "signal">;
 
-function work(network: WorkflowNetwork, options: Options) {
+function work(network: WorkflowNetwork, options: Options, timeoutMs?: number) {
   const stop = new AbortController();
-  const report = runWorker({ client: clientOf(network), signal: stop.signal, pollMs: 20, ...options });
+  const report = runWorker({ client: clientOf(network, timeoutMs), signal: stop.signal, pollMs: 20, ...options });
   workers.push({ stop, report });
   return { stop, report };
 }
@@ -238,6 +239,56 @@ describe("a worker", () => {
     stop.abort();
     expect(await report).toMatchObject({ completed: 1, lost: 0 });
     expect([...lost].sort((left, right) => (left < right ? -1 : 1))).toEqual(["claim", "complete"]);
+  });
+
+  test("knows its own completion again also where it had to send it as another command", async () => {
+    const network = new WorkflowNetwork();
+    const { workflow } = clientOf(network);
+    let first = 0;
+    network.losesAnswer = ({ kind }, number) => {
+      if (kind !== "complete") return false;
+      first ||= number;
+      return number === first;
+    };
+    const { stop, report } = work(network, { handlers: { step: () => "once" } }, 200);
+    await workflow.start("run", [{ name: "step" }]);
+    await workflow.wait("run", { pollMs: 20 });
+    stop.abort();
+    expect(await report).toEqual({ completed: 1, failed: 0, lost: 0, released: 0 });
+    const completions = network.commits.filter(({ kind }) => kind === "complete");
+    expect(completions.map(({ status }) => status)).toEqual(["applied", "rejected"]);
+  });
+
+  test("goes on where a run is gone before it has asked what its step is given", async () => {
+    const network = new WorkflowNetwork(new Workflows({ endedRuns: 0 }));
+    const { workflow } = clientOf(network);
+    const gone = Promise.withResolvers<void>();
+    network.onQuestion = async ({ kind }) => {
+      if (kind !== "given") return;
+      await workflow.cancel("gone");
+      gone.resolve();
+    };
+    const done = Promise.withResolvers<void>();
+    const small = (): string => {
+      done.resolve();
+      return "done";
+    };
+    const handlers = { large: () => "never", small };
+    const { stop, report } = work(network, { handlers });
+    await workflow.start("gone", [{ name: "large", input: new Uint8Array(60_000) }]);
+    await gone.promise;
+    await workflow.start("next", [{ name: "small" }]);
+    await done.promise;
+    stop.abort();
+    expect(await report).toEqual({ completed: 1, failed: 0, lost: 0, released: 0 });
+  });
+
+  test("ends where the network can never be worked for", async () => {
+    const network = new WorkflowNetwork();
+    const client = clientOf(network);
+    client.close();
+    await expect(runWorker({ client, handlers: { step: () => "" } })).rejects.toMatchObject({ code: "closed" });
+    await expect(runWorker({ client, handlers: {} })).rejects.toMatchObject({ code: "invalid-argument" });
   });
 
   test("gives a step back that it does not end in time, and takes none any more", async () => {

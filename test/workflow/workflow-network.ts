@@ -5,6 +5,7 @@ import type { Position, Sequence } from "../../src/membership/ids.ts";
 import { type ClientId, type Command, encodeCommand } from "../../src/replication/command.ts";
 import { Replica } from "../../src/replication/replica.ts";
 import { decodeWorkflowCommand, type WorkflowCommand } from "../../src/replication/workflow/workflow-command.ts";
+import { decodeWorkflowQuestion, type WorkflowQuestion } from "../../src/replication/workflow/workflow-query.ts";
 import { Workflows } from "../../src/replication/workflow/workflows.ts";
 
 const CREATOR = "cd".repeat(32) as NodeId;
@@ -22,7 +23,9 @@ export class WorkflowNetwork {
   readonly seen: WorkflowCommand[] = [];
   readonly commits: { readonly kind: string; readonly status: string }[] = [];
   /** Says of a command whether its answer is lost on its way back. */
-  losesAnswer: (command: WorkflowCommand) => boolean = () => false;
+  losesAnswer: (command: WorkflowCommand, number: number) => boolean = () => false;
+  /** Is told of each question before it is answered. */
+  onQuestion: (question: WorkflowQuestion) => Promise<unknown> = () => Promise.resolve();
   /** Added to the agreed time: leases run out by it, and nobody waits. */
   aheadMs = 0;
   readonly replica: Replica;
@@ -32,8 +35,8 @@ export class WorkflowNetwork {
     this.replica = new Replica(workflows);
   }
 
-  client(): Client {
-    return connect({ nodes: [URL_OF_NODE], timeoutMs: 20_000, fetch: (url, init) => this.#fetch(String(url), init) });
+  client(timeoutMs = 20_000): Client {
+    return connect({ nodes: [URL_OF_NODE], timeoutMs, fetch: (url, init) => this.#fetch(String(url), init) });
   }
 
   /** Agreed time is monotone, whatever the clock of this machine does. */
@@ -47,8 +50,9 @@ export class WorkflowNetwork {
     const { pathname } = new URL(url);
     if (pathname === "/v1/commands") return this.#command(body as SentCommand);
     if (pathname === "/v1/query") {
-      const { question } = body as { readonly question: string };
-      const answer = this.replica.query(Uint8Array.fromBase64(question)).toBase64();
+      const question = Uint8Array.fromBase64((body as { readonly question: string }).question);
+      await this.onQuestion(decodeWorkflowQuestion(question));
+      const answer = this.replica.query(question).toBase64();
       return Response.json({ answer, position: this.#position, batch: this.#position, stateHash: this.replica.root() });
     }
     throw new Error(`nobody serves ${pathname}`);
@@ -73,7 +77,7 @@ export class WorkflowNetwork {
       this.seen.push(said);
       this.commits.push({ kind: said.kind, status: outcome.status });
     }
-    if (this.losesAnswer(said)) throw new TypeError("the connection was lost");
+    if (this.losesAnswer(said, number)) throw new TypeError("the connection was lost");
     const result = outcome.result.kind === "bytes" ? outcome.result.bytes.toBase64() : null;
     const { status, reason } = outcome;
     const place = { position: outcome.position, batch: outcome.sequence, hash: null, stateHash: this.replica.root() };
