@@ -19,8 +19,11 @@ import {
   frameCodec,
   provenBodyCodec,
   questionCodec,
+  stateAnswerCodec,
   witnessAnswerCodec,
 } from "../../src/node/wire.ts";
+import { epochLinkCodec } from "../../src/light/epochs.ts";
+import { finalityProofCodec } from "../../src/light/finality-proof.ts";
 import { executionStateCodec, executionStateDigest } from "../../src/replication/executor.ts";
 import { networkOf } from "../cluster/signing.ts";
 import { Solo } from "../cluster/solo.ts";
@@ -72,6 +75,9 @@ export const CODEC_TARGETS: readonly Target[] = [
   codecTarget("batches-answer", batchesAnswerCodec),
   codecTarget("committed-answer", committedAnswerCodec),
   codecTarget("witness-answer", witnessAnswerCodec),
+  codecTarget("state-answer", stateAnswerCodec),
+  codecTarget("finality-proof", finalityProofCodec),
+  codecTarget("epoch-link", epochLinkCodec),
   codecTarget("pbft-message", messageCodec, useMessage),
   codecTarget("committed-slot", committedSlotCodec, ({ batch }) => batchDigest(batch).slice(0, 0)),
   codecTarget("checkpoint-certificate", checkpointCertificateCodec),
