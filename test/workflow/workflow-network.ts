@@ -4,7 +4,11 @@ import type { NodeId } from "../../src/crypto/identity.ts";
 import type { Position, Sequence } from "../../src/membership/ids.ts";
 import { type ClientId, type Command, encodeCommand } from "../../src/replication/command.ts";
 import { Replica } from "../../src/replication/replica.ts";
-import { decodeWorkflowCommand, type WorkflowCommand } from "../../src/replication/workflow/workflow-command.ts";
+import {
+  decodeWorkflowCommand,
+  decodeWorkflowResult,
+  type WorkflowCommand,
+} from "../../src/replication/workflow/workflow-command.ts";
 import { decodeWorkflowQuestion, type WorkflowQuestion } from "../../src/replication/workflow/workflow-query.ts";
 import { Workflows } from "../../src/replication/workflow/workflows.ts";
 
@@ -22,6 +26,10 @@ export class WorkflowNetwork {
   /** Commands that took effect or were refused, replays left out. */
   readonly seen: WorkflowCommand[] = [];
   readonly commits: { readonly kind: string; readonly status: string }[] = [];
+  /** How each question wanted to be answered. */
+  readonly reads: string[] = [];
+  /** The most steps that were held at a time. */
+  mostHeld = 0;
   /** Says of a command whether its answer is lost on its way back. */
   losesAnswer: (command: WorkflowCommand, number: number) => boolean = () => false;
   /** Is told of each question before it is answered. */
@@ -29,6 +37,7 @@ export class WorkflowNetwork {
   /** Added to the agreed time: leases run out by it, and nobody waits. */
   aheadMs = 0;
   readonly replica: Replica;
+  #held = 0;
   #position = 0;
 
   constructor(workflows: Workflows = new Workflows()) {
@@ -50,7 +59,9 @@ export class WorkflowNetwork {
     const { pathname } = new URL(url);
     if (pathname === "/v1/commands") return this.#command(body as SentCommand);
     if (pathname === "/v1/query") {
-      const question = Uint8Array.fromBase64((body as { readonly question: string }).question);
+      const { question: base64, consistency } = body as { readonly question: string; readonly consistency: string };
+      this.reads.push(consistency);
+      const question = Uint8Array.fromBase64(base64);
       await this.onQuestion(decodeWorkflowQuestion(question));
       const answer = this.replica.query(question).toBase64();
       return Response.json({ answer, position: this.#position, batch: this.#position, stateHash: this.replica.root() });
@@ -76,11 +87,19 @@ export class WorkflowNetwork {
     if (!isReplay) {
       this.seen.push(said);
       this.commits.push({ kind: said.kind, status: outcome.status });
+      if (outcome.status === "applied" && outcome.result.kind === "bytes") this.#count(outcome.result.bytes);
     }
     if (this.losesAnswer(said, number)) throw new TypeError("the connection was lost");
     const result = outcome.result.kind === "bytes" ? outcome.result.bytes.toBase64() : null;
     const { status, reason } = outcome;
     const place = { position: outcome.position, batch: outcome.sequence, hash: null, stateHash: this.replica.root() };
     return Response.json({ status, reason, result, isReplay, ...place });
+  }
+
+  #count(bytes: Uint8Array): void {
+    const result = decodeWorkflowResult(bytes);
+    if (result.kind === "claimed" && result.task !== null) this.#held += 1;
+    if (result.kind === "completed" || result.kind === "failed" || result.kind === "released") this.#held -= 1;
+    this.mostHeld = Math.max(this.mostHeld, this.#held);
   }
 }
