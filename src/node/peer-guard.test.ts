@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { decode, encode } from "../codec/codec.ts";
+import { messageCodec as hotStuffCodec } from "../consensus/hotstuff/codec.ts";
 import { messageCodec } from "../consensus/pbft/codec.ts";
 import { bundleCodec } from "../dag/bundle.ts";
 import type { NodeId } from "../crypto/identity.ts";
@@ -7,6 +8,7 @@ import { ML_DSA_87_SIGNATURE_BYTES } from "../crypto/signature.ts";
 import { ZERO_HASH } from "../lib/hash.ts";
 import type { Epoch, Nonce, ValidatorIndex, View } from "../membership/ids.ts";
 import { ValidatorSet } from "../membership/validator-set.ts";
+import type { EngineName } from "./genesis-application.ts";
 import { PeerBook } from "./peer-book.ts";
 import { PeerGuard, PeerShunned } from "./peer-guard.ts";
 import type { Clock, PeerInfo, Transport, TransportHandler } from "./ports.ts";
@@ -78,7 +80,7 @@ function infoOf(nodeId: NodeId): PeerInfo {
   };
 }
 
-async function newGuard(): Promise<{
+async function newGuard(engine: EngineName = "pbft"): Promise<{
   readonly transport: FakeTransport;
   readonly guard: PeerGuard;
   readonly book: PeerBook;
@@ -109,7 +111,7 @@ async function newGuard(): Promise<{
     onViolation: () => undefined,
     onBanned: (peer, reason) => transport.disconnect(peer, reason),
   });
-  const guard = new PeerGuard({ self, transport, book, clock, validators: () => set });
+  const guard = new PeerGuard({ self, transport, book, clock, validators: () => set, genesis: { engine } });
   const frames: number[] = [];
   await guard.start({
     onPeerConnected: () => undefined,
@@ -259,6 +261,17 @@ describe("the guard between transport and loop", () => {
     frame(sealed(Array.from({ length: 63 }, (_, index) => viewChange(6 + index))));
     expect(book.report(liar).violations).toEqual({});
     frame(sealed([viewChange(100), viewChange(101), viewChange(99)]));
+    expect(book.report(liar).violations).toEqual({ "view-change-spam": 2 });
+  });
+
+  test("counts wishes for another view of HotStuff in its own words, and no word of another engine", async () => {
+    const { book, frame } = await newGuard("hotstuff");
+    const timeout = (view: number): Uint8Array =>
+      encode(hotStuffCodec, { kind: "timeout", view: view as View, high: { view: 0 as View, block: ZERO_HASH } });
+    frame(sealed(Array.from({ length: 64 }, (_, index) => timeout(1 + index))));
+    frame(sealed(Array.from({ length: 64 }, (_, index) => viewChange(100 + index))));
+    expect(book.report(liar).violations).toEqual({});
+    frame(sealed([timeout(70), timeout(71), timeout(3)]));
     expect(book.report(liar).violations).toEqual({ "view-change-spam": 2 });
   });
 

@@ -73,7 +73,7 @@ export async function startNode(config: NodeConfig, log: Log, app: string | null
   const replication = await createReplication(genesis, config, { app, log });
   const stack = new AsyncDisposableStack();
   try {
-    const metrics = createNodeMetrics();
+    const metrics = createNodeMetrics(genesis.engine);
     const { accept_observers: acceptObservers } = config.network;
     const admission = new Admission(network.set, { acceptObservers, isBanned: (peer) => book.isBanned(peer) });
     const validators = (): ValidatorSet => admission.set;

@@ -84,6 +84,24 @@ test("the ordered membership is told: epoch, active validators, and the lowest r
   expect(told.some((line) => line.includes("0000000000000063"))).toBe(false);
 });
 
+test("the latency of a place is its engine's, from a replica's first word about it to its execution", async () => {
+  for (const [engine, begin] of [
+    ["pbft", "pre-prepare"],
+    ["hotstuff", "prepare"],
+    ["avalanche", "pre-prepare"],
+  ] as const) {
+    const metrics = createNodeMetrics(engine);
+    const trace = { view: 1 as View, sequence: 1 as Sequence, detail: "" };
+    metrics.observer.onTrace({ ...trace, phase: begin });
+    metrics.observer.onTrace({ ...trace, phase: "execute" });
+    // A block without content, on the way to the commit of the next one.
+    metrics.observer.onTrace({ ...trace, phase: begin });
+    metrics.observer.onTrace({ ...trace, phase: "execute" });
+    const algorithm = engine === "hotstuff" ? engine : "pbft";
+    expect(await metrics.text()).toContain(`cretoai_consensus_latency_seconds_count{algorithm="${algorithm}"} 1\n`);
+  }
+});
+
 test("a leaderless engine tells its polls, its conflicts and whether it is cut off", async () => {
   const metrics = createNodeMetrics();
   const trace = { view: 0 as View, sequence: 0 as Sequence };

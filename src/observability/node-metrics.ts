@@ -32,6 +32,15 @@ export interface ApiMetrics {
   onRequest(route: string, status: number, seconds: number): void;
 }
 
+/** The engine that orders, and the phase with which a place begins at a replica: its first word about the content. */
+interface Ordering {
+  readonly algorithm: string;
+  readonly begin: Trace["phase"];
+}
+
+const PBFT: Ordering = { algorithm: "pbft", begin: "pre-prepare" };
+const HOTSTUFF: Ordering = { algorithm: "hotstuff", begin: "prepare" };
+
 /**
  * The node's metrics behind the interfaces that the other layers declare. prom-client without its default metrics: those
  * walk the whole heap on every scrape (hundreds of milliseconds on Bun).
@@ -43,11 +52,14 @@ export class NodeMetrics {
   readonly #histograms = new Map<MetricName, Histogram>();
   readonly #labels = new Map<string, Set<string>>();
   readonly #begun = new Map<number, number>();
+  readonly #ordering: Ordering;
+  #executed = 0;
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
   #collect: (() => Promise<Collected>) | null = null;
   #lastScrapeMs = performance.now();
 
-  constructor() {
+  constructor(ordering: Ordering) {
+    this.#ordering = ordering;
     for (const [name, spec] of Object.entries(METRICS) as [MetricName, MetricSpec][]) this.#register(name, spec);
     this.#loopDelay.enable();
   }
@@ -137,13 +149,17 @@ export class NodeMetrics {
       this.#counter("cretoai_avalanche_preference_changes_total").inc();
     }
     if (phase === "view-change") this.#counter("cretoai_view_changes_total").inc();
-    if (phase === "pre-prepare" && this.#begun.size < TIMED_BATCHES_MAX) this.#begun.set(sequence, performance.now());
+    const { begin, algorithm } = this.#ordering;
+    // A block without content says the place of the one before.
+    const isNew = sequence > this.#executed && !this.#begun.has(sequence);
+    if (phase === begin && isNew && this.#begun.size < TIMED_BATCHES_MAX) this.#begun.set(sequence, performance.now());
     if (phase !== "execute") return;
+    this.#executed = sequence;
     const begun = this.#begun.get(sequence);
     this.#begun.delete(sequence);
     if (begun === undefined) return;
     const seconds = (performance.now() - begun) / 1_000;
-    this.#histogram("cretoai_consensus_latency_seconds").observe({ algorithm: "pbft" }, seconds);
+    this.#histogram("cretoai_consensus_latency_seconds").observe({ algorithm }, seconds);
   }
 
   #setGauges({ status, participation, membership, peers, reports, storage, diskBytes }: Collected): void {
@@ -244,8 +260,9 @@ function reasonClass(reason: string): string {
   return reason.split(":")[0] ?? "other";
 }
 
-export function createNodeMetrics(): NodeMetrics {
-  return new NodeMetrics();
+/** @param engine as the genesis names it; a leaderless network's log is PBFT's */
+export function createNodeMetrics(engine = "pbft"): NodeMetrics {
+  return new NodeMetrics(engine === "hotstuff" ? HOTSTUFF : PBFT);
 }
 
 function found<T>(metric: T | undefined, name: string): T {

@@ -43,6 +43,16 @@ describe("testnet", () => {
     expect(ports).toEqual([21000, 21001, 21002, 21010, 21011, 21012, 21020, 21021, 21022, 21030, 21031, 21032]);
   });
 
+  test("makes a network of HotStuff as it is asked for, and says what fits no other engine", async () => {
+    expect((await testnet("--validators", "4", "--phases", "2")).stderr).toContain("belong to --engine hotstuff");
+    const wanted = ["--engine", "hotstuff", "--phases", "2", "--vote-route", "all"];
+    expect((await testnet("--validators", "4", ...wanted)).code).toBe(0);
+    const { engine, hotstuff } = parseGenesis(readFileSync(join(folder, "net/genesis.json"), "utf8"));
+    expect([engine, hotstuff]).toEqual(["hotstuff", { phases: 2, voteRoute: "all" }]);
+    const wrong = await run(["testnet", "-n", "4", "-o", join(folder, "x"), "--engine", "hotstuff", "--phases", "5"]);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("--phases must be 3 or 2")]);
+  });
+
   test("takes free ports where the base port is 0", async () => {
     await testnet("--validators", "3", "--base-port", "0");
     const configs = [1, 2, 3].map((index) => loadConfig(join(folder, `net/node-${index}/node.toml`)));
