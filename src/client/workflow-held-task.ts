@@ -118,8 +118,7 @@ export class HeldTask {
 
   /** Of a completion that was sent before and never answered, the network says that this attempt has completed. */
   async #refused(error: WorkflowRefused, end: TaskEnd): Promise<TaskEnd> {
-    if (end === "completed" && error.refusal === "already-completed" && error.attempt === this.#task.attempt)
-      return end;
+    if (end === "completed" && this.#isOwnCompletion(error)) return end;
     this.#parts.onError(error, this.#task);
     if (error.refusal !== "run-too-large") return "lost";
     return await this.#settle("failed", () => this.#workflow.fail(this.#task, error.message, { isFinal: true }));
