@@ -50,9 +50,12 @@ describe("the taxonomy of violations", () => {
   });
 
   test("finds the engine's words for a proposal with an absurd time, and no other discard", () => {
-    const source = text("src/consensus/pbft/normal-case.ts");
-    const [, detail = ""] = /`(a proposal \$\{[^}]*\} ms away[^`]*)`/.exec(source) ?? [];
+    const details = ["src/consensus/pbft/normal-case.ts", "src/consensus/hotstuff/votes.ts"].map((file) => {
+      return /`(a proposal \$\{[^}]*\} ms away[^`]*)`/.exec(text(file))?.[1]?.replace(/\$\{[^}]*\}/, "$${age}");
+    });
+    const [detail = "", other] = details;
     expect(detail).not.toBe("");
+    expect(other).toBe(detail);
     expect(isTimestampDiscard("discard", detail.replace(/\$\{[^}]*\}/, "90000"))).toBe(true);
     // An old proposal is what a node that was away is shown.
     expect(isTimestampDiscard("discard", detail.replace(/\$\{[^}]*\}/, "-90000"))).toBe(false);

@@ -226,6 +226,37 @@ describe("an idle network", () => {
   });
 });
 
+describe("a leader whose clock is a minute ahead", () => {
+  test("gets no vote for its content, each replica says so once a view, and the next leaders go on", () => {
+    let hosts = 0;
+    const cluster = new HotStuffCluster({
+      count: 4,
+      seed: 1,
+      variant: CHAINED,
+      skewMs: () => (hosts++ === 2 ? 60_000 : 0),
+    });
+    const said: string[] = [];
+    cluster.onEffect = (host, effect) => {
+      if (host.self === 2 || effect.kind !== "trace" || effect.trace.phase !== "discard") return;
+      expect(cluster.network.set.leaderOf(effect.trace.view)).toBe(
+        2 as ReturnType<typeof cluster.network.set.leaderOf>,
+      );
+      said.push(`${host.self}/${effect.trace.view}`);
+      expect(effect.trace.detail).toMatch(/^a proposal \d+ ms away from this node's clock$/);
+    };
+    cluster.start();
+    // So often that every leader has its turn while something waits.
+    for (let round = 0; round < 60; round++) {
+      submitAt(cluster, round % 2, `request ${round}`);
+      cluster.run(cluster.schedule.nowMs + 3 + round);
+    }
+    cluster.run(cluster.schedule.nowMs + 20_000);
+    expect(said).not.toBeEmpty();
+    expect(new Set(said).size).toBe(said.length);
+    expect(isExecutedAt(cluster, [0, 1, 3])).toBe(true);
+  });
+});
+
 describe("evidence", () => {
   test("convicts the leader that proposed two blocks in a view, and nobody else", () => {
     const liar = 2;

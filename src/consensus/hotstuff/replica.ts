@@ -60,6 +60,8 @@ export class Replica {
   readonly tree: BlockTree;
   /** Proposals that wait for the certificate of the block they justify themselves with, by their own hash. */
   readonly waiting: Map<Hash, Signed<Proposal>> = new Map();
+  /** The block of the present view that was last found to have an absurd time. */
+  untimely: Hash | null = null;
   /** A certificate above `high` for a block that is not held yet. */
   pendingQc: Qc | null = null;
 

@@ -36,7 +36,15 @@ export function tryVote(replica: Replica, at: Instant): void {
 /** Content within the bounds that keep leaders from giving out absurd times, or places without end. */
 function isTimely(replica: Replica, node: BlockNode, at: Instant): boolean {
   const { batch, block } = node;
-  if (Math.abs(batch.timestampMs - at.wallMs) > CLOCK_SKEW_MS_MAX) return false;
+  const aheadMs = batch.timestampMs - at.wallMs;
+  if (Math.abs(aheadMs) > CLOCK_SKEW_MS_MAX) {
+    // The look is repeated while the view lasts; its leader did it once.
+    if (replica.untimely !== node.hash) {
+      replica.trace("discard", block.sequence, `a proposal ${aheadMs} ms away from this node's clock`);
+    }
+    replica.untimely = node.hash;
+    return false;
+  }
   return replica.tree.unsettled(node) <= UNSETTLED_MAX && block.sequence <= replica.low + RECEIVE_WINDOW;
 }
 
