@@ -1,6 +1,7 @@
 import { CODEC_TARGETS } from "./codec-targets.ts";
 import { DAG_ANSWER } from "./dag-sync-target.ts";
 import { DAG_TARGETS } from "./dag-targets.ts";
+import { HOTSTUFF_TARGETS } from "./hotstuff-targets.ts";
 import { REPLICATION_TARGETS } from "./replication-targets.ts";
 import { ASSEMBLER_TARGET, HANDSHAKE_TARGETS } from "./stream-targets.ts";
 import type { Target } from "./target.ts";
@@ -11,6 +12,7 @@ import { WORKFLOW_TARGETS } from "./workflow-targets.ts";
 export const TARGETS: readonly Target[] = [
   ...CODEC_TARGETS,
   ...DAG_TARGETS,
+  ...HOTSTUFF_TARGETS,
   ...REPLICATION_TARGETS,
   ...WORKFLOW_TARGETS,
   DAG_ANSWER,
