@@ -111,11 +111,18 @@ describe("what a node can show to those who trust no node", () => {
     const running = await started();
     const [hash] = await finalOn(nodeOf(running, 0).node, "one", 1);
     if (hash === undefined) throw new Error("one vertex");
+    let isThirdThere = false;
     answerStates(running, 2, async (honest) => {
       const answer = await honest();
       answer[200] = (answer[200] ?? 0) ^ 1;
       return answer;
     });
+    answerStates(running, 3, async (honest) => {
+      if (isThirdThere) return await honest();
+      throw new Error("away");
+    });
+    await expect(nodeOf(running, 0).node.proofs.proof(hash)).rejects.toThrow("no quorum");
+    isThirdThere = true;
     const proof = await proofFrom(nodeOf(running, 0).node, hash);
     expect(sessionOf(running).verify(hash, proof).signers).toHaveLength(3);
     const signers = decodeProof(proof).certificate.proofs.map(({ seal }) => seal.signer as number);
