@@ -5,6 +5,7 @@ import { connect } from "../../src/client/main.ts";
 import { decode } from "../../src/codec/codec.ts";
 import { encodeLink, type EpochLink, epochLinkCodec } from "../../src/light/epochs.ts";
 import { decodeProof, encodeProof, type FinalityProof } from "../../src/light/finality-proof.ts";
+import type { LightErrorCode } from "../../src/light/light-error.ts";
 import { run } from "../cli/command.ts";
 import { ask, GrowingCluster } from "./growing-cluster.ts";
 import { payloads, submit } from "./real-cluster.ts";
@@ -144,6 +145,26 @@ const FORGERIES: Readonly<Record<string, (proof: FinalityProof) => FinalityProof
   },
 };
 
+/** Why each is refused. */
+const REASONS: Readonly<Record<string, LightErrorCode>> = {
+  "the payload": "wrong-vertex",
+  "the creator": "wrong-vertex",
+  "the vertex's place in its bundle": "wrong-vertex",
+  "the path in its bundle": "not-proved",
+  "the term": "not-proved",
+  "the position": "not-proved",
+  "the batch": "not-proved",
+  "the history before": "not-proved",
+  "the place in the log": "not-proved",
+  "the state": "bad-signature",
+  "the epoch": "wrong-epoch",
+  "what was signed": "bad-signature",
+  "a signature": "bad-signature",
+  "the classical signature": "bad-signature",
+  "one signer fewer": "no-quorum",
+  "one signer twice": "no-quorum",
+};
+
 describe("who trusts the genesis file and no node", () => {
   test(
     "proves a vertex that has just become final, by any node",
@@ -159,9 +180,9 @@ describe("who trusts the genesis file and no node", () => {
     TEST_MS,
   );
 
-  test.each(Object.entries(FORGERIES))("refuses a proof in which %s was changed", async (_, forge) => {
+  test.each(Object.entries(FORGERIES))("refuses a proof in which %s was changed", async (what, forge) => {
     const { code, stdout, stderr } = await through(withProof(forge), (url) => verify(early, url));
-    expect(stderr).toContain("NOT proved");
+    expect(stderr).toContain(`NOT proved (${REASONS[what]})`);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   });
 
@@ -280,6 +301,32 @@ describe("when the validators change", () => {
       const kept = connect({ nodes: [cluster.node(4).apiUrl], trusted: Uint8Array.from(readFileSync(file)) });
       expect((await kept.verified(early)).epoch).toBeLessThanOrEqual(1);
       kept.close();
+    },
+    TEST_MS,
+  );
+});
+
+describe("a network of HotStuff", () => {
+  test(
+    "is proved and followed in the same way",
+    async () => {
+      const other = await GrowingCluster.create(4, { min: 3, max: 7 }, true, "hotstuff");
+      try {
+        await other.start(other.nodes);
+        const trust = ["--genesis", join(dirname(other.configs[0] ?? ""), "genesis.json")];
+        const [before = ""] = await submit(other.node(0), payloads("before", 40), true);
+        expect(await other.say("verify", before, ...trust, "--url", other.node(0).apiUrl)).toContain("of epoch 0");
+        await other.say("validators", "leave", "--url", other.node(3).apiUrl);
+        await other.whenEpoch(1, other.nodes);
+        const [after = ""] = await submit(other.node(0), payloads("after", 1), true);
+        const words = await other.eventually("a proof by epoch 1", async () => {
+          const { code, stdout } = await run(["verify", after, ...trust, "--url", other.node(0).apiUrl]);
+          return code === 0 ? stdout : null;
+        });
+        expect(words).toContain("of the 3 validators of epoch 1 (2 are needed)");
+      } finally {
+        await other.stop();
+      }
     },
     TEST_MS,
   );
