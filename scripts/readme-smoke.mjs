@@ -36,15 +36,21 @@ function run(args, input = null) {
   });
 }
 
+/** Below the range from which systems take the ports of outgoing connections: those in use there would be in the way. */
+const PORTS_FROM = 12_000;
+const PORTS_TO = 32_000;
+
 /** A base port whose next hundred are probably free: the one asked for is. */
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(Math.min(port, 65_000)));
+async function freePort() {
+  for (;;) {
+    const port = PORTS_FROM + 100 * Math.floor((Math.random() * (PORTS_TO - PORTS_FROM)) / 100);
+    const isFree = await new Promise((resolve) => {
+      const server = createServer();
+      server.once("error", () => resolve(false));
+      server.listen(port + 1, "127.0.0.1", () => server.close(() => resolve(true)));
     });
-  });
+    if (isFree) return port;
+  }
 }
 
 const base = await freePort();
@@ -151,6 +157,38 @@ check(
 const page = join(folder, "run.html");
 const drawn = await run(["sim", "--seed", "7", "--picture", page, "--from", "2000", "--to", "3000"]);
 check("cretoai-node sim --picture", drawn.code === 0 && existsSync(page), drawn.stdout + drawn.stderr);
+const store = spawn(
+  process.execPath,
+  [
+    launcher,
+    "cluster",
+    "--application",
+    "key-value",
+    "--data",
+    join(folder, "store"),
+    "--base-port",
+    String(await freePort()),
+  ],
+  { stdio: ["ignore", "pipe", "inherit"] },
+);
+const storeEnded = new Promise((resolve) => {
+  store.on("close", resolve);
+});
+let storeShown = "";
+const storeUrl = await new Promise((resolve) => {
+  store.stdout.on("data", (chunk) => {
+    storeShown += chunk;
+    const url = /kv put greeting hello --url (\S+)\n/.exec(storeShown)?.[1];
+    if (url !== undefined) resolve(url);
+  });
+  void storeEnded.then(() => resolve(""));
+});
+const put = await run(["kv", "put", "users/ada", "engineer", "--url", storeUrl]);
+check("cretoai-node kv put", put.code === 0, put.stdout + put.stderr);
+const got = await run(["kv", "get", "users/ada", "--url", storeUrl]);
+check("cretoai-node kv get", got.code === 0 && got.stdout.trim() === "engineer", got.stdout + got.stderr);
+store.kill("SIGINT");
+check("a cluster with the key-value store stops cleanly", (await storeEnded) === 0);
 check("cretoai-node --help", (await run(["--help"])).code === 0);
 rmSync(folder, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);

@@ -40,8 +40,8 @@ const READY_MS_MAX = 60_000;
 /** Runs a whole cluster on this machine, feeds it, and shows what it finalizes until Ctrl-C. */
 export async function cluster(options: ClusterOptions): Promise<void> {
   const folder = resolve(options.data);
-  const isLedger = applicationIn(folder, options) === "ledger";
-  const input = inputFile(options, isLedger);
+  const application = applicationIn(folder, options);
+  const input = inputFile(options, application);
   const resumed = await ensureTestnet(folder, options);
   const configs = configsIn(folder);
   await refuseTakenPorts(configs);
@@ -54,7 +54,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     for (const node of nodes) node.start();
     const ready = Promise.all(nodes.map((node) => node.whenReady(READY_MS_MAX)));
     const outcome = await Promise.race([ready.then(() => "ready" as const), stopped.then(() => "stopped" as const)]);
-    if (outcome === "ready") await run({ nodes, feed, input, isLedger, stopped }, options);
+    if (outcome === "ready") await run({ nodes, feed, input, application, stopped }, options);
   } finally {
     console.log("\nStopping the nodes ...");
     const last = await Promise.all(nodes.map((node) => node.lastSequence()));
@@ -69,22 +69,18 @@ interface Running {
   readonly nodes: readonly NodeProcess[];
   readonly feed: ClusterFeed;
   readonly input: string | null;
-  /** Takes transfers, so no lines of a file or of standard input. */
-  readonly isLedger: boolean;
+  /** Only the log takes opaque payloads, so lines of a file or of standard input. */
+  readonly application: string;
   readonly stopped: Promise<void>;
 }
 
-async function run({ nodes, feed, input, isLedger, stopped }: Running, options: ClusterOptions): Promise<void> {
+async function run({ nodes, feed, input, application, stopped }: Running, options: ClusterOptions): Promise<void> {
   const [first] = nodes;
   if (first === undefined) throw new CommandFailed("no node to run");
   console.log(`API       ${nodes.map((node) => node.apiUrl).join("  ")}`);
   console.log(`API docs  ${first.apiUrl}/docs`);
   console.log(`Metrics   ${nodes.map((node) => node.metricsUrl).join("  ")}`);
-  console.log(
-    isLedger
-      ? `Try       npx cretoai-node ledger transfer node-1/main node-2/main 5 --url ${first.apiUrl}`
-      : `Try       curl -d 'hello' '${first.apiUrl}/v1/vertices?wait=finalized'`,
-  );
+  console.log(`Try       ${trialOf(application, first.apiUrl)}`);
   const view = new ClusterView(nodes);
   const allEnded = Promise.withResolvers<never>();
   for (const node of nodes) {
@@ -94,7 +90,7 @@ async function run({ nodes, feed, input, isLedger, stopped }: Running, options: 
     });
   }
   view.start();
-  const feeding = submitInput({ feed, input, isLedger }, view).then(
+  const feeding = submitInput({ feed, input, application }, view).then(
     () => null,
     (error: unknown) => error,
   );
@@ -120,14 +116,22 @@ async function run({ nodes, feed, input, isLedger, stopped }: Running, options: 
 
 /** The sample or `--input`, then whatever is piped in. */
 async function submitInput(
-  { feed, input, isLedger }: Pick<Running, "feed" | "input" | "isLedger">,
+  { feed, input, application }: Pick<Running, "feed" | "input" | "application">,
   view: ClusterView,
 ): Promise<void> {
   if (input !== null) {
     view.note(`Submitting the transactions of ${input}`);
     await submitStream("of that file", Bun.file(input).stream(), feed, view);
   }
-  if (!process.stdin.isTTY && !isLedger) await submitStream("of standard input", Bun.stdin.stream(), feed, view);
+  if (process.stdin.isTTY || application !== "log") return;
+  await submitStream("of standard input", Bun.stdin.stream(), feed, view);
+}
+
+/** A first command for who looks on. */
+function trialOf(application: string, url: string): string {
+  if (application === "ledger") return `npx cretoai-node ledger transfer node-1/main node-2/main 5 --url ${url}`;
+  if (application === "key-value") return `npx cretoai-node kv put greeting hello --url ${url}`;
+  return application === "log" ? `curl -d 'hello' '${url}/v1/vertices?wait=finalized'` : `curl ${url}/v1/status`;
 }
 
 async function submitStream(
@@ -157,18 +161,25 @@ function stopSignal(nodes: readonly NodeProcess[]): Promise<void> {
   return stopped.promise;
 }
 
-/** The lines of a file are opaque payloads: a ledger takes none of them. */
-function inputFile({ input, sample }: ClusterOptions, isLedger: boolean): string | null {
+/** The lines of a file are opaque payloads: an application takes none of them. */
+function inputFile({ input, sample }: ClusterOptions, application: string): string | null {
   if (input === false) return null;
-  if (isLedger && input === undefined) return null;
-  if (isLedger) throw new CommandFailed("--input feeds opaque payloads, and this cluster is a ledger", EXIT.usage);
+  if (application !== "log" && input === undefined) return null;
+  if (application !== "log")
+    throw new CommandFailed(
+      `--input feeds opaque payloads, and this cluster runs the application ${application}`,
+      EXIT.usage,
+    );
   if (input === undefined) return sample ? SAMPLE_FILE : null;
   if (!existsSync(input)) throw new CommandFailed(`--input ${input}: there is no such file`, EXIT.usage);
   return input;
 }
 
-function applicationIn(folder: string, { application }: ClusterOptions): string | undefined {
-  return existsSync(join(folder, "genesis.json")) ? genesisIn(folder).application : application;
+function applicationIn(folder: string, { application }: ClusterOptions): string {
+  const named = existsSync(join(folder, "genesis.json")) ? genesisIn(folder).application : application;
+  if (named !== "custom") return named ?? "log";
+  const how = "make it with `cretoai-node testnet --application custom`, and start each node with --app <file>";
+  throw new CommandFailed(`a cluster of one command has no application of its own: ${how}`, EXIT.usage);
 }
 
 async function ensureTestnet(folder: string, options: ClusterOptions): Promise<boolean> {

@@ -55,7 +55,7 @@ describe("testnet", () => {
 
   test.each([
     [["--engine", "raft"], "there is pbft, hotstuff, avalanche"],
-    [["--application", "wiki"], "there is log, ledger, key-value, custom"],
+    [["--application", "wiki"], "there is log, ledger, key-value"],
     [["--engine", "avalanche", "--application", "key-value"], "Its engine is pbft"],
     [["--engine", "avalanche", "--application", "custom"], "Its engine is pbft"],
   ])("refuses %p", async (args, says) => {
