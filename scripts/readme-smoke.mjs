@@ -187,7 +187,7 @@ const put = await run(["kv", "put", "users/ada", "engineer", "--url", storeUrl])
 check("cretoai-node kv put", put.code === 0, put.stdout + put.stderr);
 const got = await run(["kv", "get", "users/ada", "--url", storeUrl]);
 check("cretoai-node kv get", got.code === 0 && got.stdout.trim() === "engineer", got.stdout + got.stderr);
-store.kill("SIGINT");
+store.kill("SIGTERM");
 check("a cluster with the key-value store stops cleanly", (await storeEnded) === 0);
 check("cretoai-node --help", (await run(["--help"])).code === 0);
 rmSync(folder, { recursive: true, force: true });
