@@ -74,7 +74,7 @@ describe("the RocksDB folder", () => {
     await create(1);
     const marker = join(path, "FORMAT");
     const text = await readFile(marker, "utf8");
-    await writeFile(marker, text.replace('"format":3', '"format":4'));
+    await writeFile(marker, text.replace('"format":4', '"format":5'));
     await expect(open()).rejects.toMatchObject({ code: "unsupported-format" });
     await writeFile(marker, text.slice(0, 20));
     await expect(open()).rejects.toMatchObject({ code: "foreign" });
