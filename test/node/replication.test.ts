@@ -95,6 +95,17 @@ describe("a key-value store on four nodes", () => {
     expect((members[3] as Member).service.outcome(CLIENT, 2)).toBeNull();
   });
 
+  test("a node that lags takes the number of a client that it has not heard of, and the order says what it is", async () => {
+    const members = await started(4);
+    const [first, , , last] = members as [Member, Member, Member, Member];
+    last.replication.recall = () => ({ kind: "forgotten" });
+    const commands = Array.from({ length: 64 }, (_, at) => put(at + 1, "key", `${at}`));
+    await first.service.command(commands, LIMIT);
+    const [outcome] = await last.service.command([put(65, "key", "the 65th")], LIMIT);
+    expect(outcome).toMatchObject({ status: "applied", number: 65 });
+    await expect(first.service.command([put(1, "key", "too old")], LIMIT)).rejects.toThrow("no longer remembered");
+  });
+
   test("whoever watches gets every change once, in order, and those before on request", async () => {
     const [first] = await started(1);
     const { service } = first as Member;
