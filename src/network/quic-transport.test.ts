@@ -203,6 +203,7 @@ describe("who does not belong here", () => {
     expect(dialer.events).not.toContain("connected");
   });
 
+  // Sockets are counted in /proc, which other systems do not have.
   test.skipIf(process.platform !== "linux")(
     "a dial that fails leaves no socket behind",
     async () => {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { NodeProcess } from "../../src/cli/node-process.ts";
 import { createTestnet } from "../../src/cli/testnet.ts";
 import { loadConfig } from "../../src/node/config.ts";
-import { order, payloads, RealCluster, status, submit } from "./real-cluster.ts";
+import { order, payloads, RealCluster, status, submit, keepSubmitting } from "./real-cluster.ts";
 
 let cluster: RealCluster | null = null;
 
@@ -17,24 +17,6 @@ async function startCluster(): Promise<RealCluster> {
   cluster = await RealCluster.create(4);
   await cluster.start();
   return cluster;
-}
-
-/** Keeps submitting to a node until told to stop; answers the hashes of everything that was accepted. */
-function keepSubmitting(node: NodeProcess, label: string): { stop(): Promise<readonly string[]> } {
-  let running = true;
-  const accepted: string[] = [];
-  const work = (async () => {
-    for (let round = 0; running; round++) {
-      accepted.push(...(await submit(node, payloads(`${label}-${round}`, 20), false).catch(() => [])));
-    }
-  })();
-  return {
-    stop: async () => {
-      running = false;
-      await work;
-      return accepted;
-    },
-  };
 }
 
 function expectSameOrder(orders: readonly (readonly { hash: string; sequence: number }[])[]): void {

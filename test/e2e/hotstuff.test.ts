@@ -5,7 +5,7 @@ import { NodeProcess } from "../../src/cli/node-process.ts";
 import { createTestnet } from "../../src/cli/testnet.ts";
 import { loadConfig } from "../../src/node/config.ts";
 import { GrowingCluster } from "./growing-cluster.ts";
-import { type Item, order, payloads, RealCluster, status, submit } from "./real-cluster.ts";
+import { type Item, order, payloads, RealCluster, status, submit, keepSubmitting } from "./real-cluster.ts";
 
 /** Four validators of HotStuff as processes: real QUIC, RocksDB and signatures. */
 
@@ -29,24 +29,6 @@ async function startCluster(phases?: 2 | 3, voteRoute?: string): Promise<RealClu
   });
   await cluster.start();
   return cluster;
-}
-
-/** Keeps submitting to a node until told to stop; answers the hashes of everything that was accepted. */
-function keepSubmitting(node: NodeProcess, label: string): { stop(): Promise<readonly string[]> } {
-  let running = true;
-  const accepted: string[] = [];
-  const work = (async () => {
-    for (let round = 0; running; round++) {
-      accepted.push(...(await submit(node, payloads(`${label}-${round}`, 20), false).catch(() => [])));
-    }
-  })();
-  return {
-    stop: async () => {
-      running = false;
-      await work;
-      return accepted;
-    },
-  };
 }
 
 /** All nodes have the same order of so many, and these are in it. */

@@ -143,3 +143,21 @@ export async function order(node: NodeProcess, last: number): Promise<readonly I
   }
   return items.slice(0, last);
 }
+
+/** Keeps submitting to a node until told to stop; answers the hashes of everything that was accepted. */
+export function keepSubmitting(node: NodeProcess, label: string): { stop(): Promise<readonly string[]> } {
+  let running = true;
+  const accepted: string[] = [];
+  const work = (async () => {
+    for (let round = 0; running; round++) {
+      accepted.push(...(await submit(node, payloads(`${label}-${round}`, 20), false).catch(() => [])));
+    }
+  })();
+  return {
+    stop: async () => {
+      running = false;
+      await work;
+      return accepted;
+    },
+  };
+}
