@@ -3,11 +3,11 @@ import type { CheckpointCertificate, CommittedSlot, PeerStatus } from "../engine
 import type { BlockNode } from "./block-tree.ts";
 import { learnQc, lowestMissing, maybeFinalize } from "./chain.ts";
 import { learnCheckpoint } from "./checkpoints.ts";
-import { ASK_BLOCKS_MAX, RESEND_MS } from "./limits.ts";
+import { ANSWERED_BLOCKS_MAX, ASK_BLOCKS_MAX, RESEND_MS } from "./limits.ts";
 import type { Ask, Certificates } from "./messages.ts";
 import { isKnown, learnTc } from "./pacemaker.ts";
 import { hasWork } from "./proposing.ts";
-import { type Instant, refOf, type Replica } from "./replica.ts";
+import { type Allowance, type Instant, refOf, type Replica } from "./replica.ts";
 import { sayVote } from "./votes.ts";
 
 /**
@@ -24,22 +24,29 @@ export function onPeerStatus(replica: Replica, from: ValidatorIndex, status: Pee
   if (gap >= replica.checkpointInterval || (gap > 0 && !replica.progressed)) maybeSync(replica);
 }
 
-/** The block that is asked for with its ancestors, the lowest first, and its certificate. */
-export function onAsk(replica: Replica, from: ValidatorIndex, { block, above }: Ask): void {
+/**
+ * The block that is asked for with its ancestors, the lowest first, and its certificate: so much of one peer's wishes in a
+ * time as a correct one has. What it did not get it asks for again, and others.
+ */
+export function onAsk(replica: Replica, from: ValidatorIndex, { block, above }: Ask, at: Instant): void {
   const { tree } = replica;
   const asked = tree.get(block);
+  const allowed = allowanceOf(replica, from, at);
+  if (asked === undefined || allowed.blocks === 0) return;
   const path: BlockNode[] = [];
-  let node = asked;
-  while (node !== undefined && path.length < ASK_BLOCKS_MAX && (path.length === 0 || node.block.view > above)) {
+  const most = Math.min(ASK_BLOCKS_MAX, allowed.blocks);
+  let node: BlockNode | undefined = asked;
+  while (node !== undefined && path.length < most && (path.length === 0 || node.block.view > above)) {
     path.push(node);
     node = tree.parentOf(node);
   }
+  allowed.blocks -= path.length;
   for (const { proposal, justifyQc } of path.reverse()) {
     if (proposal === null) continue;
     const message = { ...proposal.message, qc: justifyQc };
     replica.emit({ kind: "relay", to: from, signed: { message, proof: proposal.proof } });
   }
-  const qc = asked?.qc ?? null;
+  const { qc } = asked;
   if (qc !== null) replica.tell(from, { kind: "certificates", qc, tc: null });
 }
 
@@ -129,6 +136,15 @@ export function armResend(replica: Replica, nowMs: number): void {
   if (!replica.timers.has("resend")) {
     replica.setTimer("resend", nowMs + Math.min(RESEND_MS, replica.timeout.currentMs() / 2));
   }
+}
+
+/** What a peer may still be handed until its window ends. */
+function allowanceOf({ answered }: Replica, peer: ValidatorIndex, { nowMs }: Instant): Allowance {
+  const known = answered.get(peer);
+  if (known !== undefined && nowMs < known.untilMs) return known;
+  const fresh: Allowance = { untilMs: nowMs + RESEND_MS, blocks: ANSWERED_BLOCKS_MAX };
+  answered.set(peer, fresh);
+  return fresh;
 }
 
 /** Peers that say they executed what this replica has not, the furthest first. */

@@ -180,7 +180,7 @@ export class HotStuffEngine implements Engine<HotStuffMessage> {
       case "checkpoint":
         return onCheckpoint(replica, { message, proof });
       case "ask":
-        return onAsk(replica, signer, message);
+        return onAsk(replica, signer, message, at);
       case "certificates":
         return onCertificates(replica, signer, message, at);
       default:

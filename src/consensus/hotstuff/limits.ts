@@ -16,6 +16,12 @@ export const WAITING_BLOCKS_MAX = 1_024;
 /** Ancestors that are handed over at a time. */
 export const ASK_BLOCKS_MAX = 32;
 
+/**
+ * Blocks that one peer is handed within `RESEND_MS`: eight full answers, with which one that comes back walks down 256
+ * views. An ask is small and its answer has q signatures for each block: without a bound one liar's asks take all of a link.
+ */
+export const ANSWERED_BLOCKS_MAX: number = 8 * ASK_BLOCKS_MAX;
+
 /** How far a proposal's time may be from a replica's own clock: it only guards against absurd times. */
 export const CLOCK_SKEW_MS_MAX = 15_000;
 

@@ -30,6 +30,12 @@ export interface CheckpointVote {
   readonly proof: Proof;
 }
 
+/** What a peer may still ask for in its present window. */
+export interface Allowance {
+  readonly untilMs: number;
+  blocks: number;
+}
+
 /** What one validator said in a view, or for a place of a view. */
 export interface Said {
   readonly digest: Hash;
@@ -89,6 +95,8 @@ export class Replica {
   readonly accused: Set<ValidatorIndex> = new Set();
   /** Blocks that were asked for since the last look of the resend timer, with whom. */
   readonly asked: Set<string> = new Set();
+  /** What others asked for was answered up to here: one entry a validator. */
+  readonly answered: Map<ValidatorIndex, Allowance> = new Map();
 
   /** Committed places that are not executed here, by sequence. */
   readonly decided: Map<Sequence, CommittedSlot> = new Map();
