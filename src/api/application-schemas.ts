@@ -3,6 +3,7 @@ import { BASE64, CLIENT, COUNT, flag, HASH, KEY, nullable, NUMBER, object } from
 const HASH_OR_NULL = { ...HASH, type: ["string", "null"] };
 const STATE_HASH = { ...HASH, description: "of the application's state and its sessions after the last batch here" };
 const BATCH = { ...COUNT, description: "the sequence number of the batch that the validators agreed on" };
+const POSITION = { ...COUNT, description: "the last that the state has seen" };
 const VERSION = { ...COUNT, description: "the position of the command that wrote the key last" };
 
 const OUTCOME = object({
@@ -30,7 +31,7 @@ export const APPLICATION_SCHEMAS: Readonly<Record<string, object>> = {
   Outcomes: object({ outcomes: { type: "array", items: { $ref: "#/components/schemas/Outcome" } } }),
   QueryAnswer: object({
     answer: BASE64,
-    position: { ...COUNT, description: "the last that the state has seen" },
+    position: POSITION,
     batch: BATCH,
     stateHash: STATE_HASH,
   }),
@@ -41,6 +42,9 @@ export const APPLICATION_SCHEMAS: Readonly<Record<string, object>> = {
       ...nullable("string"),
       description: "`from` of the next page, or `to` of the next page in reverse; null where there is none",
     },
+    position: POSITION,
+    batch: BATCH,
+    stateHash: STATE_HASH,
   }),
   KeyWritten: object({
     version: { ...VERSION, description: "the position of this write: the key's version, unless it is deleted now" },

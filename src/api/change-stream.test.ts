@@ -275,6 +275,7 @@ describe("the OpenAPI document", () => {
     const named = (path: string, method: string) => document.paths[path]?.[method]?.parameters?.map(({ name }) => name);
     expect(named("/v1/kv/{key}", "put")).toEqual([
       "key",
+      "key",
       "timeoutMs",
       "if-match",
       "if-none-match",

@@ -226,6 +226,24 @@ describe("a write", () => {
   });
 });
 
+describe("a key that no path can hold", () => {
+  const at = (key: string): string => `/v1/kv/?key=${encodeURIComponent(key)}`;
+
+  test.each([".", "..", "a/b", "ж"])("is read and written in the query: %s", async (key) => {
+    expect(await ask(at(key), { method: "PUT", body: "1" })).toMatchObject({ status: 200, body: { version: 1 } });
+    expect((await ask(`${at(key)}&consistency=local`)).body).toEqual({ key, value: btoa("1"), version: 1 });
+    expect((await ask("/v1/kv")).body).toMatchObject({ items: [{ key }] });
+    expect(await ask(at(key), { method: "DELETE" })).toMatchObject({ status: 200, body: { previous: 1 } });
+  });
+
+  test.each(["/v1/kv/?key=", "/v1/kv/", "/v1/kv/a?key=b", "/v1/kv/?key=a&key=b", "/v1/kv?key=a", "/v1/kv/?key=%ff"])(
+    "is one key, and of that address only: %s",
+    async (path) => {
+      expect(await ask(path)).toMatchObject({ status: 400, body: { type: "/problems/malformed" } });
+    },
+  );
+});
+
 describe("a range", () => {
   const keysOf = ({ body }: Said) => (body["items"] as readonly { key: string }[]).map(({ key }) => key);
 
@@ -241,6 +259,9 @@ describe("a range", () => {
         { key: "b/2", value: btoa("2"), version: 1 },
       ],
       next: "b/3",
+      position: 6,
+      batch: 6,
+      stateHash: double.standing().stateHash,
     });
     expect((await ask("/v1/kv?prefix=b/&from=b/3")).body).toMatchObject({ next: null, items: [{ key: "b/3" }] });
   });

@@ -1,4 +1,4 @@
-import type { ApplicationService, CommandOutcome } from "../node/application-service.ts";
+import type { ApplicationService, ApplicationStanding, CommandOutcome } from "../node/application-service.ts";
 import type { Position } from "../membership/ids.ts";
 import { VALUE_BYTES_MAX } from "../replication/key-value/entry.ts";
 import { keyFault } from "../replication/key-value/key.ts";
@@ -30,7 +30,7 @@ const STORE = "key-value";
 
 export async function getKey(call: Call): Promise<Response> {
   const key = keyOf(call);
-  const { entry } = await ask(call, { kind: "get", key });
+  const { entry } = (await ask(call, { kind: "get", key })).answer;
   if (entry === null) throw new ApiProblem("no-such-key", `there is no key ${JSON.stringify(key)}`);
   const { value, version } = entry;
   const answer = json({ key, value: value.toBase64(), version });
@@ -61,7 +61,8 @@ export async function getRange(call: Call): Promise<Response> {
   storeOf(call);
   requireUtf8(call.request.url);
   const { query } = call;
-  const { entries, next } = await ask(call, {
+  if (query.has("key")) throw new ApiProblem("malformed", "a range has no key: ask for /v1/kv/{key}, or /v1/kv/?key=");
+  const { answer, position, batch, stateHash } = await ask(call, {
     kind: "range",
     prefix: boundOf(query, "prefix") ?? "",
     from: boundOf(query, "from"),
@@ -69,8 +70,8 @@ export async function getRange(call: Call): Promise<Response> {
     limit: numberOf(query, "limit", { min: 1, max: RANGE_ENTRIES_MAX, fallback: PAGE_ITEMS_DEFAULT }),
     reverse: flagOf(query, "reverse"),
   });
-  const items = entries.map(({ key, value, version }) => ({ key, value: value.toBase64(), version }));
-  return json({ items, next });
+  const items = answer.entries.map(({ key, value, version }) => ({ key, value: value.toBase64(), version }));
+  return json({ items, next: answer.next, position, batch, stateHash });
 }
 
 /** @throws ApiProblem where the application is another one, or none */
@@ -92,15 +93,15 @@ function storeOf(call: Call): ApplicationService {
   return application;
 }
 
-/** Answers of the same kind as their questions. */
+/** Answers of the same kind as their questions, and the state that they are of. */
 async function ask<K extends "get" | "range">(
   call: Call,
   question: Extract<KvQuestion, { kind: K }>,
-): Promise<Extract<KvAnswer, { kind: K }>> {
+): Promise<ApplicationStanding & { readonly answer: Extract<KvAnswer, { kind: K }> }> {
   const consistency = consistencyOf(call.query.get("consistency"));
   const options = { consistency, timeoutMs: timeoutOf(call.query) };
-  const { answer } = await storeOf(call).query(encodeQuestion(question), options);
-  return decodeAnswer(answer) as Extract<KvAnswer, { kind: K }>;
+  const { answer, ...standing } = await storeOf(call).query(encodeQuestion(question), options);
+  return { ...standing, answer: decodeAnswer(answer) as Extract<KvAnswer, { kind: K }> };
 }
 
 async function write(call: Call, wanted: KvWrite): Promise<Response> {
@@ -133,14 +134,21 @@ function previousOf({ status, result, reason, client, number }: CommandOutcome):
   throw new ApiProblem("number-used", `number ${number} of client ${client} was another command: number on from there`);
 }
 
-/** Percent-encoded, because a bare slash of a key is one folder more to proxies in between. */
+/**
+ * Percent-encoded in the path, because a bare slash of a key is one folder more to proxies in between; or, where the path's
+ * is empty, in `?key=`: "." and ".." are folders to every client of HTTP, escaped or not (WHATWG URL §4.4).
+ */
 function keyOf(call: Call): string {
   storeOf(call);
-  const { parameter } = call;
+  const { parameter, query } = call;
+  const keys = query.getAll("key");
+  if (keys.length > 0 && (keys.length > 1 || parameter !== ""))
+    throw new ApiProblem("malformed", "give one key: /v1/kv/{key}, or /v1/kv/?key=");
   if (parameter.includes("/")) throw new ApiProblem("malformed", "write a slash of a key as %2F");
-  const key = decoded(parameter);
+  if (keys.length > 0) requireUtf8(call.request.url);
+  const key = keys[0] ?? decoded(parameter);
   const fault = keyFault(key);
-  if (fault !== null) throw new ApiProblem("malformed", `the path has no key: ${fault}`);
+  if (fault !== null) throw new ApiProblem("malformed", `the address has no key: ${fault}`);
   return key;
 }
 

@@ -24,6 +24,14 @@ const RANGE: readonly Parameter[] = [
   { name: "reverse", description: "from the highest key down", schema: { type: "boolean", default: false } },
 ];
 
+const KEY: readonly Parameter[] = [
+  {
+    name: "key",
+    description: 'the key, in the place of an empty one in the path: for "." and "..", which no address can hold there',
+    schema: text,
+  },
+];
+
 const CONDITIONS: readonly Parameter[] = [
   { name: "if-match", description: "only if the key has this version", schema: text },
   { name: "if-none-match", description: "`*`: only if there is no such key", schema: { type: "string", enum: ["*"] } },
@@ -47,7 +55,8 @@ export const KV_ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: "/v1/kv",
-    summary: "Keys with values and versions, in the order of the keys' UTF-8 bytes",
+    summary:
+      "Keys with values and versions, in the order of the keys' UTF-8 bytes, as of a position: changes from the next one on are not in them",
     query: [...RANGE, ...READ],
     answers: { 200: "KeyValueRange" },
     problems: READ_PROBLEMS,
@@ -58,7 +67,7 @@ export const KV_ROUTES: readonly Route[] = [
     path: "/v1/kv/{key}",
     isWhole: true,
     summary: "One key. The ETag is its version",
-    query: READ,
+    query: [...KEY, ...READ],
     answers: { 200: "KeyValueEntry" },
     problems: [...READ_PROBLEMS, "no-such-key"],
     handle: getKey,
@@ -68,7 +77,7 @@ export const KV_ROUTES: readonly Route[] = [
     path: "/v1/kv/{key}",
     isWhole: true,
     summary: `Write the body's bytes. ${ONCE}`,
-    query: [TIMEOUT],
+    query: [...KEY, TIMEOUT],
     headers: [...CONDITIONS, ...NAME_HEADERS],
     body: { "application/octet-stream": {} },
     answers: { 200: "KeyWritten" },
@@ -80,7 +89,7 @@ export const KV_ROUTES: readonly Route[] = [
     path: "/v1/kv/{key}",
     isWhole: true,
     summary: `Delete a key; one that is not there stays so. ${ONCE}`,
-    query: [TIMEOUT],
+    query: [...KEY, TIMEOUT],
     headers: [...CONDITIONS, ...NAME_HEADERS],
     answers: { 200: "KeyWritten" },
     problems: WRITE_PROBLEMS,

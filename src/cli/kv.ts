@@ -40,6 +40,7 @@ interface Entry {
 interface Page {
   readonly items: readonly Entry[];
   readonly next: string | null;
+  readonly position: number;
 }
 
 /** How long a write that is not ordered yet, or that the node is too busy for, is sent again. */
@@ -56,7 +57,8 @@ const FILE_BYTES_MAX: number = 8 * 1024 * 1024;
 
 /** The value as it is, so that it can be piped on; on a terminal with an end of line. */
 export async function getKey(key: string, options: ReadOptions): Promise<void> {
-  const { body } = await read(options, pathOf(key), {});
+  const { path, query } = placeOf(key);
+  const { body } = await read(options, path, query);
   if (options.json === true) return console.log(JSON.stringify(body));
   const value = Uint8Array.fromBase64((body as Entry).value);
   await Bun.write(Bun.stdout, value);
@@ -96,15 +98,18 @@ export async function listKeys(prefix: string | undefined, options: ListOptions)
   const { reverse = false, limit = Number.POSITIVE_INFINITY } = options;
   if (!(limit >= 1)) throw new CommandFailed("--limit must be a whole number from 1 on", EXIT.usage);
   const bounds = new Map(Object.entries({ prefix, from: options.from, to: options.to }));
+  let position = Number.POSITIVE_INFINITY;
   for (let left = limit; left > 0; ) {
     const range = { ...Object.fromEntries(bounds), reverse: String(reverse) };
     const { body } = await read(options, "/v1/kv", { ...range, limit: String(Math.min(PAGE_ITEMS, left)) });
-    const { items, next } = body as Page;
+    const { items, next, ...page } = body as Page;
     for (const item of items) printEntry(item, options);
     left -= items.length;
-    if (next === null) return;
+    position = Math.min(position, page.position);
+    if (next === null) break;
     bounds.set(reverse ? "to" : "from", next);
   }
+  console.error(`as of position ${position}: what changes after it, kv watch tells --from ${position + 1}`);
 }
 
 function printEntry(entry: Entry, { json }: KvOptions): void {
@@ -131,11 +136,17 @@ async function read(
 
 /** Under a name of its own, so that it takes effect once however often it must be sent. */
 async function write(key: string, options: WriteOptions, init: RequestInit): Promise<Answer> {
+  const { path, query } = placeOf(key);
   const url = targetUrl(options);
+  const said = new URLSearchParams({ ...query });
   const headers = { "content-type": "application/octet-stream", ...init.headers, ...nameOf(options) };
   const deadlineMs = performance.now() + RETRY_MS_MAX;
   for (;;) {
-    const answer = await call(url, pathOf(key), { ...init, headers, timeoutMs: ANSWER_MS_MAX });
+    const answer = await call(url, said.size === 0 ? path : `${path}?${said}`, {
+      ...init,
+      headers,
+      timeoutMs: ANSWER_MS_MAX,
+    });
     const mayRetry = answer.status === 429 || answer.status === 504 || answer.retryAfterMs !== null;
     if (!mayRetry || performance.now() >= deadlineMs) return requireSuccess(answer);
     await new Promise((resolve) => setTimeout(resolve, answer.retryAfterMs ?? RETRY_MS_DEFAULT));
@@ -173,10 +184,10 @@ async function readValue(text: string | undefined, { file }: ValueOptions): Prom
   return await Bun.file(file).bytes();
 }
 
-/** @throws CommandFailed where an address cannot hold the key */
-function pathOf(key: string): string {
-  // Every client of HTTP takes these for folders (WHATWG URL §4.4), escaped or not.
-  if (key === "." || key === "..") throw new CommandFailed(`${key} cannot be a key over HTTP`, EXIT.usage);
+/** Where the key is. @throws CommandFailed where it is none */
+function placeOf(key: string): { readonly path: string; readonly query: { readonly key?: string } } {
   if (key === "") throw new CommandFailed("a key has at least one character", EXIT.usage);
-  return `/v1/kv/${encodeURIComponent(key.toWellFormed())}`;
+  // Every client of HTTP takes these for folders (WHATWG URL §4.4), escaped or not.
+  if (key === "." || key === "..") return { path: "/v1/kv/", query: { key } };
+  return { path: `/v1/kv/${encodeURIComponent(key.toWellFormed())}`, query: {} };
 }

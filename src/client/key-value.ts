@@ -51,8 +51,17 @@ export interface WatchOptions extends StreamOptions {
   readonly from?: number;
 }
 
+/** A range as a whole. */
+export interface KeyValueList {
+  readonly entries: readonly KeyValueEntry[];
+  /** No entry is older than this position: a watch from the next one on misses no change. */
+  readonly position: number;
+}
+
 interface Page {
   readonly items: readonly KeyValueEntry[];
+  /** The last position that the node's state had seen. */
+  readonly position: number;
   /** The start of the next page, or in reverse its end; null after the last. */
   readonly next: string | null;
 }
@@ -89,7 +98,14 @@ export class KeyValue {
     const query = { consistency: options.consistency ?? "linearizable" };
     return await this.#run(options, async (patience) => {
       try {
-        const ask = { method: "GET", path: pathOf(key), query, isRepeatable: true, nodeWaits: true } as const;
+        const place = placeOf(key);
+        const ask = {
+          method: "GET",
+          path: place.path,
+          query: { ...place.query, ...query },
+          isRepeatable: true,
+          nodeWaits: true,
+        } as const;
         return entryOf(new Fields((await this.#transport.ask(ask, patience)).body, "entry"));
       } catch (error) {
         if (error instanceof CretoError && error.code === "no-such-key") return null;
@@ -129,11 +145,31 @@ export class KeyValue {
 
   /** Ascending by key unless reversed; page by page, so that entries written meanwhile may be seen or not. */
   async *range(options: RangeOptions = {}): AsyncGenerator<KeyValueEntry, void, undefined> {
+    for await (const { items } of this.#pages(options)) yield* items;
+  }
+
+  /**
+   * All of a range, with the position that it is as of: `watch({ from: position + 1 })` tells every change that is not in it,
+   * and of a range of several pages some that are. Applied in order, they make the range what it is at the network.
+   */
+  async list(options: RangeOptions = {}): Promise<KeyValueList> {
+    const entries: KeyValueEntry[] = [];
+    let position = Number.POSITIVE_INFINITY;
+    for await (const page of this.#pages(options)) {
+      entries.push(...page.items);
+      // Pages may come from several nodes, and the later one from a node that lags.
+      position = Math.min(position, page.position);
+    }
+    if (position === Number.POSITIVE_INFINITY) throw new CretoError("invalid-argument", "limit must be 1 or more");
+    return { entries, position };
+  }
+
+  async *#pages(options: RangeOptions): AsyncGenerator<Page, void, undefined> {
     const { limit = Number.POSITIVE_INFINITY } = options;
     let rest: RangeOptions = options;
     for (let count = 0; count < limit; ) {
       const page = await this.#page({ ...rest, limit: Math.min(PAGE_ITEMS, limit - count) });
-      yield* page.items;
+      yield page;
       count += page.items.length;
       if (page.next === null) return;
       rest = { ...options, ...(options.reverse === true ? { to: page.next } : { from: page.next }) };
@@ -142,7 +178,7 @@ export class KeyValue {
 
   /**
    * Every change from now or from a position on, once and in order, over lost connections too. Nodes keep the last
-   * 10,000 changes: one that was away for longer gets CretoError `too-old`, and reads the range anew.
+   * 10,000 changes: one that was away for longer gets CretoError `too-old`, and reads the range anew (`list`).
    */
   watch(options: WatchOptions = {}): Subscription<KeyChange> {
     return this.#watch(options);
@@ -155,7 +191,8 @@ export class KeyValue {
       const ask = { method: "GET", path: "/v1/kv", query, isRepeatable: true, nodeWaits: true } as const;
       const { body } = await this.#transport.ask(ask, patience);
       const fields = new Fields(body, "range");
-      return { items: fields.list("items", entryOf), next: fields.maybe("next", fields.text) };
+      const [items, next] = [fields.list("items", entryOf), fields.maybe("next", fields.text)];
+      return { items, next, position: fields.count("position") };
     });
   }
 
@@ -166,14 +203,14 @@ export class KeyValue {
     options: WriteOptions,
     body?: Uint8Array,
   ): Promise<Answer> {
-    const path = pathOf(key);
+    const place = placeOf(key);
     const send =
       (patience: Patience) =>
       async (id: CommandId): Promise<Answer> => {
         const headers = { ...condition, "x-cretoai-client": id.client, "x-cretoai-number": String(id.number) };
         const ask: Ask = {
           method,
-          path,
+          ...place,
           headers,
           isRepeatable: true,
           nodeWaits: true,
@@ -185,15 +222,15 @@ export class KeyValue {
   }
 }
 
-/** @throws CretoError `invalid-argument` where an address cannot hold the key */
-function pathOf(key: string): string {
+/** Where the key is. @throws CretoError `invalid-argument` where it is none */
+function placeOf(key: string): Pick<Ask, "path" | "query"> {
   const size = bytesOf(key).length;
   if (size < 1 || size > KEY_BYTES_MAX) {
     throw new CretoError("invalid-argument", `a key has 1 to ${KEY_BYTES_MAX} bytes of UTF-8, not ${size}`);
   }
   // Every client of HTTP takes these for folders (WHATWG URL §4.4), escaped or not.
-  if (key === "." || key === "..") throw new CretoError("invalid-argument", `${key} cannot be a key over HTTP`);
-  return `/v1/kv/${encodeURIComponent(key)}`;
+  if (key === "." || key === "..") return { path: "/v1/kv/", query: { key } };
+  return { path: `/v1/kv/${encodeURIComponent(key)}` };
 }
 
 function entryOf(fields: Fields): KeyValueEntry {

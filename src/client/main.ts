@@ -9,6 +9,7 @@ export type {
   Expected,
   KeyValue,
   KeyValueEntry,
+  KeyValueList,
   RangeOptions,
   SetOutcome,
   WatchOptions,

@@ -13,7 +13,10 @@ export interface ApplicationService {
    * Rejects with NodeError: what `NodeService.submit` says, `number-forgotten`, `timeout` (asking again with the same number is safe).
    */
   command(commands: readonly Command[], options: { readonly timeoutMs: number }): Promise<readonly CommandOutcome[]>;
-  /** What is remembered of a client's number; null where nothing is, and `forgotten` where it is too old to tell. */
+  /**
+   * What is remembered of a client's number; null where nothing is, as at a node that lags, and `forgotten` where the number
+   * is below those that are remembered of this client.
+   */
   outcome(client: ClientId, number: number): CommandOutcome | "forgotten" | null;
   /**
    * The application's answer. `local`: from this node's state, which may lag. `linearizable`: from a state that has seen

@@ -32,8 +32,11 @@ export type Recollection =
   | { readonly kind: "remembered"; readonly outcome: Outcome }
   /** It was never applied and may be. */
   | { readonly kind: "unknown" }
-  /** It was applied long ago, or was left out and can never be applied now. */
-  | { readonly kind: "forgotten" };
+  /**
+   * It was applied long ago, or was left out and can never be applied now. Of a client that this state knows, that is so for
+   * good (`isCertain`). Of another one it is what the order says here: a state further on may remember the number.
+   */
+  | { readonly kind: "forgotten"; readonly isCertain: boolean };
 
 /** Less than usual, for tests. All replicas must have the same. */
 export interface SessionLimits {
@@ -73,12 +76,14 @@ export class Sessions {
   recall(client: ClientId, number: number): Recollection {
     const session = this.#sessions.get(client);
     if (session === undefined) {
-      const mayBegin = number <= SESSION_WINDOW && !this.#retired.has(client);
-      return { kind: mayBegin ? "unknown" : "forgotten" };
+      const isRetired = this.#retired.has(client);
+      if (number <= SESSION_WINDOW && !isRetired) return { kind: "unknown" };
+      return { kind: "forgotten", isCertain: isRetired };
     }
     const found = session.outcomes.find((outcome) => outcome.number === number);
     if (found !== undefined) return { kind: "remembered", outcome: decode(outcomeCodec, found.bytes) };
-    return { kind: number > highestOf(session) - SESSION_WINDOW ? "unknown" : "forgotten" };
+    if (number > highestOf(session) - SESSION_WINDOW) return { kind: "unknown" };
+    return { kind: "forgotten", isCertain: true };
   }
 
   /** For what `recall` calls unknown; positions only rise. */

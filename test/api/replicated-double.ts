@@ -47,7 +47,7 @@ export class ReplicatedDouble implements ApplicationService {
 
   outcome(client: ClientId, number: number): CommandOutcome | "forgotten" | null {
     const known = this.#replica.recall(client, number);
-    if (known.kind !== "remembered") return known.kind === "forgotten" ? "forgotten" : null;
+    if (known.kind !== "remembered") return known.kind === "forgotten" && known.isCertain ? "forgotten" : null;
     return { ...known.outcome, client, hash: null, stateHash: this.#replica.root(), isReplay: true };
   }
 

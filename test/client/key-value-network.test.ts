@@ -53,5 +53,31 @@ test("a client of a key-value network writes once and watches all of it, while t
   expect(seen).toHaveLength(WRITES + 3);
   expect(seen.map(({ position }) => position)).toEqual(seen.map(({ position }) => position).sort((a, b) => a - b));
   expect(await client.outcome(client.session.nextNumber - 1)).toMatchObject({ status: "applied", isReplay: true });
+
+  // A range of several pages, read while others write, and all that changes after it: nothing is lost between the two.
+  const writers = [1, 2, 3].map(async (writer) => {
+    for (let turn = 0; turn < 40; turn++) {
+      const key = `k/${1 + ((7 * turn + writer) % WRITES)}`;
+      if (turn % 5 === 4) await client.kv.delete(key);
+      else await client.kv.put(key, `${writer} in turn ${turn}`);
+    }
+  });
+  const text = (value: Uint8Array): string => new TextDecoder().decode(value);
+  const { entries, position } = await client.kv.list({ prefix: "k/" });
+  const held = new Map(entries.map(({ key, value }) => [key, text(value)]));
+  const rest = client.kv.watch({ prefix: "k/", from: position + 1 });
+  const written = Promise.all(writers).then(async () => await client.kv.put("k/last", "the end"));
+  for await (const { key, value } of rest) {
+    if (value === null) held.delete(key);
+    else held.set(key, text(value));
+    if (key === "k/last") break;
+  }
+  await written;
+  const { entries: all } = await client.kv.list({ prefix: "k/" });
+  expect([...held].sort(([left], [right]) => (left < right ? -1 : 1))).toEqual(
+    all
+      .map(({ key, value }) => [key, text(value)] as [string, string])
+      .sort(([left], [right]) => (left < right ? -1 : 1)),
+  );
   client.close();
 });

@@ -75,6 +75,28 @@ describe("the key-value store", () => {
     expect(await keys({ limit: 0 })).toEqual([]);
   });
 
+  test("lists a range with the oldest position of its pages, from which a watch misses nothing", async () => {
+    for (const key of ["a", "b", "c", "d"]) await client.kv.put(key, key);
+    network.onRequest = async ({ path }) => {
+      // Between the first page and the second.
+      if (path.startsWith("/v1/kv?") && path.includes("from=d")) await other.kv.put("e", "e");
+    };
+    const other = connect({ nodes: network.urls });
+    const { entries, position } = await client.kv.list();
+    expect([entries.map(({ key }) => key), position]).toEqual([["a", "b", "c", "d", "e"], 4]);
+    expect((await client.kv.list({ prefix: "nothing" })).position).toBe(5);
+    await expect(client.kv.list({ limit: 0 })).rejects.toMatchObject({ code: "invalid-argument" });
+    other.close();
+  });
+
+  test.each([".", ".."])("takes %s for a key like any other", async (key) => {
+    await client.kv.put(key, "1");
+    expect(await client.kv.get(key)).toMatchObject({ key, version: 1 });
+    await client.kv.delete(key);
+    expect(await client.kv.get(key)).toBeNull();
+    expect(network.store.applied).toEqual([`PUT ${key}`, `DELETE ${key}`]);
+  });
+
   test("answers questions", async () => {
     const { answer } = await client.query("how many?");
     expect(textOf(answer)).toBe("linearizable: how many?");

@@ -55,10 +55,10 @@ export class ScriptedStore {
       return { status: 200, body: { answer, position: this.#position, batch: 1, stateHash: HASH } };
     }
     if (path === "/v1/kv") return this.#range(url.searchParams);
-    if (path.startsWith("/v1/kv/") && method === "GET") return this.#get(keyOf(path));
+    if (path.startsWith("/v1/kv/") && method === "GET") return this.#get(keyOf(url));
     if (!path.startsWith("/v1/kv/")) return problem(404, "not-found");
     const id = `${headers["x-cretoai-client"]}/${headers["x-cretoai-number"]}`;
-    return this.#once(id, () => this.#write(asked, keyOf(path)));
+    return this.#once(id, () => this.#write(asked, keyOf(url)));
   }
 
   #command({ client, number, command }: Command): Answered {
@@ -119,7 +119,7 @@ export class ScriptedStore {
     const items = keys.slice(0, limit).map((key) => ({ key, ...this.#entries.get(key) }));
     // `from` of the next page, or `to` of the next one in reverse.
     const rest = keys.length > limit ? keys[isReverse ? limit - 1 : limit] : null;
-    return { status: 200, body: { items, next: rest } };
+    return { status: 200, body: { items, next: rest, position: this.#position } };
   }
 }
 
@@ -129,8 +129,8 @@ interface Command {
   readonly command: string;
 }
 
-function keyOf(path: string): string {
-  return decodeURIComponent(path.slice("/v1/kv/".length));
+function keyOf({ pathname, searchParams }: URL): string {
+  return searchParams.get("key") ?? decodeURIComponent(pathname.slice("/v1/kv/".length));
 }
 
 function problem(status: number, kind: string, extra: object = {}): Answered {

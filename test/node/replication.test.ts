@@ -98,12 +98,15 @@ describe("a key-value store on four nodes", () => {
   test("a node that lags takes the number of a client that it has not heard of, and the order says what it is", async () => {
     const members = await started(4);
     const [first, , , last] = members as [Member, Member, Member, Member];
-    last.replication.recall = () => ({ kind: "forgotten" });
+    // The order would call it forgotten; a state that has not heard of the client cannot know.
+    expect(last.service.outcome(CLIENT, 65)).toBeNull();
+    last.replication.recall = () => ({ kind: "forgotten", isCertain: false });
     const commands = Array.from({ length: 64 }, (_, at) => put(at + 1, "key", `${at}`));
     await first.service.command(commands, LIMIT);
     const [outcome] = await last.service.command([put(65, "key", "the 65th")], LIMIT);
     expect(outcome).toMatchObject({ status: "applied", number: 65 });
     await expect(first.service.command([put(1, "key", "too old")], LIMIT)).rejects.toThrow("no longer remembered");
+    expect(first.service.outcome(CLIENT, 1)).toBe("forgotten");
   });
 
   test("whoever watches gets every change once, in order, and those before on request", async () => {

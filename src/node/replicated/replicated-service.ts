@@ -104,7 +104,8 @@ export class ReplicatedService implements ApplicationService {
 
   outcome(client: ClientId, number: number): CommandOutcome | "forgotten" | null {
     const known = this.#parts.replication.recall(client, number);
-    if (known.kind === "forgotten") return "forgotten";
+    // A node that lags has not heard of every client: what it cannot know it does not say.
+    if (known.kind === "forgotten" && known.isCertain) return "forgotten";
     if (known.kind !== "remembered" || known.outcome.sequence > this.#durable) return null;
     return this.#replayed(client, known.outcome);
   }
