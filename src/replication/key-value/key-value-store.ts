@@ -8,6 +8,7 @@ import type { Position } from "../../membership/ids.ts";
 import { HashTrie } from "../hash-trie.ts";
 import { type Application, type CommandContext, CommandRejected, QueryRefused } from "../replicated.ts";
 import { packChunks, unpackChunks } from "../snapshot-chunks.ts";
+import { SortedEntries } from "../sorted-entries.ts";
 import { Changes, type TakenChanges } from "./changes.ts";
 import { type Entry, entryCodec } from "./entry.ts";
 import { boundCodec, compareKeys, prefixEnd } from "./key.ts";
@@ -30,7 +31,6 @@ import {
   RANGE_BYTES_MAX,
   RANGE_ENTRIES_MAX,
 } from "./kv-query.ts";
-import { SortedEntries } from "./sorted-entries.ts";
 
 /** What a command has made of the keys that it names, before it takes effect: null where a key is to go. */
 type Staged = Map<string, Entry | null>;
@@ -39,7 +39,7 @@ type Staged = Map<string, Entry | null>;
 export class KeyValueStore implements Application {
   readonly name = "key-value";
   readonly #changes = new Changes();
-  #entries = new SortedEntries();
+  #entries = new SortedEntries<Entry>(compareKeys);
   #trie = new HashTrie<Entry>();
   /** Keys whose place in the trie is not yet what it has to be: those of one batch. */
   readonly #touched = new Set<string>();
@@ -66,7 +66,7 @@ export class KeyValueStore implements Application {
   }
 
   restore(chunks: Iterable<Uint8Array>): void {
-    const entries = new SortedEntries();
+    const entries = new SortedEntries<Entry>(compareKeys);
     const trie = new HashTrie<Entry>();
     let last = "";
     for (const { key, value, version, created } of unpackChunks(entryCodec, chunks)) {

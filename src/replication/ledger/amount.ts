@@ -1,6 +1,7 @@
 import type { Codec } from "../../codec/codec.ts";
 import { mapped } from "../../codec/composites.ts";
 import { fixedBytes } from "../../codec/primitives.ts";
+import { assert } from "../../lib/assert.ts";
 
 /** The most units of one transfer, and of all accounts together: eight bytes on the wire. */
 export const AMOUNT_MAX: bigint = 2n ** 64n - 1n;
@@ -22,5 +23,6 @@ function fromBytes(bytes: Uint8Array): bigint {
 }
 
 function toBytes(amount: bigint): Uint8Array {
+  assert(amount >= 0n && amount <= AMOUNT_MAX, `an amount of ${amount}`);
   return Uint8Array.from({ length: BYTES }, (_, index) => Number((amount >> BigInt(8 * index)) & 0xffn));
 }

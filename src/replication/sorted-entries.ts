@@ -1,6 +1,4 @@
-import { present } from "../../lib/assert.ts";
-import type { Entry } from "./entry.ts";
-import { compareKeys } from "./key.ts";
+import { present } from "../lib/assert.ts";
 
 /** A block that grows beyond this is halved: an insertion moves a few hundred references at most. */
 const BLOCK_ENTRIES_MAX = 512;
@@ -10,10 +8,16 @@ const BLOCK_ENTRIES_MAX = 512;
  * direction is a walk through arrays. What is written again takes no search. How the blocks are cut depends on the past and
  * is seen nowhere.
  */
-export class SortedEntries {
+export class SortedEntries<Entry extends { readonly key: string }> {
   /** None is empty, but for the only one of an empty list. */
   readonly #blocks: string[][] = [[]];
   readonly #entries = new Map<string, Entry>();
+  readonly #compare: (left: string, right: string) => number;
+
+  /** @param compare the order of the keys */
+  constructor(compare: (left: string, right: string) => number) {
+    this.#compare = compare;
+  }
 
   get size(): number {
     return this.#entries.size;
@@ -81,10 +85,10 @@ export class SortedEntries {
   /** The block that the key belongs to, and in it the place of the first that is not below it. */
   #place(key: string): readonly [block: number, at: number] {
     const blocks = this.#blocks;
-    const above = firstWhere(blocks.length, (index) => compareKeys(blocks[index]?.[0] ?? "", key) > 0);
+    const above = firstWhere(blocks.length, (index) => this.#compare(blocks[index]?.[0] ?? "", key) > 0);
     const index = Math.max(0, above - 1);
     const block = blocks[index] ?? [];
-    return [index, firstWhere(block.length, (at) => compareKeys(block[at] ?? "", key) >= 0)];
+    return [index, firstWhere(block.length, (at) => this.#compare(block[at] ?? "", key) >= 0)];
   }
 }
 
