@@ -224,7 +224,7 @@ describe("a client that reads slowly", () => {
   test("is sent no more than it reads, large values one by one", async () => {
     const feed = double.changes as FeedDouble;
     const { sink, sent, read } = slow();
-    const changes = new ChangeStream(feed, { prefix: "", from: 1 }, sink);
+    const changes = new ChangeStream(feed, { topic: "changes", prefix: "", from: 1 }, sink);
     changes.open();
     const value = new Uint8Array(700_000);
     feed.add([1, 2, 3].map((position) => ({ ...changeOf(position), value })));
@@ -242,13 +242,13 @@ describe("a client that reads slowly", () => {
   test("is sent away when too much waits for it", () => {
     const feed = double.changes as FeedDouble;
     const slowOne = slow();
-    new ChangeStream(feed, { prefix: "", from: 1 }, slowOne.sink).open();
+    new ChangeStream(feed, { topic: "changes", prefix: "", from: 1 }, slowOne.sink).open();
     feed.add(Array.from({ length: 30_000 }, (_, index) => changeOf(index + 1)));
     expect(slowOne.sentAway).toBe(0);
     feed.add(Array.from({ length: 600 }, (_, index) => changeOf(30_001 + index)));
     expect([slowOne.sentAway, feed.listeners.size]).toEqual([1, 0]);
     const late = slow();
-    new ChangeStream(feed, { prefix: "", from: 1 }, late.sink).open();
+    new ChangeStream(feed, { topic: "changes", prefix: "", from: 1 }, late.sink).open();
     expect([late.sentAway, late.sent, feed.listeners.size]).toEqual([1, [], 0]);
   });
 });

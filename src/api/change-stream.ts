@@ -1,5 +1,6 @@
 import type { ChangeFeed } from "../node/application-service.ts";
 import { CHANGES_BYTES_MAX, CHANGES_MAX, type Change } from "../replication/key-value/changes.ts";
+import { decodeRunChange } from "../replication/workflow/run-change.ts";
 import { REPLAY_ITEMS } from "./limits.ts";
 
 /** All that a node may keep, and half as much that happens while that is read: a watcher further behind is sent away. */
@@ -8,6 +9,19 @@ const WAITING_BYTES_MAX: number = 3 * CHANGES_BYTES_MAX;
 
 /** Values of one message, in bytes, unless one alone has more. */
 const MESSAGE_BYTES_MAX: number = 1024 * 1024;
+
+/** Topics that tell changes; each is of one application. */
+export const CHANGE_TOPICS = { changes: "key-value", runs: "workflow" } as const;
+
+export type ChangeTopic = keyof typeof CHANGE_TOPICS;
+
+export interface WantedChanges {
+  readonly topic: ChangeTopic;
+  /** Of keys, or of the names of runs. */
+  readonly prefix: string;
+  /** The first position. */
+  readonly from: number;
+}
 
 /** Where changes go: a WebSocket. */
 export interface ChangeSink {
@@ -25,6 +39,7 @@ export interface ChangeSink {
 /** One client's changes, in order, no faster than it reads. */
 export class ChangeStream {
   readonly #sink: ChangeSink;
+  readonly #topic: ChangeTopic;
   #stop: () => void = () => undefined;
   #waiting: Change[] = [];
   #bytes = 0;
@@ -36,8 +51,9 @@ export class ChangeStream {
    * Nothing is sent before `open`.
    * @throws NodeError `too-old`
    */
-  constructor(feed: ChangeFeed, wanted: { readonly prefix: string; readonly from: number }, sink: ChangeSink) {
+  constructor(feed: ChangeFeed, wanted: WantedChanges, sink: ChangeSink) {
     this.#sink = sink;
+    this.#topic = wanted.topic;
     const take = (changes: readonly Change[]): void => {
       this.#take(changes.filter(({ position, key }) => position >= wanted.from && key.startsWith(wanted.prefix)));
     };
@@ -77,7 +93,8 @@ export class ChangeStream {
     if (!this.#isOpen || this.#isPumping) return;
     this.#isPumping = true;
     while (this.#isOpen && this.#waiting.length > 0 && this.#sink.isOpen()) {
-      if (!this.#sink.send({ type: "changes", items: this.#next().map(changeBody) })) break;
+      const items = this.#next().map(this.#topic === "changes" ? changeBody : runBody);
+      if (!this.#sink.send({ type: this.#topic, items })) break;
       await this.#sink.drained();
     }
     this.#isPumping = false;
@@ -99,4 +116,10 @@ export class ChangeStream {
 
 function changeBody({ position, key, value, version }: Change): Readonly<Record<string, unknown>> {
   return { position, key, value: value?.toBase64() ?? null, version };
+}
+
+/** A run that has ended long ago is dropped: its name is free again. */
+function runBody({ position, key, value }: Change): Readonly<Record<string, unknown>> {
+  if (value === null) return { position, run: key, state: "dropped", steps: 0, completed: 0, ready: [] };
+  return { position, run: key, ...decodeRunChange(value) };
 }

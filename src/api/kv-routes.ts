@@ -75,9 +75,9 @@ export async function getRange(call: Call): Promise<Response> {
 }
 
 /** @throws ApiProblem where the application is another one, or none */
-export function requireStore(application: ApplicationService): void {
-  if (application.name === STORE) return;
-  throw new ApiProblem("no-application", `this network runs ${JSON.stringify(application.name)}, not "${STORE}"`);
+export function requireNamed(application: ApplicationService, name: string): void {
+  if (application.name === name) return;
+  throw new ApiProblem("no-application", `this network runs ${JSON.stringify(application.name)}, not "${name}"`);
 }
 
 /** A text that can begin a key. */
@@ -89,7 +89,7 @@ export function requireBound(text: string, name: string): string {
 
 function storeOf(call: Call): ApplicationService {
   const application = applicationOf(call);
-  requireStore(application);
+  requireNamed(application, STORE);
   return application;
 }
 

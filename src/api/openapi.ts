@@ -267,9 +267,11 @@ const STREAM: object = {
   description:
     'Send `{"subscribe":["finalized","proposed","rejected","validators"],"from":1}` (`from` replays the total order first, without gap or repetition), ' +
     '`{"subscribe":["changes"],"prefix":"users/","from":1}` where the application is the key-value store, ' +
+    '`{"subscribe":["runs"],"prefix":"invoice-","from":1}` where it is that of workflows, ' +
     '`{"submit":"<base64>","id":1,"wait":"finalized"}` or `{"submitBatch":["<base64>"],"id":2,"wait":"accepted"}`. ' +
     "Messages have a `type`: `subscribed` (with `from`, where the subscription begins), `finalized`, `proposed`, `rejected` (vertices of a leaderless network that lost their conflict sets), `validators` (another epoch begins), " +
-    '`changes` (`items` of `{"position","key","value","version"}`, `value` null where the key was deleted), `result`, `error`. ' +
+    '`changes` (`items` of `{"position","key","value","version"}`, `value` null where the key was deleted), ' +
+    '`runs` (`items` of `{"position","run","state","steps","completed","ready"}`, `ready` the handlers of steps that the command made ready), `result`, `error`. ' +
     "The node keeps the last changes only: a `from` before them is the problem `too-old`; read the range anew, then subscribe. A client that falls too far behind is closed with 1013.",
   responses: { 101: { description: "Switching to WebSocket" } },
 };

@@ -2,13 +2,13 @@ import type { ServerWebSocket } from "bun";
 import type { ApplicationService } from "../node/application-service.ts";
 import type { Intake, NodeEvent, NodeService } from "../node/service.ts";
 import { base64Bytes, parseJson } from "./bodies.ts";
-import { type ChangeSink, ChangeStream } from "./change-stream.ts";
+import { CHANGE_TOPICS, type ChangeSink, ChangeStream, type ChangeTopic } from "./change-stream.ts";
 import { finalizedBody, proposedBody, rejectedBody, settle, withoutKeys } from "./handlers.ts";
 import { BATCH_PAYLOADS_MAX, REPLAY_ITEMS, STREAM_BUFFER_BYTES_MAX, WAIT_MS_MAX } from "./limits.ts";
-import { requireBound, requireStore } from "./kv-routes.ts";
+import { requireBound, requireNamed } from "./kv-routes.ts";
 import { ApiProblem, problemBody, problemOf } from "./problem.ts";
 
-const TOPICS = ["finalized", "proposed", "rejected", "validators", "changes"] as const;
+const TOPICS = ["finalized", "proposed", "rejected", "validators", "changes", "runs"] as const;
 type Topic = (typeof TOPICS)[number];
 
 /** What a stream tells of. */
@@ -68,7 +68,8 @@ async function subscribe(socket: Socket, command: object): Promise<void> {
   if (from !== null && !(typeof from === "number" && Number.isSafeInteger(from) && from >= 1)) {
     throw new ApiProblem("malformed", "from must be a whole number from 1 on");
   }
-  const changes = wanted.includes("changes") ? changesOf(socket, command, from) : null;
+  const topic = (["changes", "runs"] as const).find((each) => wanted.includes(each));
+  const changes = topic === undefined ? null : changesOf(socket, command, topic, from);
   data.unsubscribe();
   data.topics = new Set(wanted);
   data.replaying = from !== null && data.topics.has("finalized");
@@ -88,16 +89,17 @@ async function subscribe(socket: Socket, command: object): Promise<void> {
 function changesOf(
   socket: Socket,
   command: object,
+  topic: ChangeTopic,
   wantedFrom: number | null,
 ): { readonly stream: ChangeStream; readonly from: number } {
   const { application } = socket.data;
   if (application === null) throw new ApiProblem("no-application", "this network runs no replicated application");
-  requireStore(application);
+  requireNamed(application, CHANGE_TOPICS[topic]);
   if (application.changes === null) throw new ApiProblem("no-application", "this node keeps no changes");
   const prefix: unknown = Reflect.get(command, "prefix") ?? "";
   if (typeof prefix !== "string") throw new ApiProblem("malformed", "prefix must be a text");
   const from = wantedFrom ?? application.standing().position + 1;
-  const wanted = { prefix: requireBound(prefix, "prefix"), from };
+  const wanted = { topic, prefix: requireBound(prefix, "prefix"), from };
   return { stream: new ChangeStream(application.changes, wanted, sinkOf(socket)), from };
 }
 

@@ -43,8 +43,11 @@ export async function createReplication(
       (application as KeyValueStore).takeChanges();
     return new Replication({ ...common, name: named, newApplication: () => new KeyValueStore(), takeChanges });
   }
-  if (named === "workflow")
-    return new Replication({ ...common, name: named, newApplication: () => new Workflows(), takeChanges: null });
+  if (named === "workflow") {
+    const takeChanges = (application: Application): ReturnType<Workflows["takeChanges"]> =>
+      (application as Workflows).takeChanges();
+    return new Replication({ ...common, name: named, newApplication: () => new Workflows(), takeChanges });
+  }
   if (named !== "custom") return null;
   if (file === null) {
     const why =

@@ -42,6 +42,8 @@ export class Runs {
   readonly #trie = new HashTrie<StateRecord>();
   /** Records whose place in the trie is not yet what it has to be: those of one batch. */
   readonly #touched = new Map<string, StateRecord>();
+  /** Runs that one command changed, with the handlers of the steps that it made ready. */
+  #changed = new Map<string, Set<string>>();
   #activeBytes = 0;
   #endedBytes = 0;
 
@@ -109,6 +111,13 @@ export class Runs {
     }
   }
 
+  /** The runs that changed since the last call, with the handlers of the steps that became ready. */
+  takeChanged(): ReadonlyMap<string, ReadonlySet<string>> {
+    const changed = this.#changed;
+    this.#changed = new Map();
+    return changed;
+  }
+
   digest(): Uint8Array {
     this.#settle();
     return digestOf("workflow-state", this.#trie.digest());
@@ -166,6 +175,9 @@ export class Runs {
 
   #touch(record: StateRecord): void {
     this.#touched.set(record.kind === "run" ? record.run : `${record.run}/${record.step}`, record);
+    const ready = this.#changed.get(record.run) ?? new Set<string>();
+    this.#changed.set(record.run, ready);
+    if (record.kind === "step" && record.state.kind === "ready") ready.add(record.handler);
   }
 
   /** A record that is replaced several times in a batch is hashed once. */

@@ -9,6 +9,7 @@ import { DATA_BYTES_MAX, EXPIRIES_MAX, RUN_BYTES_MAX } from "./limits.ts";
 import { encodeRecord, recordCodec } from "./records.ts";
 import { decodeRefusal, type Refusal } from "./refusal.ts";
 import { unpackChunks } from "../snapshot-chunks.ts";
+import { decodeRunChange, type RunChange } from "./run-change.ts";
 import type { RunsLimits } from "./runs.ts";
 import {
   type Claimed,
@@ -126,6 +127,36 @@ describe("the workflow application", () => {
       expect(() => driver.bytes(bytes)).toThrow(CommandRejected);
       expect(() => driver.workflows.query(bytes)).toThrow(QueryRefused);
     }
+  });
+
+  test("tells who watches which runs a command changed, and nothing of one that it refused", () => {
+    const driver = new Driver({ endedRuns: 1 });
+    const told = (): readonly (readonly [string, RunChange | null])[] =>
+      driver.workflows.takeChanges().items.map(({ key, value }) => [key, value && decodeRunChange(value)]);
+    driver.start("r", { name: "b", handler: "z" }, { name: "a", handler: "y" }, { name: "c", dependsOn: ["a"] });
+    expect(told()).toEqual([["r", { state: "running", steps: 3, completed: 0, ready: ["y", "z"] }]]);
+    driver.refusal({ kind: "cancel", run: "nobody", reason: "" });
+    driver.start("r", { name: "b", handler: "z" }, { name: "a", handler: "y" }, { name: "c", dependsOn: ["a"] });
+    expect(driver.claim("w", ["nothing"])).toBeNull();
+    expect(told()).toEqual([]);
+    driver.complete(claimed(driver.claim("w", ["y"])));
+    const running = { state: "running", steps: 3 } as const;
+    expect(told()).toEqual([
+      ["r", { ...running, completed: 0, ready: [] }],
+      ["r", { ...running, completed: 1, ready: ["h"] }],
+    ]);
+    driver.apply({ kind: "cancel", run: "r", reason: "" });
+    driver.start("s", { name: "a" });
+    driver.workflows.takeChanges();
+    driver.apply({ kind: "cancel", run: "s", reason: "" });
+    // One ended run is kept.
+    expect(told()).toEqual([
+      ["s", { state: "cancelled", steps: 1, completed: 0, ready: [] }],
+      ["r", null],
+    ]);
+    driver.start("t", { name: "a" });
+    driver.workflows.restore([...driver.workflows.snapshot()]);
+    expect(told()).toEqual([]);
   });
 
   test("keeps nothing of a command's own bytes, which are the host's", () => {

@@ -1,5 +1,7 @@
 import { hashOf } from "../../crypto/hash.ts";
 import { present } from "../../lib/assert.ts";
+import type { Position } from "../../membership/ids.ts";
+import { Changes, type TakenChanges } from "../key-value/changes.ts";
 import { cutReason } from "../outcome.ts";
 import type { Application, CommandContext } from "../replicated.ts";
 import { answerTo } from "./answers.ts";
@@ -7,6 +9,7 @@ import { graphOf } from "./graph.ts";
 import { BACKOFF_MS_MAX, EXPIRIES_MAX, RUN_BYTES_MAX } from "./limits.ts";
 import type { StepRecord } from "./records.ts";
 import { refuse } from "./refusal.ts";
+import { encodeRunChange } from "./run-change.ts";
 import { firstRecords, type Run, runOf } from "./run.ts";
 import { type Moment, Runs, type RunsLimits } from "./runs.ts";
 import {
@@ -36,6 +39,7 @@ interface Holding {
 export class Workflows implements Application {
   readonly name = "workflow";
   readonly #limits: RunsLimits;
+  readonly #changes = new Changes();
   #runs: Runs;
 
   /** @param limits less than usual, for tests */
@@ -48,7 +52,9 @@ export class Workflows implements Application {
   apply(body: Uint8Array, context: CommandContext): Uint8Array {
     const command = decodeWorkflowCommand(body);
     if (command === null) refuse("malformed", "the bytes are no command to the workflow application");
-    return encodeWorkflowResult(this.#run(command, body, context));
+    const result = this.#run(command, body, context);
+    this.#note(context.position);
+    return encodeWorkflowResult(result);
   }
 
   /** The question is a `WorkflowQuestion`, the answer a `WorkflowAnswer`. */
@@ -62,10 +68,27 @@ export class Workflows implements Application {
 
   restore(chunks: Iterable<Uint8Array>): void {
     this.#runs = Runs.restored(chunks, this.#limits);
+    this.#changes.clear();
   }
 
   stateHash(): Uint8Array {
     return this.#runs.digest();
+  }
+
+  /**
+   * What has become of runs since the last call, for those who watch: by the run's name, with a `RunChange`, or null for one
+   * that was dropped. They are no part of the state; after `restore` there are none.
+   */
+  takeChanges(): TakenChanges {
+    return this.#changes.take();
+  }
+
+  #note(position: Position): void {
+    for (const [name, ready] of this.#runs.takeChanged()) {
+      const run = this.#runs.get(name);
+      const value = run === null ? null : encodeRunChange(run, ready);
+      this.#changes.add({ position, key: name, value, version: position });
+    }
   }
 
   #run(command: WorkflowCommand, body: Uint8Array, moment: Moment): WorkflowResult {
