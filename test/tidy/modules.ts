@@ -13,7 +13,7 @@ export interface Module {
 const ROOT = join(import.meta.dirname, "../..");
 
 /** `import ... from "x"`, `export ... from "x"`, `import "x"` and `import("x")`, over several lines too. */
-const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)"([^"\n]+)"/g;
+const IMPORT = /(?:(?<!-)\bfrom\s*|\bimport\s*\(?\s*)"([^"\n]+)"/g;
 
 export function parseModule(file: string, text: string): Module {
   const code = withoutComments(text);
