@@ -11,10 +11,8 @@ export async function getProof(call: Call): Promise<Response> {
   if (proof !== null) return json({ hash, proof: proof.toBase64() });
   const vertex = await service.vertex(hash);
   if (vertex === null) throw new ApiProblem("unknown-vertex", `no vertex ${hash} is known at this node`);
-  if (vertex.state === "pending") {
-    throw new ApiProblem("not-ready", `vertex ${hash} is not final yet`, { retryAfterMs: 1_000 });
-  }
-  throw new ApiProblem("not-provable", "only what a leader orders has a proof of finality, not what sampling decided");
+  // Also where it became final while this was looked up.
+  throw new ApiProblem("not-ready", `vertex ${hash} is not final here yet`, { retryAfterMs: 1_000 });
 }
 
 /** `links`: what `followEpochs` of `src/light` reads. */

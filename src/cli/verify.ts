@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import type { FinalityVerdict } from "../light/finality-proof.ts";
 import { LightError } from "../light/light-error.ts";
 import { LightSession } from "../light/light-session.ts";
+import type { FinalityVerdict } from "../light/verdict.ts";
 import { isHash } from "../lib/hash.ts";
 import { firstMembership, type Genesis, GenesisError, networkContextOf, parseGenesis } from "../node/genesis.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
@@ -108,19 +108,39 @@ function bytesOf(value: unknown): Uint8Array {
 }
 
 function print(verdict: FinalityVerdict, names: Known["names"], { json }: VerifyOptions): void {
-  const { hash, position, batch, creator, nonce, purpose, payload, epoch, certifiedBatch, quorum, validators } =
-    verdict;
+  const { hash, creator, nonce, purpose, payload, epoch, quorum, validators } = verdict;
   const signers = verdict.signers.map(({ nodeId, name }) => ({ nodeId, name: names.get(nodeId) ?? name }));
   if (json === true) {
-    const place = { hash, sequence: position, batch, creator, nonce, purpose, payload: payload.toBase64() };
-    return console.log(JSON.stringify({ proved: true, ...place, epoch, certifiedBatch, quorum, validators, signers }));
+    const vertex = { hash, ...placeOf(verdict), creator, nonce, purpose, payload: payload.toBase64() };
+    return console.log(JSON.stringify({ proved: true, ...vertex, epoch, quorum, validators, signers }));
   }
   const nameOf = ({ nodeId, name }: (typeof signers)[number]): string =>
     name === "" ? nodeId : `${name} (${nodeId.slice(0, 16)})`;
+  const [place, what] = wordsFor(verdict);
   console.log(`proved\t${hash} is final, for good
-place\t${position} in the total order, in batch ${batch}
+place\t${place}
 creator\t${nameOf({ nodeId: creator, name: names.get(creator) ?? "" })}, its vertex ${nonce} (${purpose})
 payload\t${payload.length} bytes: ${valueText(payload)}
 signed\tby ${signers.length} of the ${validators} validators of epoch ${epoch} (${quorum} are needed): ${signers.map(nameOf).join(", ")}
-what\tthey executed the log up to batch ${certifiedBatch}, and this vertex has this place in it`);
+what\t${what}`);
+}
+
+function placeOf(verdict: FinalityVerdict): object {
+  if (verdict.kind === "accepted") {
+    return { sequence: null, conflictKeys: verdict.conflictKeys.map((key) => key.toBase64()) };
+  }
+  const { position: sequence, batch, certifiedBatch } = verdict;
+  return { sequence, batch, certifiedBatch };
+}
+
+/** Where it stands, and what was signed. */
+function wordsFor(verdict: FinalityVerdict): readonly [string, string] {
+  if (verdict.kind === "ordered") {
+    const { position, batch, certifiedBatch } = verdict;
+    const what = `they executed the log up to batch ${certifiedBatch}, and this vertex has this place in it`;
+    return [`${position} in the total order, in batch ${batch}`, what];
+  }
+  const keys = verdict.conflictKeys.map(valueText);
+  const claims = keys.length === 0 ? "claims nothing" : `claims ${keys.join(", ")}, which no other vertex ever gets`;
+  return [`accepted in a network without a leader, which orders nothing; ${claims}`, "each of them has accepted it"];
 }

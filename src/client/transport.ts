@@ -34,7 +34,7 @@ const PROBE: Ask = { method: "GET", path: "/health", isRepeatable: true };
 const REFUSED: readonly CretoErrorCode[] = ["overloaded", "not-ready", "observer"];
 
 /** What passes, or is this one node's trouble. */
-const PASSING: readonly CretoErrorCode[] = [
+export const PASSING: readonly CretoErrorCode[] = [
   "overloaded",
   "not-ready",
   "observer",

@@ -1,11 +1,17 @@
-import type { FinalityVerdict } from "../light/finality-proof.ts";
+import type { FinalityVerdict } from "../light/verdict.ts";
 import { fromBase64 } from "./base64.ts";
-import { CretoError } from "./creto-error.ts";
+import { CretoError, type CretoErrorCode } from "./creto-error.ts";
 import { Fields } from "./fields.ts";
-import type { Patience } from "./patience.ts";
+import { pause, type Patience } from "./patience.ts";
 import type { PooledNode } from "./node-pool.ts";
-import type { Transport } from "./transport.ts";
+import { PASSING, type Transport } from "./transport.ts";
 import { checkedHash } from "./vertices.ts";
+
+/** What a node itself says where it has no proof, and will have none soon. */
+const HAS_NONE: readonly CretoErrorCode[] = ["not-provable", "unknown-vertex"];
+
+/** Between two rounds over all nodes, where none says how long to wait. */
+const PAUSE_MS = 500;
 
 type Light = typeof import("../light/light-session.ts");
 type Session = InstanceType<Light["LightSession"]>;
@@ -13,11 +19,13 @@ type Session = InstanceType<Light["LightSession"]>;
 /** A vertex that a quorum of validators proved to be final. No node was trusted for any of it. */
 export interface VerifiedVertex {
   readonly hash: string;
-  /** Its place in the total order, from 1. */
-  readonly sequence: number;
+  /** Its place in the total order, from 1; null in a leaderless network, where it is accepted and in no order. */
+  readonly sequence: number | null;
   readonly creator: string;
   readonly nonce: number;
   readonly payload: Uint8Array;
+  /** What it claims of a leaderless network and nobody else has; empty where everything is ordered. */
+  readonly conflictKeys: readonly Uint8Array[];
   /** The epoch whose validators signed, and who did, by node id. */
   readonly epoch: number;
   readonly signers: readonly string[];
@@ -40,42 +48,60 @@ export class LightClient {
     return this.#session?.encode() ?? this.#first;
   }
 
-  /** @throws CretoError `not-proved` where no node of the list proves it */
+  /**
+   * Asks one node of the list after the other: who shows a wrong proof, or none, is passed over. All are asked again, until the
+   * patience ends, where one of them says that it has none yet, and where none of them answers.
+   * @throws CretoError `not-proved` where a wrong proof was all that was shown; else why the nodes have none
+   */
   async verified(hash: string, patience: Patience): Promise<VerifiedVertex> {
     const session = await this.#open();
-    let failure: CretoError | null = null;
-    // Who shows a wrong proof is passed over: there may be an honest one among the nodes.
-    for (const _ of this.#transport.pool.nodes) {
-      const { body, node } = await this.#get(`/v1/vertices/${checkedHash(hash)}/proof`, {}, patience);
-      try {
-        const proof = bytesOf(new Fields(body, "proof").text("proof"));
-        while (session.isBehind(proof)) await this.#follow(session, node, patience);
-        return viewOf(session.verify(hash, proof));
-      } catch (error) {
-        failure = asNotProved(error, node);
-        this.#transport.pool.failed(node, null);
+    const path = `/v1/vertices/${checkedHash(hash)}/proof`;
+    const { pool } = this.#transport;
+    for (;;) {
+      const failures: CretoError[] = [];
+      const first = await pool.pick(patience);
+      for (const node of [first, ...pool.nodes.filter(({ url }) => url !== first.url)]) {
+        const answer = await this.#provenBy(node, session, { hash, path }, patience);
+        if (!(answer instanceof CretoError)) return answer;
+        if (patience.ended !== null) throw givenUp(patience.ended, failures.at(-1) ?? answer);
+        failures.push(answer);
       }
+      const coming = comingOf(failures);
+      if (coming === null) throw worstOf(failures);
+      await pause(coming.retryAfterMs ?? PAUSE_MS, patience.signal).catch(() => undefined);
+      if (patience.ended !== null) throw givenUp(patience.ended, coming);
     }
-    throw failure ?? new CretoError("invalid-argument", "no node to ask");
+  }
+
+  async #provenBy(
+    node: PooledNode,
+    session: Session,
+    wanted: { readonly hash: string; readonly path: string },
+    patience: Patience,
+  ): Promise<VerifiedVertex | CretoError> {
+    const { pool } = this.#transport;
+    try {
+      const ask = { method: "GET", path: wanted.path, isRepeatable: true } as const;
+      const { body } = await this.#transport.askOnce(ask, node, patience);
+      const proof = bytesOf(new Fields(body, "proof").text("proof"));
+      while (session.isBehind(proof)) await this.#follow(session, node, patience);
+      return viewOf(session.verify(wanted.hash, proof));
+    } catch (error) {
+      const failure = asNotProved(error, node);
+      // Who knows nothing of it may be the best one to ask for everything else.
+      if (!HAS_NONE.includes(failure.code)) pool.failed(node, failure.retryAfterMs);
+      return failure;
+    }
   }
 
   /** One page of links. Every page brings the session forward, or it is an error. */
   async #follow(session: Session, pinned: PooledNode, patience: Patience): Promise<void> {
     const before = session.epoch;
-    const { body } = await this.#get("/v1/epochs", { from: before }, patience, pinned);
+    const ask = { method: "GET", path: "/v1/epochs", query: { from: before }, isRepeatable: true } as const;
+    const { body } = await this.#transport.askOnce(ask, pinned, patience);
     session.follow(new Fields(body, "epochs").texts("links").map(bytesOf));
     if (session.epoch > before) return;
     throw new CretoError("not-proved", `the node does not show how epoch ${before} ended`, { node: pinned.url });
-  }
-
-  async #get(
-    path: string,
-    query: Readonly<Record<string, number>>,
-    patience: Patience,
-    pinned?: PooledNode,
-  ): ReturnType<Transport["ask"]> {
-    const ask = { method: "GET", path, query, isRepeatable: true } as const;
-    return await this.#transport.ask(pinned === undefined ? ask : { ...ask, pinned }, patience);
   }
 
   /** Loaded when it is needed: signatures in JavaScript are most of what a browser would have to load. */
@@ -91,9 +117,13 @@ export class LightClient {
   }
 }
 
-function viewOf({ hash, position, creator, nonce, payload, epoch, signers, quorum }: FinalityVerdict): VerifiedVertex {
+function viewOf(verdict: FinalityVerdict): VerifiedVertex {
+  const { hash, creator, nonce, payload, epoch, signers, quorum } = verdict;
+  const isOrdered = verdict.kind === "ordered";
+  const sequence = isOrdered ? verdict.position : null;
+  const conflictKeys = isOrdered ? [] : verdict.conflictKeys;
   const who = signers.map(({ nodeId }) => nodeId);
-  return { hash, sequence: position, creator, nonce, payload, epoch, signers: who, quorum };
+  return { hash, sequence, creator, nonce, payload, conflictKeys, epoch, signers: who, quorum };
 }
 
 function bytesOf(text: string): Uint8Array {
@@ -102,13 +132,31 @@ function bytesOf(text: string): Uint8Array {
   return bytes;
 }
 
-/** Of the node that showed it; what ended the call itself stays what it is. */
+/** Of the node that showed it; what it says itself, and what ended the call, stays what it is. */
 function asNotProved(error: unknown, node: PooledNode): CretoError {
-  if (error instanceof CretoError && error.code !== "bad-answer" && error.code !== "not-proved") throw error;
+  if (error instanceof CretoError && error.code !== "bad-answer" && error.code !== "not-proved") return error;
   return new CretoError("not-proved", `${node.url} proves nothing: ${messageOf(error)}`, {
     node: node.url,
     cause: error,
   });
+}
+
+/** Why it is worth while to ask again; null where it is not. */
+function comingOf(failures: readonly CretoError[]): CretoError | null {
+  const pending = failures.find(({ code }) => code === "not-ready");
+  return pending ?? (failures.every(({ code }) => PASSING.includes(code)) ? (failures[0] ?? null) : null);
+}
+
+/** A forgery is worse than a proof that is elsewhere, that is worse than a vertex that nobody knows, and that than a node that is away. */
+function worstOf(failures: readonly CretoError[]): CretoError {
+  const ranked: readonly CretoErrorCode[] = ["not-proved", ...HAS_NONE];
+  const said = ranked.flatMap((code) => failures.find((failure) => failure.code === code) ?? []);
+  return said[0] ?? failures[0] ?? new CretoError("invalid-argument", "no node to ask");
+}
+
+/** What kept the call from its result until its time was over. */
+function givenUp(ended: CretoError, last: CretoError): CretoError {
+  return ended.code === "timeout" ? last : ended;
 }
 
 function messageOf(error: unknown): string {

@@ -1,9 +1,10 @@
 import { verifyPortably } from "../crypto/portable-signatures.ts";
 import { isHash } from "../lib/hash.ts";
 import { followEpochs } from "./epochs.ts";
-import { decodeProof, type FinalityVerdict, verifyProof } from "./finality-proof.ts";
+import { decodeProof, epochOf, verifyProof } from "./finality-proof.ts";
 import { LightError } from "./light-error.ts";
 import { decodeTrusted, encodeTrusted, type Trusted } from "./trusted.ts";
+import type { FinalityVerdict } from "./verdict.ts";
 
 /**
  * What one who trusts no node keeps: the validators that it believes, as they change. It asks nobody; whoever holds it brings
@@ -42,7 +43,7 @@ export class LightSession {
 
   /** Whether links to later epochs are needed before this proof can be checked. @throws LightError `malformed` */
   isBehind(proof: Uint8Array): boolean {
-    return decodeProof(proof).certificate.epoch > this.epoch;
+    return epochOf(decodeProof(proof)) > this.epoch;
   }
 
   /** @throws LightError where it is not proved that the vertex of this hash is final */

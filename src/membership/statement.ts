@@ -22,6 +22,7 @@ const PHASES = [
   "timeout",
   "block-sync",
   "executed",
+  "accepted",
 ] as const;
 
 export type Phase = (typeof PHASES)[number];

@@ -11,12 +11,15 @@ import type { BundlePool } from "./bundle-pool.ts";
 import type { DagLedger } from "./dag-ledger.ts";
 import type { DagPool } from "./dag-pool.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
+import { NOTHING_ACCEPTED } from "./acceptance-proofs.ts";
 import type { StateProofs } from "./state-proofs.ts";
 import {
+  acceptedAnswerCodec,
   ANSWER_BODIES_MAX,
   ANSWER_BYTES_SOFT_MAX,
   batchesAnswerCodec,
   bundlesAnswerCodec,
+  certifiedAnswerCodec,
   committedAnswerCodec,
   DAG_ITEMS_MAX,
   type DagAnswer,
@@ -47,7 +50,7 @@ interface AnswerSources {
   };
   /** Null in a network that orders everything. */
   readonly dag: DagSources | null;
-  readonly proofs: Pick<StateProofs, "answer">;
+  readonly proofs: Pick<StateProofs, "answer" | "ledger" | "acceptance">;
   /** What this node heard a validator say. */
   heardOf(validator: ValidatorIndex): WitnessAnswer["statements"];
   /** A validator's newest bundle that is held. */
@@ -100,6 +103,14 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
     case "state": {
       const proofs = await sources.proofs.answer(question.epoch, question.sequence);
       return encode(stateAnswerCodec, { proofs }, PROOF_BYTES * proofs.length);
+    }
+    case "certified": {
+      const certificate = await sources.proofs.ledger.encodedBetween(question.from, question.to);
+      return encode(certifiedAnswerCodec, { certificate }, 64 + (certificate?.length ?? 0));
+    }
+    case "accepted": {
+      const answer = (await sources.proofs.acceptance?.answer(question.epoch, question.vertices)) ?? NOTHING_ACCEPTED;
+      return encode(acceptedAnswerCodec, answer, PROOF_BYTES);
     }
     default:
       return unreachable(question);

@@ -15,11 +15,12 @@ import { type EngineParts, engineMaker, type NodeMessage } from "./engines.ts";
 import { beforeDeadline } from "./deadline.ts";
 import { Epochs, ownDagOf, setsBefore } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
-import { FinalityProofs } from "./finality-proofs.ts";
+import type { FinalityProofs } from "./finality-proofs.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
 import { type LocalKnowledge, membershipView, type OrderedMembership, validatorViews } from "./membership-view.ts";
 import type { LoopObserver } from "./observer.ts";
+import { openProofs } from "./open-proofs.ts";
 import type { Clock, Database, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
 import type { SealedFrame } from "./wire.ts";
 import type { Replication } from "./replicated/replication.ts";
@@ -44,7 +45,6 @@ import {
   type ValidatorView,
   type VertexView,
 } from "./service.ts";
-import { StateProofs } from "./state-proofs.ts";
 import { type NodeLimits, observerError, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
 
 export interface NodeParts extends EngineParts {
@@ -96,7 +96,6 @@ export class ConsensusNode implements NodeService {
   /** Null in a network that orders everything. */
   readonly #desk: DagDesk | null;
   readonly #proposals: Proposals;
-  readonly #states: StateProofs;
   readonly #local: LocalKnowledge;
   readonly #waiting: readonly StoredBundle[];
   readonly #startedAtMs: number;
@@ -130,8 +129,9 @@ export class ConsensusNode implements NodeService {
     this.#ordered = { state: restored.membership, epochBase: restored.execution.epochBase };
     this.#local = { self: parts.nodeId, first: parts.network.set, addresses: parts.addresses ?? new Map() };
     this.#startedAtMs = parts.clock.monotonicMs();
-    this.#states = new StateProofs({ ...parts, epochs }, restored.execution);
-    this.proofs = new FinalityProofs({ ledger, states: this.#states, genesis: network.genesis });
+    const { execution } = restored;
+    const onFailure = (error: unknown): void => this.#fail(error);
+    this.proofs = openProofs({ ...parts, onFailure }, { epochs, ledger, dag: state.dag, desk: this.#desk, execution });
     this.#loop = new NodeLoop<NodeMessage>({
       ...parts,
       epochs,
@@ -144,10 +144,10 @@ export class ConsensusNode implements NodeService {
       inspect: (peer, lane, frame) => parts.inspect?.(peer, lane, frame),
       reportIntervalMs: parts.reportIntervalMs ?? REPORT_INTERVAL_MS,
       replication: parts.replication ?? null,
-      execution: restored.execution,
+      execution,
       resolution: restored.resolution,
       checkpoint: restored.checkpoint,
-      proofs: this.#states,
+      proofs: this.proofs.states,
       remembered: { vote: restored.lastVote, view: restored.lastView, silence: restored.silence },
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
       onMembers: (changed) => parts.onMembership?.(this.#epochs.membership, changed),
@@ -195,14 +195,14 @@ export class ConsensusNode implements NodeService {
   async start(): Promise<void> {
     await this.#parts.transport.start(this.#loop);
     this.#loop.start(this.#waiting);
-    this.#states.start();
+    this.proofs.start();
   }
 
   /** Takes nothing in any more, lets what is under way become durable, and leaves the network. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
-    this.#states.stop();
+    this.proofs.stop();
     await this.#loop.stop();
     const stopping = new NodeError("stopping", "this node is stopping; ask another node, or this one later");
     this.#epochs.failAll(stopping);

@@ -2,7 +2,8 @@ import { merklePath, MerkleTree } from "../crypto/merkle.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
 import { encodeLink } from "../light/epochs.ts";
-import { encodeProof, HISTORY_LINKS_MAX } from "../light/finality-proof.ts";
+import { encodeProof } from "../light/finality-proof.ts";
+import { HISTORY_LINKS_MAX, type ProvenVertex } from "../light/ordered-proof.ts";
 import { stateOf } from "../light/state-certificate.ts";
 import type { Epoch, Sequence } from "../membership/ids.ts";
 import { executedLeaf } from "../replication/executor.ts";
@@ -18,45 +19,58 @@ const RETRY_MS = 1_000;
 
 export interface FinalityProofsParts {
   readonly ledger: Pick<Ledger, "vertex" | "finalizedRuns">;
-  readonly states: Pick<StateProofs, "ledger" | "certificateFor">;
+  readonly states: StateProofs;
   readonly genesis: Hash;
 }
 
 /** Puts together what this node has on its disk for those who trust no node. */
 export class FinalityProofs implements ProofService {
+  readonly states: StateProofs;
   readonly #ledger: Pick<Ledger, "vertex" | "finalizedRuns">;
-  readonly #states: Pick<StateProofs, "ledger" | "certificateFor">;
   /** Where the chain of histories begins. */
   readonly #genesis: Hash;
 
   constructor({ ledger, states, genesis }: FinalityProofsParts) {
     this.#ledger = ledger;
-    this.#states = states;
+    this.states = states;
     this.#genesis = genesis;
   }
 
+  start(): void {
+    this.states.start();
+  }
+
+  stop(): void {
+    this.states.stop();
+  }
+
   async proof(hash: Hash): Promise<Uint8Array | null> {
+    return (await this.states.acceptance?.proof(hash)) ?? (await this.#ordered(hash));
+  }
+
+  async #ordered(hash: Hash): Promise<Uint8Array | null> {
     const vertex = await this.#ledger.vertex(hash);
     if (vertex === null) return null;
     const { metadata, stored } = vertex;
     const run = present(await this.#runAt(metadata), `the run of final vertex ${hash}`);
-    const certificate = await this.#states.certificateFor(run.batch);
+    const certificate = await this.states.certificateFor(run.batch);
     if (certificate === null) {
       const why = `no quorum of validators confirmed batch ${run.batch} to this node yet`;
       throw new NodeError("not-ready", why, { retryAfterMs: RETRY_MS });
     }
     const last = stateOf(certificate).sequence;
     if (last - run.batch > HISTORY_LINKS_MAX) {
-      const why = `the next certified state is ${last - run.batch} batches behind the vertex: ask a node that was there`;
+      const why = `the next certified state here is ${last - run.batch} batches behind it: ask a node that was there`;
       throw new NodeError("not-provable", why);
     }
-    const histories = await this.#states.ledger.histories(run.batch, last - run.batch + 1);
+    const histories = await this.states.ledger.histories(run.batch, last - run.batch + 1);
     const [own, ...links] = histories;
     if (own === undefined || links.length !== last - run.batch) throw withoutHistory(run.batch);
     const executed = await this.#executedIn(run.batch, metadata);
     const index = executed.findIndex(({ run: { bundle } }) => bundle === metadata.bundle);
     const leaves = executed.map(({ firstPosition, run: { bundle } }) => executedLeaf({ bundle, firstPosition }));
     return encodeProof({
+      kind: "ordered",
       vertex: vertexOf(metadata, stored),
       firstPosition: present(executed[index], "the bundle among those of its batch").firstPosition,
       executedIndex: index,
@@ -70,7 +84,7 @@ export class FinalityProofs implements ProofService {
   }
 
   async epochLinks(from: number): Promise<readonly Uint8Array[]> {
-    const { ledger } = this.#states;
+    const { ledger } = this.states;
     const links: Uint8Array[] = [];
     let bytes = 0;
     for (let epoch = from; bytes < LINKS_BYTES_SOFT_MAX; epoch++) {
@@ -114,13 +128,13 @@ export class FinalityProofs implements ProofService {
 
   async #historyBefore(batch: Sequence): Promise<Hash> {
     if (batch === 1) return this.#genesis;
-    const [before] = await this.#states.ledger.histories((batch - 1) as Sequence, 1);
+    const [before] = await this.states.ledger.histories((batch - 1) as Sequence, 1);
     if (before === undefined) throw withoutHistory(batch);
     return before.history;
   }
 }
 
-function vertexOf({ index }: VertexMetadata, { held }: StoredBundle): Parameters<typeof encodeProof>[0]["vertex"] {
+function vertexOf({ index }: VertexMetadata, { held }: StoredBundle): ProvenVertex {
   const { bundle, vertexIds } = held;
   const { creator, term, purpose, firstNonce, timestampMs, parents } = bundle;
   return {

@@ -84,6 +84,13 @@ export class ProofLedger {
     return row === undefined ? null : decode(stateCertificateCodec, row.value);
   }
 
+  /** The last certificate of a state after one of these batches, both ends among them; encoded. */
+  async encodedBetween(from: Sequence, to: Sequence): Promise<Uint8Array | null> {
+    const range = { gte: keyOf("certified", from), lt: keyOf("certified", to + 1), reverse: true, limit: 1 };
+    const [row] = await this.#database.scan("consensus", range);
+    return row?.value ?? null;
+  }
+
   async epochEnd(epoch: Epoch): Promise<EpochEnd | null> {
     const row = await this.#database.get("consensus", keyOf("epoch-end", epoch));
     return row === undefined ? null : decode(epochEndCodec, row);

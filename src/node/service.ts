@@ -60,8 +60,9 @@ export interface Intake {
 /** What a node can show to those who trust no node (`src/light` checks it). */
 export interface ProofService {
   /**
-   * That an ordered vertex is final; null where none of this hash is. Asks the other validators where no certified state covers
-   * it yet. Rejects with NodeError: `not-ready` where no quorum answers, `not-provable` where this node was not there.
+   * That a vertex is final; null where none of this hash is. Asks the other validators where no certified state covers it yet, or
+   * nobody orders it. Rejects with NodeError: `not-ready` where no quorum answers, `not-provable` where this node was not there or
+   * the vertex is rejected.
    */
   proof(hash: Hash): Promise<Uint8Array | null>;
   /** How the epochs from this one on ended, each with the next one's validators; as many as fit about 1 MiB, at least one. */

@@ -4,7 +4,14 @@ import { merkleRoot } from "../crypto/merkle.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import { batchDigest } from "../dag/batch.ts";
 import type { Hash } from "../lib/hash.ts";
-import { type StateCertificate, type StatePhase, stateOf, statementAbout } from "../light/state-certificate.ts";
+import { HISTORY_LINKS_MAX } from "../light/ordered-proof.ts";
+import {
+  type StateCertificate,
+  stateCertificateCodec,
+  type StatePhase,
+  stateOf,
+  statementAbout,
+} from "../light/state-certificate.ts";
 import type { Epoch, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import { earlierSetsOf, type MembershipState, membershipStateCodec } from "../membership/membership-state.ts";
 import { type Proof, sealedBytes } from "../membership/seal.ts";
@@ -17,7 +24,8 @@ import {
   type ExecutionState,
   executionStateCodec,
 } from "../replication/executor.ts";
-import type { LoopObserver } from "./observer.ts";
+import type { AcceptanceProofs } from "./acceptance-proofs.ts";
+import { searchCertificate } from "./certificate-search.ts";
 import type { Clock, Database, Signer, Transport, Verifier } from "./ports.ts";
 import { type EpochEnd, ProofLedger } from "./proof-ledger.ts";
 import { SealVerification } from "./verification.ts";
@@ -49,7 +57,10 @@ export interface StateProofsPorts {
   readonly signer: Signer;
   readonly verifier: Verifier;
   readonly clock: Clock;
-  readonly observer: Pick<LoopObserver, "log">;
+  /** What says whether vertices are accepted where nobody orders them; null, and by default, everything is ordered. */
+  readonly acceptance?: AcceptanceProofs | null;
+  /** The disk failed, or it holds what was not written there: called once, and then nothing more is done. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** A state with the validators who can say that they came to it. */
@@ -71,6 +82,7 @@ interface KnownState {
  */
 export class StateProofs {
   readonly ledger: ProofLedger;
+  readonly acceptance: AcceptanceProofs | null;
   readonly #ports: StateProofsPorts;
   readonly #verification: SealVerification;
   readonly #known = new Map<Sequence, KnownState>();
@@ -80,11 +92,14 @@ export class StateProofs {
   #fresh: { readonly sequence: Sequence; readonly certificate: StateCertificate } | null = null;
   #collecting: Promise<boolean> | null = null;
   #collectedAtMs = Number.NEGATIVE_INFINITY;
+  #searching: Promise<unknown> = Promise.resolve();
+  #searchedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   /** @param execution the state that this node begins with */
   constructor(ports: StateProofsPorts, execution: ExecutionState) {
     this.#ports = ports;
+    this.acceptance = ports.acceptance ?? null;
     const { network, self: signer } = ports.epochs;
     // The end of an epoch is in rows of its own.
     const isEnd = execution.epochBase === execution.sequence;
@@ -103,6 +118,7 @@ export class StateProofs {
 
   stop(): void {
     this.#stopped = true;
+    this.acceptance?.stop();
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();
   }
@@ -131,7 +147,7 @@ export class StateProofs {
   onCheckpoint({ epoch, sequence, proofs }: CheckpointCertificate): void {
     const known = this.#known.get(sequence);
     if (known === undefined || known.epoch !== epoch) return;
-    this.#background(() => this.#keep(known, proofs));
+    this.#background(() => this.#write(sequence, certificateOf(known, "checkpoint", proofs)));
   }
 
   /** What this node can show a peer of a state: a quorum's word, or its own. Nothing where it was not there. */
@@ -144,11 +160,17 @@ export class StateProofs {
     return own === null ? [] : [own];
   }
 
-  /** A certified state that covers a batch; asks the others where there is none yet. Null where no quorum answers. */
+  /**
+   * A certified state that covers a batch; asks the others where there is none yet. Null where no quorum answers. The one that it
+   * answers is further behind than a proof may reach only where nobody has a nearer one.
+   */
   async certificateFor(sequence: Sequence): Promise<StateCertificate | null> {
     for (;;) {
       const kept = await this.ledger.certificateFrom(sequence);
-      if (kept !== null) return kept;
+      if (kept !== null && stateOf(kept).sequence - sequence <= HISTORY_LINKS_MAX) return kept;
+      const latest = this.#latest?.state.sequence ?? sequence;
+      // Nothing that is collected now could be near enough: it came by before this node was there.
+      if (latest - sequence > HISTORY_LINKS_MAX) return (await this.#searched(sequence)) ?? kept;
       if (this.#fresh !== null && this.#fresh.sequence >= sequence) return this.#fresh.certificate;
       if (this.#stopped) return null;
       this.#collecting ??= this.#collectNext().finally(() => {
@@ -156,6 +178,31 @@ export class StateProofs {
       });
       if (!(await this.#collecting)) return null;
     }
+  }
+
+  /** One search at a time, as they cost the others a read each; a certificate of the next 4,096 batches serves all of these. */
+  async #searched(sequence: Sequence): Promise<StateCertificate | null> {
+    const searched = this.#searching.then(() => this.#search(sequence));
+    this.#searching = searched.catch(() => null);
+    return await searched;
+  }
+
+  async #search(from: Sequence): Promise<StateCertificate | null> {
+    const to = (from + HISTORY_LINKS_MAX) as Sequence;
+    const known = await this.ledger.encodedBetween(from, to);
+    if (known !== null) return decode(stateCertificateCodec, known);
+    await this.#pause(this.#searchedAtMs + COLLECT_INTERVAL_MS - this.#ports.clock.monotonicMs());
+    if (this.#stopped) return null;
+    const { transport, epochs } = this.#ports;
+    const setOf = async (epoch: Epoch): Promise<ValidatorSet | null> => {
+      const { set } = epochs.network;
+      return epoch === set.epoch ? set : ((await this.#endOf(epoch))?.set ?? null);
+    };
+    const parts = { transport, ledger: this.ledger, verification: this.#verification, setOf };
+    const found = await searchCertificate({ ...parts, genesis: epochs.network.genesis }, { from, to });
+    this.#searchedAtMs = this.#ports.clock.monotonicMs();
+    if (found !== null) this.#background(() => this.#write(stateOf(found).sequence, found));
+    return found;
   }
 
   /** Whether a quorum's word about the newest state came; the executions that wait for it share it. */
@@ -187,10 +234,7 @@ export class StateProofs {
         this.#later(retryMs, () => this.#proveEnd(epoch, Math.min(2 * retryMs, RETRY_MS_MAX)));
         return;
       }
-      const batch = new WriteBatch();
-      this.ledger.recordCertificate(batch, known.state.sequence, certificate);
-      this.ledger.closeEpochEnd(batch, epoch);
-      await this.#ports.database.write(batch.finish());
+      await this.#write(known.state.sequence, certificate, epoch);
     });
   }
 
@@ -241,9 +285,11 @@ export class StateProofs {
     }
   }
 
-  async #keep(known: KnownState, proofs: readonly Proof[]): Promise<void> {
+  /** @param ended the epoch whose end it proves, where it does */
+  async #write(sequence: Sequence, certificate: StateCertificate, ended: Epoch | null = null): Promise<void> {
     const batch = new WriteBatch();
-    this.ledger.recordCertificate(batch, known.state.sequence, certificateOf(known, "checkpoint", proofs));
+    this.ledger.recordCertificate(batch, sequence, certificate);
+    if (ended !== null) this.ledger.closeEpochEnd(batch, ended);
     await this.#ports.database.write(batch.finish());
   }
 
@@ -278,11 +324,13 @@ export class StateProofs {
     this.#timers.add(cancel);
   }
 
-  /** Nothing of it decides anything: where the disk fails, the loop's own writes say so. */
+  /** What fails here is the disk, or this node's own key: it says so as the loop does, and takes part no more. */
   #background(work: () => Promise<unknown>): void {
     if (this.#stopped) return;
     work().catch((error: unknown) => {
-      if (!this.#stopped) this.#ports.observer.log("warn", "proofs.failed", { error: String(error) });
+      if (this.#stopped) return;
+      this.stop();
+      this.#ports.onFailure(error);
     });
   }
 }

@@ -41,6 +41,9 @@ const WITNESS_STATEMENTS_MAX = 2;
 /** Asked for at a time. */
 export const ASKED_DIGESTS_MAX = 256;
 
+/** Vertices of one question whether they are accepted: one signature answers for all of them. */
+export const ACCEPTED_ASKED_MAX = 64;
+
 /** Bytes after which an answer is closed, so that one question cannot make a node read its whole disk. */
 export const ANSWER_BYTES_SOFT_MAX: number = 4 * 1024 * 1024;
 
@@ -101,7 +104,11 @@ export type Question =
       readonly isForEpoch: boolean;
     }
   /** The signed word of validators of this epoch that they have executed up to this sequence, and with which state. */
-  | { readonly kind: "state"; readonly epoch: Epoch; readonly sequence: Sequence };
+  | { readonly kind: "state"; readonly epoch: Epoch; readonly sequence: Sequence }
+  /** The last certificate that the asked one keeps of a state after one of these batches, both ends among them. */
+  | { readonly kind: "certified"; readonly from: Sequence; readonly to: Sequence }
+  /** The signed word of a validator of this epoch that it has accepted these vertices. */
+  | { readonly kind: "accepted"; readonly epoch: Epoch; readonly vertices: readonly Hash[] };
 
 /** What is asked about a leaderless network's bundles. */
 export type AboutDag = Omit<Extract<Question, { readonly kind: "dag" }>, "kind">;
@@ -215,6 +222,8 @@ export const questionCodec: Codec<Question> = union<Question>({
   vertices: variant("vertices", { tips: vec(hash, ASKED_DIGESTS_MAX) }),
   dag: variant("dag", { above: vec(nonceCodec, VALIDATORS_MAX), start: validatorIndexCodec, isForEpoch: bool }),
   state: variant("state", { epoch: epochCodec, sequence: sequenceCodec }),
+  certified: variant("certified", { from: sequenceCodec, to: sequenceCodec }),
+  accepted: variant("accepted", { epoch: epochCodec, vertices: vec(hash, ACCEPTED_ASKED_MAX) }),
 });
 
 /** The answerer's own word, or a quorum's; nothing where it did not execute it as a validator. */
@@ -223,6 +232,25 @@ export interface StateAnswer {
 }
 
 export const stateAnswerCodec: Codec<StateAnswer> = struct<StateAnswer>({ proofs: vec(proofCodec, VALIDATORS_MAX) });
+
+export interface CertifiedAnswer {
+  /** An encoded `StateCertificate`; null where the answerer keeps none of these. */
+  readonly certificate: Uint8Array | null;
+}
+
+export const certifiedAnswerCodec: Codec<CertifiedAnswer> = struct<CertifiedAnswer>({ certificate: option(body) });
+
+export interface AcceptedAnswer {
+  /** Of the vertices that were asked about, those that the answerer has accepted; ascending. */
+  readonly indices: readonly number[];
+  /** Over one statement for each of them, in that order; null where there are none, or it is no validator of that epoch. */
+  readonly seal: Seal | null;
+}
+
+export const acceptedAnswerCodec: Codec<AcceptedAnswer> = struct<AcceptedAnswer>({
+  indices: vec(u16, ACCEPTED_ASKED_MAX),
+  seal: option(sealCodec),
+});
 
 export const bundlesAnswerCodec: Codec<BundlesAnswer> = struct<BundlesAnswer>({
   bundles: vec(provenBodyCodec, ANSWER_BODIES_MAX),

@@ -4,8 +4,9 @@ import { dirname, join } from "node:path";
 import { connect } from "../../src/client/main.ts";
 import { decode } from "../../src/codec/codec.ts";
 import { encodeLink, type EpochLink, epochLinkCodec } from "../../src/light/epochs.ts";
-import { decodeProof, encodeProof, type FinalityProof } from "../../src/light/finality-proof.ts";
+import { decodeProof, encodeProof } from "../../src/light/finality-proof.ts";
 import type { LightErrorCode } from "../../src/light/light-error.ts";
+import type { OrderedProof } from "../../src/light/ordered-proof.ts";
 import { run } from "../cli/command.ts";
 import { ask, GrowingCluster } from "./growing-cluster.ts";
 import { payloads, submit } from "./real-cluster.ts";
@@ -61,10 +62,11 @@ async function through<T>(
   }
 }
 
-function withProof(change: (proof: FinalityProof) => FinalityProof): Parameters<typeof through>[0] {
+function withProof(change: (proof: OrderedProof) => OrderedProof): Parameters<typeof through>[0] {
   return (path, body) => {
     if (!path.endsWith("/proof")) return body;
     const proof = decodeProof(Uint8Array.fromBase64(String(body["proof"])));
+    if (proof.kind !== "ordered") throw new Error("a proof of order");
     return { ...body, proof: encodeProof(change(proof)).toBase64() };
   };
 }
@@ -74,7 +76,7 @@ function flipped(hash: string): string {
 }
 
 /** Every part of a proof, changed. */
-const FORGERIES: Readonly<Record<string, (proof: FinalityProof) => FinalityProof>> = {
+const FORGERIES: Readonly<Record<string, (proof: OrderedProof) => OrderedProof>> = {
   "the payload": (proof) => ({ ...proof, vertex: { ...proof.vertex, payload: new TextEncoder().encode("mine") } }),
   "the creator": (proof) => {
     const { header } = proof.vertex;

@@ -29,6 +29,7 @@ keep(
   "finality-proof",
   "seed-three",
   encodeProof({
+    kind: "ordered",
     vertex: {
       header: {
         creator: 2 as ValidatorIndex,

@@ -2,6 +2,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { decode } from "../../src/codec/codec.ts";
 import { LightSession } from "../../src/light/light-session.ts";
 import { decodeProof } from "../../src/light/finality-proof.ts";
+import type { OrderedProof } from "../../src/light/ordered-proof.ts";
+import type { OrderedVerdict } from "../../src/light/verdict.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { ConsensusNode } from "../../src/node/consensus-node.ts";
 import { NodeError } from "../../src/node/service.ts";
@@ -40,6 +42,18 @@ async function finalOn(node: ConsensusNode, label: string, count: number): Promi
 
 function sessionOf({ network }: LocalCluster): LightSession {
   return new LightSession({ genesis: network.genesis, membership: membershipOf(network) });
+}
+
+function ordered(bytes: Uint8Array): OrderedProof {
+  const proof = decodeProof(bytes);
+  if (proof.kind !== "ordered") throw new Error("a proof of order");
+  return proof;
+}
+
+function verify(session: LightSession, hash: Hash, proof: Uint8Array): OrderedVerdict {
+  const verdict = session.verify(hash, proof);
+  if (verdict.kind !== "ordered") throw new Error("a place in the order");
+  return verdict;
 }
 
 async function proofFrom(node: ConsensusNode, hash: Hash): Promise<Uint8Array> {
@@ -98,8 +112,8 @@ describe("what a node can show to those who trust no node", () => {
     const phases = new Set<string>();
     for (const { hash, sequence, payload } of await node.finalized({ from: 1, limit: 200 })) {
       const proof = await proofFrom(node, hash);
-      const verdict = session.verify(hash, proof);
-      phases.add(decodeProof(proof).certificate.phase);
+      const verdict = verify(session, hash, proof);
+      phases.add(ordered(proof).certificate.phase);
       expect(verdict.position as number).toBe(sequence);
       expect(verdict.payload).toEqual(payload);
     }
@@ -124,8 +138,8 @@ describe("what a node can show to those who trust no node", () => {
     await expect(nodeOf(running, 0).node.proofs.proof(hash)).rejects.toThrow("no quorum");
     isThirdThere = true;
     const proof = await proofFrom(nodeOf(running, 0).node, hash);
-    expect(sessionOf(running).verify(hash, proof).signers).toHaveLength(3);
-    const signers = decodeProof(proof).certificate.proofs.map(({ seal }) => seal.signer as number);
+    expect(verify(sessionOf(running), hash, proof).signers).toHaveLength(3);
+    const signers = ordered(proof).certificate.proofs.map(({ seal }) => seal.signer as number);
     expect(signers).toEqual([0, 1, 3]);
   });
 
@@ -149,7 +163,7 @@ describe("what a node can show to those who trust no node", () => {
     const disks = running.nodes.map(({ disk }) => disk);
     for (const [index, disk] of disks.entries()) await running.startNode(index, disk);
     for (const { node } of running.nodes) await whenOpen(node);
-    expect(sessionOf(running).verify(hash, await proofFrom(nodeOf(running, 2).node, hash)).position as number).toBe(1);
+    expect(verify(sessionOf(running), hash, await proofFrom(nodeOf(running, 2).node, hash)).position as number).toBe(1);
   });
 });
 
@@ -168,9 +182,9 @@ describe("the end of an epoch", () => {
       expect(session.epoch).toBe(1);
       expect(() => session.follow(links)).toThrow("epoch 0");
       await until("late is final", async () => (await node.vertex(late))?.finalized === true);
-      const { epoch, validators, quorum } = session.verify(late, await proofFrom(node, late));
+      const { epoch, validators, quorum } = verify(session, late, await proofFrom(node, late));
       expect({ epoch, validators, quorum }).toEqual({ epoch: 1, validators: 3, quorum: 2 });
-      expect(session.verify(early, await proofFrom(node, early)).position as number).toBe(1);
+      expect(verify(session, early, await proofFrom(node, early)).position as number).toBe(1);
     }
   }, 60_000);
 

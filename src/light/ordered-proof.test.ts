@@ -23,8 +23,9 @@ import {
   genesisState,
   type HistoryLink,
 } from "../replication/executor.ts";
-import { decodeProof, encodeProof, type FinalityProof, verifyProof } from "./finality-proof.ts";
+import { decodeProof, encodeProof } from "./finality-proof.ts";
 import { LightError, type LightErrorCode } from "./light-error.ts";
+import { type OrderedProof, verifyOrdered } from "./ordered-proof.ts";
 import { type StateCertificate, statementAbout } from "./state-certificate.ts";
 
 const keys = Array.from({ length: 4 }, () => generateKeyPair({ hybrid: true }));
@@ -104,13 +105,14 @@ function proofOf(
   index: number,
   certificate: StateCertificate,
   as: HeldBundle = held,
-): FinalityProof {
+): OrderedProof {
   const at = executions.findIndex(({ executed }) => executed.some(({ ref }) => ref.digest === as.ref.digest));
   const { executed } = present(executions[at], "the execution of the bundle");
   const leaves = executed.map(({ ref, firstPosition }) => executedLeaf({ bundle: ref.digest, firstPosition }));
   const place = executed.findIndex(({ ref }) => ref.digest === as.ref.digest);
   const { creator, term, purpose, firstNonce, timestampMs, parents, payloads } = held.bundle;
   return {
+    kind: "ordered",
     vertex: {
       header: { creator, term, purpose, firstNonce, timestampMs },
       parents,
@@ -130,9 +132,9 @@ function proofOf(
   };
 }
 
-function codeOf(wanted: Hash, proof: FinalityProof): LightErrorCode | "proved" {
+function codeOf(wanted: Hash, proof: OrderedProof): LightErrorCode | "proved" {
   try {
-    verifyProof(trusted, wanted, proof, verifyPortably);
+    verifyOrdered(trusted, wanted, proof, verifyPortably);
     return "proved";
   } catch (error) {
     if (error instanceof LightError) return error.code;
@@ -159,7 +161,8 @@ describe("a proof of finality", () => {
     ] as const;
     for (const [held, index, position, batch] of expected) {
       const proof = decodeProof(encodeProof(proofOf(run, held, index, certificate)));
-      const verdict = verifyProof(trusted, idAt(held, index), proof, verifyPortably);
+      if (proof.kind !== "ordered") throw new Error("a proof of order");
+      const verdict = verifyOrdered(trusted, idAt(held, index), proof, verifyPortably);
       expect(verdict).toMatchObject({ position: position as Position, batch, epoch: 0, certifiedBatch: 3, quorum: 3 });
       expect(verdict.signers.map(({ nodeId }) => nodeId)).toEqual(
         [0, 2, 3].map((index_) => network.set.at(index_ as ValidatorIndex).nodeId),
@@ -205,7 +208,7 @@ describe("a proof of finality", () => {
     const state = encode(executionStateCodec, { ...last, position: 99 as Position });
     expect(codeOf(id, { ...proof, certificate: { ...certificate, state } })).toBe("bad-signature");
     const other = { ...trusted, genesis: idAt(b1, 0) };
-    expect(() => verifyProof(other, id, proof, verifyPortably)).toThrow("did not sign");
+    expect(() => verifyOrdered(other, id, proof, verifyPortably)).toThrow("did not sign");
   });
 
   test("whose bytes are cut anywhere is malformed", async () => {
