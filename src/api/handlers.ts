@@ -7,6 +7,7 @@ import type {
   Intake,
   LedgerService,
   NodeService,
+  OrderedLedgerService,
   PeerControl,
   ProofService,
   ProposedItem,
@@ -24,7 +25,7 @@ export interface Call {
   readonly service: NodeService;
   readonly intake: Intake;
   /** Null where the network runs none. */
-  readonly ledger: LedgerService | null;
+  readonly ledger: LedgerService | OrderedLedgerService | null;
   /** Null where the network runs none. */
   readonly application: ApplicationService | null;
   /** Null where the node has none to show. */

@@ -24,6 +24,7 @@ afterEach(async () => {
 });
 
 class FakeLedger implements LedgerService {
+  readonly order = "partial";
   readonly wanted: WantedTransfer[] = [];
   refusal: NodeError | null = null;
   outcome: Promise<TransferOutcome> = Promise.resolve({ kind: "applied" });
@@ -180,6 +181,29 @@ describe("the ledger's routes", () => {
         expect.objectContaining({ type: "/problems/no-ledger" }),
       ]);
     }
+  });
+
+  test("say what only a total order can do, and how to get one", async () => {
+    const ask = await api({ ledger: new FakeLedger() });
+    const approval = { account: "bank-1/main", spender: "bank-2/main", amount: "5" };
+    for (const answer of [
+      await ask("/v1/ledger?consistency=linearizable"),
+      await ask("/v1/ledger/accounts/bank-1/main?consistency=linearizable"),
+      await ask("/v1/ledger/accounts"),
+      await ask("/v1/ledger/allowances?account=bank-1/main"),
+      await ask("/v1/ledger/approvals", approval),
+      await ask("/v1/ledger/transfers-from", { spender: "bank-1/main", from: "bank-2/main", to: "bank-1/main" }),
+    ]) {
+      expect([answer.status, await answer.json()]).toEqual([
+        409,
+        expect.objectContaining({
+          type: "/problems/needs-total-order",
+          detail: expect.stringContaining("--engine pbft"),
+        }),
+      ]);
+    }
+    expect((await ask("/v1/ledger?consistency=local")).status).toBe(200);
+    expect((await ask("/v1/ledger/accounts/bank-1/main?consistency=maybe")).status).toBe(400);
   });
 
   test("are documented with both parts of an account's name", () => {

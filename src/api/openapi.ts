@@ -1,22 +1,9 @@
 import { APPLICATION_SCHEMAS } from "./application-schemas.ts";
+import { LEDGER_SCHEMAS } from "./ledger-schemas.ts";
 import { PROBLEMS, type ProblemKind } from "./problem.ts";
 import type { Parameter, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
-import {
-  AMOUNT,
-  BASE64,
-  CLIENT,
-  COUNT,
-  flag,
-  HASH,
-  KEY,
-  NAME,
-  nullable,
-  NUMBER,
-  object,
-  text,
-  TIME,
-} from "./schema-parts.ts";
+import { BASE64, CLIENT, COUNT, flag, HASH, KEY, NAME, nullable, NUMBER, object, text, TIME } from "./schema-parts.ts";
 
 function list(name: string): object {
   return object({ items: { type: "array", items: { $ref: `#/components/schemas/${name}` } } });
@@ -200,36 +187,7 @@ const SCHEMAS: Readonly<Record<string, object>> = {
     batch: COUNT,
     epoch: COUNT,
   }),
-  Ledger: object({
-    total: AMOUNT,
-    accounts: COUNT,
-    digest: { ...HASH, description: "of all balances; equal at nodes that hold the same transfers to be final" },
-    sequence: { ...COUNT, description: "the last final vertex that the state has seen" },
-    isCurrent: flag,
-  }),
-  LedgerAccount: object({
-    name: text,
-    balance: AMOUNT,
-    nextNumber: COUNT,
-    isOwn: { ...flag, description: "whether this node may debit it" },
-    waiting: { type: "array", items: object({ to: text, amount: AMOUNT, number: COUNT }) },
-  }),
-  Transfer: object({
-    from: text,
-    to: text,
-    amount: AMOUNT,
-    number: COUNT,
-    hash: HASH,
-    sequence: nullable("integer"),
-    finalized: flag,
-    finalityMs: nullable("number"),
-    result: {
-      type: ["string", "null"],
-      enum: ["applied", "waiting", "rejected", null],
-      description: "what became of it; null until it is final",
-    },
-    reason: nullable("string"),
-  }),
+  ...LEDGER_SCHEMAS,
   ...APPLICATION_SCHEMAS,
   Health: object({ status: { type: "string", enum: ["alive"] } }),
   Readiness: object({ ready: flag, reasons: { type: "array", items: text } }),

@@ -9,7 +9,7 @@ import {
   postBatch,
   postVertex,
 } from "./handlers.ts";
-import { getAccount, getLedger, postTransfer } from "./ledger-routes.ts";
+import { LEDGER_ROUTES } from "./ledger-table.ts";
 import { getMembership, postAdmit, postDismiss, postLeave } from "./membership.ts";
 import { getPeers, postBan, postUnban } from "./peers.ts";
 import {
@@ -60,37 +60,6 @@ const CHANGE_PROBLEMS: readonly ProblemKind[] = [
   "storage-failed",
   "timeout",
 ];
-
-const TRANSFER_PROBLEMS: readonly ProblemKind[] = [
-  "malformed",
-  "malformed-transfer",
-  "not-owner",
-  "no-ledger",
-  "number-used",
-  "insufficient-balance",
-  "unsupported-media-type",
-  "overloaded",
-  "not-ready",
-  "observer",
-  "stopping",
-  "storage-failed",
-  "timeout",
-];
-
-const TRANSFER = {
-  type: "object",
-  required: ["from", "to", "amount"],
-  properties: {
-    from: { type: "string", description: "owner/account; the owner is this validator's name" },
-    to: { type: "string" },
-    amount: { type: "string", pattern: "^[1-9][0-9]{0,19}$", description: "units, as a text" },
-    number: {
-      type: "integer",
-      minimum: 1,
-      description: "the transfer's number at its account; the next one if absent",
-    },
-  },
-};
 
 const WAIT_FOR_SUCCESSOR = {
   type: "boolean",
@@ -186,33 +155,7 @@ export const ROUTES: readonly Route[] = [
     problems: ["malformed"],
     handle: getFinalized,
   },
-  {
-    method: "GET",
-    path: "/v1/ledger",
-    summary: "The ledger: all units, accounts, and a digest to compare nodes by",
-    answers: { 200: "Ledger" },
-    problems: ["no-ledger"],
-    handle: getLedger,
-  },
-  {
-    method: "GET",
-    path: "/v1/ledger/accounts/{owner}/{account}",
-    summary: "One account: balance, next number, and what waits. One that nobody paid yet is empty",
-    answers: { 200: "LedgerAccount" },
-    problems: ["malformed", "no-ledger"],
-    handle: getAccount,
-  },
-  {
-    method: "POST",
-    path: "/v1/ledger/transfers",
-    summary:
-      "Transfer units from an account that this validator owns. Answered when it is durable at this node, or final",
-    query: WAIT,
-    body: { "application/json": TRANSFER },
-    answers: { 200: "Transfer", 202: "Transfer" },
-    problems: TRANSFER_PROBLEMS,
-    handle: postTransfer,
-  },
+  ...LEDGER_ROUTES,
   ...APPLICATION_ROUTES,
   ...KV_ROUTES,
   {

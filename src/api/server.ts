@@ -6,6 +6,7 @@ import {
   type LedgerService,
   NodeError,
   type NodeService,
+  type OrderedLedgerService,
   type PeerControl,
   type ProofService,
 } from "../node/service.ts";
@@ -27,7 +28,7 @@ export interface ApiOptions {
   /** Left out where payloads go to the node as they are. */
   readonly intake?: Intake;
   /** Left out where the network runs no ledger. */
-  readonly ledger?: LedgerService;
+  readonly ledger?: LedgerService | OrderedLedgerService;
   /** Left out where nobody is to be shown proofs. */
   readonly proofs?: ProofService;
   /** Left out where the network runs no replicated application. */

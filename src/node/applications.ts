@@ -1,19 +1,21 @@
 import { CONFLICT_KEY_BYTES_MAX, CONFLICT_KEYS_MAX, openEnvelope, sealEnvelope } from "../dag/conflict-keys.ts";
 import type { CommutativeApplication } from "../replication/application.ts";
 import { Ledger } from "../replication/ledger/ledger.ts";
+import { OrderedLedger } from "../replication/ledger/ordered-ledger.ts";
 import { Owners } from "../replication/ledger/owners.ts";
 import type { Genesis } from "./genesis.ts";
 import { type EngineName, isReplicated, isTotalOrder } from "./genesis-application.ts";
 import { type ClientPayload, type Intake, NodeError, type NodeService } from "./service.ts";
 
-/** The ledger that a network begins with; null where its application is another one. */
+/** The ledger that a leaderless network begins with; null where its application is another one. */
 export function createLedger(genesis: Genesis): Ledger | null {
-  if (genesis.application !== "ledger") return null;
-  return new Ledger({
-    accounts: genesis.accounts ?? new Map(),
-    owners: ownersOf(genesis),
-    order: isTotalOrder(genesis.engine) ? "total" : "partial",
-  });
+  if (genesis.application !== "ledger" || isTotalOrder(genesis.engine)) return null;
+  return new Ledger({ accounts: genesis.accounts ?? new Map(), owners: ownersOf(genesis) });
+}
+
+/** The ledger that a network with a total order begins with. */
+export function createOrderedLedger(genesis: Genesis): OrderedLedger {
+  return new OrderedLedger({ accounts: genesis.accounts ?? new Map(), owners: ownersOf(genesis) });
 }
 
 /** The application that judges vertices (`envelopeFault`); null for the log, whose payloads are opaque. */
@@ -31,7 +33,7 @@ export function createIntake(genesis: Genesis, node: Pick<NodeService, "submit">
     submit: (items) => {
       if (genesis.application === "ledger")
         throw new NodeError("transfers-only", "this network runs a ledger: POST /v1/ledger/transfers instead");
-      if (isReplicated(genesis.application))
+      if (isReplicated(genesis))
         throw new NodeError("commands-only", "this network runs a replicated application: POST /v1/commands instead");
       return node.submit(items.map((item) => vertexPayloadOf(genesis.engine, item)));
     },

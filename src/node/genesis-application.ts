@@ -36,9 +36,18 @@ export interface GenesisApplication {
 
 export type Named = readonly { readonly name: string; readonly nodeId: NodeId }[];
 
-/** Whether the total order drives a state machine at every node, with sessions, a root and snapshots. */
-export function isReplicated(application: ApplicationName = "log"): boolean {
-  return application === "key-value" || application === "workflow" || application === "custom";
+/**
+ * Whether the total order drives a state machine at every node, with sessions, a root and snapshots. A leaderless network's
+ * ledger is another one: its transfers commute, and it needs no order of all.
+ */
+export function isReplicated({
+  engine,
+  application = "log",
+}: {
+  readonly engine: EngineName;
+  readonly application?: ApplicationName;
+}): boolean {
+  return application === "ledger" ? isTotalOrder(engine) : application !== "log";
 }
 
 /** Whether an engine puts all that its network takes in into one order; of the others only what conflicts has one. */
@@ -48,16 +57,19 @@ export function isTotalOrder(engine: EngineName): boolean {
 
 /** Why this engine cannot run that application; null where it can. */
 export function applicationFault(engine: EngineName, application: ApplicationName = "log"): string | null {
-  if (isTotalOrder(engine) || !isReplicated(application)) return null;
+  if (isTotalOrder(engine) || !isReplicated({ engine, application })) return null;
   return `the ${application} application cannot run on avalanche: it needs a total order of all commands, and avalanche orders only what conflicts. Its engine is pbft (--engine pbft), or hotstuff`;
 }
 
 /**
  * What the genesis hash covers beside what it always did; null for a log, so that such networks keep their names. The
- * names of a ledger's validators are in it, because they say who owns an account.
+ * names of a ledger's validators are in it, because they say who owns an account; and the ledger of a total order has another
+ * name than that of a leaderless network, because the same payloads mean something else to it.
  */
-export function applicationBytes(genesis: GenesisApplication & { readonly validators: Named }): Uint8Array | null {
-  const { application = "log", accounts, validators } = genesis;
+export function applicationBytes(
+  genesis: GenesisApplication & { readonly engine: EngineName; readonly validators: Named },
+): Uint8Array | null {
+  const { engine, application = "log", accounts, validators } = genesis;
   if (application === "log") return null;
   const codec = struct<{
     application: string;
@@ -73,7 +85,7 @@ export function applicationBytes(genesis: GenesisApplication & { readonly valida
   });
   const owners = application === "ledger" ? validators.map(({ nodeId, name }) => ({ nodeId, name })) : [];
   return encode(codec, {
-    application,
+    application: application === "ledger" && isTotalOrder(engine) ? "ordered-ledger" : application,
     owners: owners.sort((left, right) => compareHashes(left.nodeId, right.nodeId)),
     accounts: sorted(accounts ?? new Map()).map(([name, amount]) => ({ name, amount })),
   });

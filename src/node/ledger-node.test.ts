@@ -5,10 +5,9 @@ import type { Hash } from "../lib/hash.ts";
 import { envelopeFault } from "../replication/application.ts";
 import { Ledger } from "../replication/ledger/ledger.ts";
 import { Owners } from "../replication/ledger/owners.ts";
-import { encodeTransfer, type Transfer } from "../replication/ledger/transfer.ts";
+import { encodeTransfer, type Transfer, transferKey } from "../replication/ledger/transfer.ts";
 import { createIntake, vertexPayloadOf } from "./applications.ts";
 import type { Genesis } from "./genesis.ts";
-import type { EngineName } from "./genesis-application.ts";
 import { LedgerNode } from "./ledger-node.ts";
 import { type FinalizedItem, NodeError, type NodeErrorCode, type Submission } from "./service.ts";
 
@@ -65,27 +64,27 @@ interface Setup {
   readonly service: LedgerNode;
 }
 
-function setup(engine: EngineName = "pbft", waitingMax?: number): Setup {
+function setup(waitingMax?: number): Setup {
   const node = new FakeNode();
   const accounts = new Map([
     ["self/main", 100n],
     ["other/main", 50n],
   ]);
-  const order = engine === "pbft" ? "total" : "partial";
-  const ledger = new Ledger({ accounts, owners: OWNERS, order, ...(waitingMax === undefined ? {} : { waitingMax }) });
-  const service = new LedgerNode({ ledger, owners: OWNERS, engine, self: SELF, node, log: () => undefined });
+  const ledger = new Ledger({ accounts, owners: OWNERS, ...(waitingMax === undefined ? {} : { waitingMax }) });
+  const service = new LedgerNode({ ledger, owners: OWNERS, self: SELF, node, log: () => undefined });
   node.listener = (items) => service.onFinalized(items);
   return { node, ledger, service };
 }
 
-async function started(engine: EngineName = "pbft"): Promise<Setup> {
-  const parts = setup(engine);
+async function started(): Promise<Setup> {
+  const parts = setup();
   await parts.service.start();
   return parts;
 }
 
 const pay = (amount: bigint, number: number | null = null) => ({ from: "self/main", to: "other/main", amount, number });
-const vertex = (transfer: Transfer): Uint8Array => encodeTransfer(transfer);
+const vertex = (transfer: Transfer): Uint8Array =>
+  vertexPayloadOf("avalanche", { payload: encodeTransfer(transfer), conflictKeys: [transferKey(transfer)] });
 
 function codeOf(act: () => unknown): NodeErrorCode {
   try {
@@ -186,13 +185,10 @@ describe("the ledger at a node", () => {
   });
 
   test("reads final vertices once more where a transfer that found no room is due", async () => {
-    const { node, service } = setup("avalanche", 2);
+    const { node, service } = setup(2);
     await service.start();
-    const sealed = (number: number): Uint8Array => {
-      const payload = encodeTransfer({ from: "self/main", to: "other/main", amount: 1n, number });
-      return vertexPayloadOf("avalanche", { payload, conflictKeys: [] });
-    };
-    for (const number of [6, 5, 4, 3, 2, 1]) node.finalize(sealed(number));
+    for (const number of [6, 5, 4, 3, 2, 1])
+      node.finalize(vertex({ from: "self/main", to: "other/main", amount: 1n, number }));
     while (service.account("self/main")?.balance !== 94n) await Promise.resolve();
     await service.stop();
     expect(service.account("self/main")).toMatchObject({ nextNumber: 7, waiting: [] });
@@ -209,7 +205,7 @@ describe("the ledger at a node", () => {
   });
 
   test("seals a transfer of a leaderless network so that validators vote for it", async () => {
-    const { node, ledger, service } = await started("avalanche");
+    const { node, ledger, service } = await started();
     const { outcome } = service.transfer(pay(30n));
     const [payload = new Uint8Array(0)] = node.submitted;
     expect(envelopeFault(ledger, payload, SELF)).toBeNull();

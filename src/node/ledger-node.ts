@@ -12,7 +12,6 @@ import {
 } from "../replication/ledger/transfer.ts";
 import { clientPayloadOf, createLedger, ownersOf, vertexPayloadOf } from "./applications.ts";
 import type { Genesis } from "./genesis.ts";
-import { type EngineName, isTotalOrder } from "./genesis-application.ts";
 import type { Log } from "./observer.ts";
 import {
   type FinalizedItem,
@@ -34,17 +33,20 @@ const RETRY_MS = 1_000;
 export interface LedgerNodeParts {
   readonly ledger: Ledger;
   readonly owners: Owners;
-  readonly engine: EngineName;
   readonly self: NodeId;
   readonly node: Pick<NodeService, "submit" | "finalized">;
   readonly log: Log;
 }
 
+/** What this ledger runs on; with a total order it is a replicated application. */
+const ENGINE = "avalanche";
+
 /**
- * The ledger at a running node: its state follows the final vertices. It is kept in memory only: at the start it is
+ * The ledger at a running node of a leaderless network: its state follows the final vertices. It is kept in memory only: at the start it is
  * rebuilt from the node's own pages of them, from sequence 1 on, until there are snapshots of it.
  */
 export class LedgerNode implements LedgerService {
+  readonly order = "partial";
   readonly #parts: LedgerNodeParts;
   readonly #underWay = new TransfersUnderWay();
   /** The sequence that the state has not seen. */
@@ -107,13 +109,13 @@ export class LedgerNode implements LedgerService {
   }
 
   transfer({ from, to, amount, number: wanted }: WantedTransfer): TransferSubmission {
-    const { engine, node } = this.#parts;
+    const { node } = this.#parts;
     this.#refuseWhileBehind();
     const transfer: Transfer = { from, to, amount, number: wanted ?? this.#freeNumber(from) };
     this.#refuse(transfer);
-    const payload = vertexPayloadOf(engine, {
+    const payload = vertexPayloadOf(ENGINE, {
       payload: encodeTransfer(transfer),
-      conflictKeys: keysOf(engine, transfer),
+      conflictKeys: [transferKey(transfer)],
     });
     const outcome = this.#underWay.begin(transfer);
     const submission = node.submit([payload]);
@@ -223,28 +225,24 @@ export class LedgerNode implements LedgerService {
 
   #take(item: FinalizedItem): void {
     const applied = this.#apply(item);
-    const payload = item.creator === this.#parts.self ? clientPayloadOf(this.#parts.engine, item.payload) : null;
+    const payload = item.creator === this.#parts.self ? clientPayloadOf(ENGINE, item.payload) : null;
     const transfer = payload === null ? null : decodeTransfer(payload);
     if (transfer !== null && applied !== null) this.#underWay.settle(transfer, applied);
   }
 
   #apply({ purpose, payload, creator }: FinalizedItem): Applied | null {
     if (purpose === "membership") return null;
-    const command = clientPayloadOf(this.#parts.engine, payload);
+    const command = clientPayloadOf(ENGINE, payload);
     return command === null ? null : this.#parts.ledger.apply(command, creator);
   }
 }
 
-/** The ledger of this network at this node; null where the network runs none. */
+/** The ledger of this leaderless network at this node; null where the network runs none, or another one. */
 export function createLedgerNode(
   genesis: Genesis,
   parts: Pick<LedgerNodeParts, "self" | "node" | "log">,
 ): LedgerNode | null {
   const ledger = createLedger(genesis);
   if (ledger === null) return null;
-  return new LedgerNode({ ...parts, ledger, owners: ownersOf(genesis), engine: genesis.engine });
-}
-
-function keysOf(engine: EngineName, transfer: Transfer): readonly Uint8Array[] {
-  return isTotalOrder(engine) ? [] : [transferKey(transfer)];
+  return new LedgerNode({ ...parts, ledger, owners: ownersOf(genesis) });
 }

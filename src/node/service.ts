@@ -5,6 +5,7 @@ import type { Hash } from "../lib/hash.ts";
 import type { Candidate } from "../membership/candidate.ts";
 import type { RemovalCause, Standing } from "../membership/membership-entry.ts";
 import type { MembershipPolicy, ValidatorSetChanged } from "../membership/membership-state.ts";
+import type { LedgerCommand } from "../replication/ledger/ledger-command.ts";
 import type { PeerInfo } from "./ports.ts";
 
 /** What the node offers to those who use it: the HTTP API, the command line, a program that embeds it. */
@@ -69,8 +70,9 @@ export interface ProofService {
   epochLinks(from: number): Promise<readonly Uint8Array[]>;
 }
 
-/** The ledger of this node's network. Amounts are in units, up to 2^64 - 1. */
+/** The ledger of a leaderless network, at this node. Amounts are in units, up to 2^64 - 1. */
 export interface LedgerService {
+  readonly order: "partial";
   /** Null where the name is none that an account can have; an account that nobody named yet is empty. */
   account(name: string): LedgerAccount | null;
   summary(): LedgerSummary;
@@ -79,6 +81,20 @@ export interface LedgerService {
    * `malformed-transfer`, `not-owner`, `number-used`, `insufficient-balance`, `overloaded`.
    */
   transfer(wanted: WantedTransfer): TransferSubmission;
+}
+
+/** What this node knows of the ledger beside what its replicated application (`ApplicationService`) says. */
+export interface OrderedLedgerService {
+  readonly order: "total";
+  /** Whether an account can have that name. */
+  isAccount(name: string): boolean;
+  /** Whether this node speaks for the account. */
+  isOwn(name: string): boolean;
+  /**
+   * Refuses what no order could let take effect, before it costs a place in it. Throws NodeError: `malformed-transfer`,
+   * `not-owner`.
+   */
+  check(command: LedgerCommand): void;
 }
 
 export interface LedgerAccount {

@@ -3,21 +3,23 @@ import { KeyValueStore } from "../replication/key-value/key-value-store.ts";
 import type { Application } from "../replication/replicated.ts";
 import { Workflows } from "../replication/workflow/workflows.ts";
 import type { ApplicationService } from "./application-service.ts";
-import { createIntake } from "./applications.ts";
+import { createIntake, createOrderedLedger, ownersOf } from "./applications.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Genesis } from "./genesis.ts";
+import { isReplicated } from "./genesis-application.ts";
+import { LedgerDesk } from "./ledger-desk.ts";
 import { createLedgerNode } from "./ledger-node.ts";
 import { ApplicationFileError, loadApplication } from "./load-application.ts";
 import type { Log } from "./observer.ts";
 import { ReplicatedService } from "./replicated/replicated-service.ts";
 import { Replication } from "./replicated/replication.ts";
-import type { Intake, LedgerService, NodeService } from "./service.ts";
+import type { Intake, LedgerService, NodeService, OrderedLedgerService } from "./service.ts";
 import { systemClock } from "./system-clock.ts";
 
 /** What of the application the API serves. */
 export interface Served {
   readonly intake: Intake;
-  readonly ledger?: LedgerService;
+  readonly ledger?: LedgerService | OrderedLedgerService;
   readonly application?: ApplicationService;
 }
 
@@ -48,6 +50,10 @@ export async function createReplication(
       (application as Workflows).takeChanges();
     return new Replication({ ...common, name: named, newApplication: () => new Workflows(), takeChanges });
   }
+  if (named === "ledger" && isReplicated(genesis)) {
+    const newApplication = (): Application => createOrderedLedger(genesis);
+    return new Replication({ ...common, name: named, newApplication, takeChanges: null });
+  }
   if (named !== "custom") return null;
   if (file === null) {
     const why =
@@ -75,7 +81,8 @@ export async function startApplication(
   if (replication !== null) {
     const application = new ReplicatedService({ replication, node, clock: systemClock });
     stack.defer(() => application.stop());
-    return { intake, application };
+    if (genesis.application !== "ledger") return { intake, application };
+    return { intake, application, ledger: new LedgerDesk(ownersOf(genesis), parts.self) };
   }
   const ledger = createLedgerNode(genesis, parts);
   if (ledger === null) return { intake };

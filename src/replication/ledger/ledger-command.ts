@@ -90,7 +90,7 @@ export type LedgerRefusal =
   | "accounts-full"
   | "allowances-full";
 
-/** What each means. */
+/** What each means. Where it ends in "is", the detail goes on with a number (`refusedAt`). */
 export const LEDGER_REFUSALS: Readonly<Record<LedgerRefusal, string>> = {
   malformed: "the bytes are no command of the ledger",
   "malformed-account": "a name is not <owner>/<account>",
@@ -99,32 +99,34 @@ export const LEDGER_REFUSALS: Readonly<Record<LedgerRefusal, string>> = {
   "zero-amount": "a transfer of nothing",
   "self-transfer": "a transfer from an account to itself",
   "self-approval": "an account needs no allowance of its own",
-  "number-used": "the account has made a transfer of that number: the detail says the last number",
-  "number-ahead": "another number is the account's next: the detail says the last number",
-  "insufficient-balance": "the account has too little: the detail says how much",
-  "insufficient-allowance": "the spender may move too little: the detail says how much",
-  "allowance-changed": "the allowance is not what was expected: the detail says what it is",
+  "number-used": "the account has made a transfer of that number already: its last is",
+  "number-ahead": "another number of the account comes first: its last is",
+  "insufficient-balance": "the account has too little: its balance is",
+  "insufficient-allowance": "the spender may move too little of the account: the allowance is",
+  "allowance-changed": "the allowance is not what was expected: it is",
   "accounts-full": "the ledger has room for no more accounts: pay one that is there",
   "allowances-full": "the account's owner has room for no more allowances: withdraw one first",
 };
 
 const account: Codec<string> = string(ACCOUNT_NAME_CHARS_MAX);
 
+const transferFromCodec: Codec<Extract<LedgerCommand, { kind: "transfer-from" }>> = variant("transfer-from", {
+  spender: account,
+  from: account,
+  to: account,
+  amount: amountCodec,
+});
+
 export const ledgerCommandCodec: Codec<LedgerCommand> = union<LedgerCommand>({
   transfer: variant("transfer", { from: account, to: account, amount: amountCodec, number: option(u64) }),
   approve: variant("approve", { account, spender: account, amount: amountCodec, expected: option(amountCodec) }),
-  "transfer-from": variant("transfer-from", { spender: account, from: account, to: account, amount: amountCodec }),
+  "transfer-from": transferFromCodec,
 });
 
+const balances = { fromBalance: amountCodec, toBalance: amountCodec };
+
 export const ledgerReceiptCodec: Codec<LedgerReceipt> = union<LedgerReceipt>({
-  transfer: variant("transfer", {
-    from: account,
-    to: account,
-    amount: amountCodec,
-    number: u64,
-    fromBalance: amountCodec,
-    toBalance: amountCodec,
-  }),
+  transfer: variant("transfer", { from: account, to: account, amount: amountCodec, number: u64, ...balances }),
   approve: variant("approve", { account, spender: account, amount: amountCodec, previous: amountCodec }),
   "transfer-from": variant("transfer-from", {
     spender: account,
@@ -132,8 +134,7 @@ export const ledgerReceiptCodec: Codec<LedgerReceipt> = union<LedgerReceipt>({
     to: account,
     amount: amountCodec,
     allowance: amountCodec,
-    fromBalance: amountCodec,
-    toBalance: amountCodec,
+    ...balances,
   }),
 });
 

@@ -14,9 +14,9 @@ const OPENING = new Map([
   ["b/x", 50n],
 ]);
 
-function ledger(order: "total" | "partial", waitingMax?: number): Ledger {
+function ledger(waitingMax?: number): Ledger {
   const limit = waitingMax === undefined ? {} : { waitingMax };
-  return new Ledger({ accounts: OPENING, owners: OWNERS, order, ...limit });
+  return new Ledger({ accounts: OPENING, owners: OWNERS, ...limit });
 }
 
 function offer(to: Ledger, transfer: Transfer): ReturnType<Ledger["apply"]> {
@@ -98,7 +98,7 @@ describe("a ledger", () => {
     );
     fc.assert(
       fc.property(orders, ([set, shuffled]) => {
-        const [one, other] = [ledger("partial"), ledger("partial")];
+        const [one, other] = [ledger(), ledger()];
         for (const transfer of set) offer(one, transfer);
         for (const transfer of shuffled) offer(other, transfer);
         expect(stateOf(one)).toEqual(naive(set));
@@ -116,7 +116,7 @@ describe("a ledger", () => {
     let replays = 0;
     fc.assert(
       fc.property(orders, ([set, shuffled]) => {
-        const small = ledger("partial", 2);
+        const small = ledger(2);
         for (const [at, transfer] of shuffled.entries()) {
           offer(small, transfer);
           replays += replayWhileWanted(small, shuffled.slice(0, at + 1));
@@ -132,7 +132,7 @@ describe("a ledger", () => {
   test("makes and loses no unit, and no balance goes below zero", () => {
     fc.assert(
       fc.property(acceptedSet, (set) => {
-        const of = ledger("partial");
+        const of = ledger();
         for (const transfer of set) {
           offer(of, transfer);
           const balances = ACCOUNTS.map((name) => of.account(name)?.balance ?? 0n);
@@ -146,7 +146,7 @@ describe("a ledger", () => {
   test("tells sets that end differently apart by their digests", () => {
     fc.assert(
       fc.property(acceptedSet, acceptedSet, (left, right) => {
-        const [one, other] = [ledger("partial"), ledger("partial")];
+        const [one, other] = [ledger(), ledger()];
         for (const transfer of left) offer(one, transfer);
         for (const transfer of right) offer(other, transfer);
         const isSame = Bun.deepEquals(stateOf(one), stateOf(other));
@@ -155,8 +155,8 @@ describe("a ledger", () => {
     );
   });
 
-  test("lets the first of two with one number win where the order is total", () => {
-    const of = ledger("total");
+  test("lets the first of two with one number win, which only an accomplice of its owner could make final", () => {
+    const of = ledger();
     expect(offer(of, transferOf("a/x", 1, "b/x", 60n))).toEqual({ kind: "applied" });
     expect(offer(of, transferOf("a/x", 1, "c/x", 60n))).toMatchObject({ kind: "rejected" });
     expect(offer(of, transferOf("a/x", 3, "c/x", 1n))).toMatchObject({ kind: "waiting" });
@@ -164,21 +164,8 @@ describe("a ledger", () => {
     expect(stateOf(of)["a/x"]).toEqual([40n, 1]);
   });
 
-  test("rejects what finds no room where the order is total, and its number stays free", () => {
-    const of = ledger("total", 2);
-    for (const number of [3, 4]) expect(offer(of, transferOf("a/x", number, "b/x", 1n)).kind).toBe("waiting");
-    expect(offer(of, transferOf("a/x", 2, "b/x", 1n))).toMatchObject({
-      kind: "rejected",
-      reason: expect.stringContaining("2 transfers of a/x wait"),
-    });
-    expect(of.wantsReplay()).toBe(false);
-    expect(offer(of, transferOf("a/x", 1, "b/x", 1n)).kind).toBe("applied");
-    expect(offer(of, transferOf("a/x", 2, "b/x", 1n)).kind).toBe("applied");
-    expect(of.account("a/x")).toEqual({ balance: 96n, applied: 4, waiting: [] });
-  });
-
   test("says what a transfer waits for, and lets all that waited go in one step", () => {
-    const of = ledger("partial");
+    const of = ledger();
     expect(offer(of, transferOf("c/x", 1, "a/y", 30n))).toEqual({ kind: "waiting", reason: "c/x has 0 of 30" });
     expect(offer(of, transferOf("a/y", 1, "b/x", 30n)).kind).toBe("waiting");
     expect(offer(of, transferOf("a/x", 2, "c/x", 10n))).toEqual({
@@ -193,11 +180,11 @@ describe("a ledger", () => {
   });
 
   test("knows nothing of an account that was never named", () => {
-    expect(ledger("partial").account("a/z")).toBeNull();
+    expect(ledger().account("a/z")).toBeNull();
   });
 
   test("rejects what another node than the owner says, and what is no transfer", () => {
-    const of = ledger("partial");
+    const of = ledger();
     const payload = encodeTransfer(transferOf("a/x", 1, "b/x", 1n));
     expect(of.apply(payload, nodeOf("b"))).toMatchObject({ kind: "rejected", reason: expect.stringContaining("owns") });
     expect(of.apply(payload.subarray(1), nodeOf("a")).kind).toBe("rejected");
@@ -207,7 +194,7 @@ describe("a ledger", () => {
   test("of a thousand and more accounts has a digest over all of them", () => {
     const accounts = new Map(Array.from({ length: 1_001 }, (_, index) => [`a/n${index}`, 1n]));
     const digestOf = (of: ReadonlyMap<string, bigint>): string =>
-      new Ledger({ accounts: of, owners: OWNERS, order: "total" }).stateDigest();
+      new Ledger({ accounts: of, owners: OWNERS }).stateDigest();
     const digest = digestOf(accounts);
     expect(digestOf(new Map([...accounts].reverse()))).toBe(digest);
     for (const name of ["a/n0", "a/n1000"]) expect(digestOf(new Map([...accounts, [name, 2n]]))).not.toBe(digest);

@@ -33,18 +33,16 @@ export interface LedgerOptions {
   /** Opening balances, 2^64 - 1 together at most. */
   readonly accounts: ReadonlyMap<string, bigint>;
   readonly owners: Owners;
-  /** Whether all nodes apply in the same order (PBFT), or each in its own (Avalanche). */
-  readonly order: "total" | "partial";
   /** For tests: less than `WAITING_MAX`. */
   readonly waitingMax?: number;
 }
 
 /**
- * Accounts and transfers between them. A transfer takes effect when all of its account with lower numbers have and the
+ * Accounts and transfers between them, where no engine orders all of them. A transfer takes effect when all of its account with lower numbers have and the
  * balance suffices; until then it waits. Only the account's next transfer can debit it, and no other transfer can make
  * its balance smaller, so whatever can take effect still can after another did: in any order of arrival the same set ends
  * in the same state (Guerraoui et al., The consensus number of a cryptocurrency, PODC 2019; Astro, DSN 2020). That a set has
- * one transfer of a number at most is what the conflict key is for; with a total order the first one has it.
+ * one transfer of a number at most is what the conflict key is for.
  */
 export class Ledger implements CommutativeApplication {
   readonly name = "ledger";
@@ -52,17 +50,15 @@ export class Ledger implements CommutativeApplication {
   readonly total: bigint;
   readonly #accounts = new Map<string, Account>();
   readonly #owners: Owners;
-  readonly #isOrdered: boolean;
   readonly #waitingMax: number;
   /** Accounts of which the transfer that is next was dropped. */
   readonly #missing = new Set<string>();
   #digest: Hash | null = null;
 
-  constructor({ accounts, owners, order, waitingMax = WAITING_MAX }: LedgerOptions) {
+  constructor({ accounts, owners, waitingMax = WAITING_MAX }: LedgerOptions) {
     for (const [name, balance] of accounts) this.#accountOf(name).balance = balance;
     this.total = [...accounts.values()].reduce((sum, balance) => sum + balance, 0n);
     this.#owners = owners;
-    this.#isOrdered = order === "total";
     this.#waitingMax = waitingMax;
   }
 
@@ -88,9 +84,7 @@ export class Ledger implements CommutativeApplication {
       this.#settle(transfer);
       return { kind: "applied" };
     }
-    if (!this.#hold(account, transfer)) {
-      return { kind: "rejected", reason: `${this.#waitingMax} transfers of ${from} wait already` };
-    }
+    this.#hold(account, transfer);
     const reason = isNext
       ? `${from} has ${account.balance} of ${amount}`
       : `number ${account.applied + 1} of ${from} comes first`;
@@ -124,8 +118,7 @@ export class Ledger implements CommutativeApplication {
 
   /**
    * Whether the node must apply its final payloads once more, from the first one on: a transfer that was dropped while too
-   * many of its account waited is next now. Those that are known already are rejected and change nothing. Never true with
-   * a total order, where what finds no room is rejected by all nodes alike.
+   * many of its account waited is next now. Those that are known already are rejected and change nothing.
    */
   wantsReplay(): boolean {
     return this.#missing.size > 0;
@@ -158,19 +151,16 @@ export class Ledger implements CommutativeApplication {
     }
   }
 
-  /** False where there is no room and the order is total: then it is as if it had never come. */
-  #hold(account: Account, transfer: Transfer): boolean {
+  #hold(account: Account, transfer: Transfer): void {
     const { waiting } = account;
     if (waiting.size >= this.#waitingMax) {
-      if (this.#isOrdered) return false;
       // The lowest numbers take effect first: they stay.
       const highest = Math.max(transfer.number, ...waiting.keys());
       account.droppedFrom = Math.min(highest, account.droppedFrom ?? highest);
-      if (highest === transfer.number) return true;
+      if (highest === transfer.number) return;
       waiting.delete(highest);
     }
     waiting.set(transfer.number, transfer);
-    return true;
   }
 
   #accountOf(name: string): Account {

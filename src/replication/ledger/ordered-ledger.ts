@@ -1,9 +1,9 @@
 import { DecodeError } from "../../codec/reader.ts";
-import type { NodeId } from "../../crypto/identity.ts";
 import { assert } from "../../lib/assert.ts";
 import { toHash } from "../../lib/hash.ts";
 import { type Application, type CommandContext, QueryRefused } from "../replicated.ts";
 import { AMOUNT_MAX } from "./amount.ts";
+import { commandFault } from "./command-fault.ts";
 import {
   decodeLedgerCommand,
   encodeLedgerReceipt,
@@ -19,7 +19,7 @@ import {
   type LedgerAnswer,
   type LedgerQuestion,
 } from "./ledger-query.ts";
-import { isAccountName, type Owners, ownerOf } from "./owners.ts";
+import { type Owners, ownerOf } from "./owners.ts";
 
 /** Memory: a million accounts are some 500 MB with their tree. Payments between those that are there go on. */
 export const LEDGER_ACCOUNTS_MAX = 1_000_000;
@@ -74,7 +74,9 @@ export class OrderedLedger implements Application {
   apply(body: Uint8Array, { creator }: CommandContext): Uint8Array {
     const command = decodeLedgerCommand(body);
     if (command === null) throw ledgerRefused("malformed");
-    return encodeLedgerReceipt(this.#run(command, creator));
+    const fault = commandFault(command, creator, this.#owners);
+    if (fault !== null) throw ledgerRefused(fault);
+    return encodeLedgerReceipt(this.#run(command));
   }
 
   /** The question is a `LedgerQuestion`, the answer a `LedgerAnswer` of the same kind. */
@@ -102,15 +104,12 @@ export class OrderedLedger implements Application {
     return auditOf(this.#book);
   }
 
-  #run(command: LedgerCommand, creator: NodeId): LedgerReceipt {
-    if (command.kind === "transfer") return this.#transfer(command, creator);
-    return command.kind === "approve" ? this.#approve(command, creator) : this.#transferFrom(command, creator);
+  #run(command: LedgerCommand): LedgerReceipt {
+    if (command.kind === "transfer") return this.#transfer(command);
+    return command.kind === "approve" ? this.#approve(command) : this.#transferFrom(command);
   }
 
-  #transfer({ from, to, amount, number }: Of<"transfer">, creator: NodeId): LedgerReceipt {
-    this.#requireNames(from, to);
-    this.#requireOwner(creator, from);
-    this.#requirePayment({ from, to, amount });
+  #transfer({ from, to, amount, number }: Of<"transfer">): LedgerReceipt {
     const { applied } = this.#book.account(from);
     if (number !== null && number <= applied) throw ledgerRefused("number-used", BigInt(applied));
     if (number !== null && number > applied + 1) throw ledgerRefused("number-ahead", BigInt(applied));
@@ -119,11 +118,7 @@ export class OrderedLedger implements Application {
     return { kind: "transfer", from, to, amount, number: applied + 1, ...balances };
   }
 
-  #approve({ account, spender, amount, expected }: Of<"approve">, creator: NodeId): LedgerReceipt {
-    this.#requireNames(account, spender);
-    this.#requireOwner(creator, account);
-    if (account === spender) throw ledgerRefused("self-approval");
-    this.#requireKnown(spender);
+  #approve({ account, spender, amount, expected }: Of<"approve">): LedgerReceipt {
     const previous = this.#book.allowance(account, spender);
     if (expected !== null && expected !== previous) throw ledgerRefused("allowance-changed", previous);
     const isNew = previous === 0n && amount > 0n;
@@ -132,10 +127,7 @@ export class OrderedLedger implements Application {
     return { kind: "approve", account, spender, amount, previous };
   }
 
-  #transferFrom({ spender, from, to, amount }: Of<"transfer-from">, creator: NodeId): LedgerReceipt {
-    this.#requireNames(spender, from, to);
-    this.#requireOwner(creator, spender);
-    this.#requirePayment({ from, to, amount });
+  #transferFrom({ spender, from, to, amount }: Of<"transfer-from">): LedgerReceipt {
     const allowed = this.#book.allowance(from, spender);
     if (allowed < amount) throw ledgerRefused("insufficient-allowance", allowed);
     this.#requireFunds({ from, to, amount });
@@ -143,25 +135,6 @@ export class OrderedLedger implements Application {
     this.#book.setAllowance({ account: from, spender, amount: allowance });
     const balances = this.#move({ from, to, amount, applied: this.#book.account(from).applied });
     return { kind: "transfer-from", spender, from, to, amount, allowance, ...balances };
-  }
-
-  #requireNames(...names: readonly string[]): void {
-    if (!names.every(isAccountName)) throw ledgerRefused("malformed-account");
-  }
-
-  #requireOwner(creator: NodeId, account: string): void {
-    if (!this.#owners.mayDebit(creator, account)) throw ledgerRefused("not-owner");
-  }
-
-  #requireKnown(account: string): void {
-    if (!this.#owners.isKnown(ownerOf(account))) throw ledgerRefused("unknown-owner");
-  }
-
-  /** What no state could make a payment. */
-  #requirePayment({ from, to, amount }: Payment): void {
-    if (amount === 0n) throw ledgerRefused("zero-amount");
-    if (from === to) throw ledgerRefused("self-transfer");
-    this.#requireKnown(to);
   }
 
   #requireFunds({ from, to, amount }: Payment): void {

@@ -98,7 +98,7 @@ describe("an amount", () => {
 });
 
 describe("an envelope", () => {
-  const ledger = new Ledger({ accounts: new Map([["bank-1/main", 1n]]), owners: OWNERS, order: "partial" });
+  const ledger = new Ledger({ accounts: new Map([["bank-1/main", 1n]]), owners: OWNERS });
   const payload = encodeTransfer(GOOD);
   const keys = [transferKey(GOOD)];
 
