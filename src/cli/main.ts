@@ -3,6 +3,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { CommandFailed, EXIT, EXIT_HELP } from "./exit-codes.ts";
 import { addKvCommands } from "./kv-commands.ts";
 import { wholeNumber } from "./whole-number.ts";
+import { addWorkflowCommands } from "./workflow-commands.ts";
 
 const program = new Command("cretoai-node")
   .description("A Byzantine fault tolerant, post-quantum consensus node")
@@ -269,6 +270,16 @@ const kv = withTarget("kv", "keys and values, where the network's application is
 ]).configureHelp({ showGlobalOptions: true });
 
 addKvCommands(kv);
+
+const workflow = withTarget("workflow", "runs of steps, where the network's application is that of workflows", [
+  "workflow start invoice-17 ./steps.json --wait",
+  "workflow list --url http://127.0.0.1:8080",
+  "workflow show invoice-17 --watch",
+  "workflow output invoice-17 render",
+  'workflow cancel invoice-17 "not wanted any more"',
+]).configureHelp({ showGlobalOptions: true });
+
+addWorkflowCommands(workflow);
 
 const simulator = command("sim", "run the protocol in a simulated world with faults and liars, one seed a run", [
   "sim --runs 1000",

@@ -8,6 +8,7 @@ import {
   sendQuery,
 } from "./commands.ts";
 import { CretoError } from "./creto-error.ts";
+import type { Feed } from "./feed.ts";
 import { Fields } from "./fields.ts";
 import { KeyValue, type WatchOptions } from "./key-value.ts";
 import { Ledger } from "./ledger.ts";
@@ -34,6 +35,7 @@ import {
   vertexOf,
 } from "./vertices.ts";
 import { Workflow } from "./workflow.ts";
+import { WorkflowBell } from "./workflow-bell.ts";
 
 /** What `connect` makes a client of. */
 export interface ClientParts {
@@ -94,6 +96,7 @@ export class Client {
       send: (command, options) => this.command(command, options),
       ask: (question, options) => this.query(question, options),
       run,
+      bell: new WorkflowBell((feed) => this.#hints(feed)),
     });
   }
 
@@ -220,6 +223,14 @@ export class Client {
   #watch({ prefix = "", from, ...options }: WatchOptions): Subscription<KeyChange> {
     const feed = new ChangeFeed(prefix, from === undefined ? null : checkedFrom(from));
     return new Subscription(feed, this.#streamParts(), options);
+  }
+
+  /** A stream that nothing depends on: it may fail for ever, and no node is left alone for that. */
+  #hints<E>(feed: Feed<E>): Subscription<E> | null {
+    const { transport, webSocket } = this.#parts;
+    if (webSocket === null) return null;
+    const parts = { ...this.#streamParts(), transport: transport.aside() };
+    return new Subscription(feed, parts, { timeoutMs: Number.POSITIVE_INFINITY });
   }
 
   #streamParts(): StreamParts {

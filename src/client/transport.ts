@@ -1,6 +1,6 @@
 import { readJson, refusalOf } from "./answer.ts";
 import { asUncertain, CretoError, type CretoErrorCode } from "./creto-error.ts";
-import type { NodePool, PooledNode } from "./node-pool.ts";
+import { NodePool, type PooledNode } from "./node-pool.ts";
 import { Patience, reasonOf } from "./patience.ts";
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -59,6 +59,12 @@ export class Transport {
     this.pool = pool;
     this.#fetch = fetch;
     this.attemptMs = attemptMs;
+  }
+
+  /** To the same nodes, with an opinion of its own of them: what fails here is no reason to leave a node alone there. */
+  aside(): Transport {
+    const urls = this.pool.nodes.map(({ url }) => url);
+    return new Transport(new NodePool(urls), this.#fetch, this.attemptMs);
   }
 
   /** @throws CretoError what the last node said, when no more can be tried */

@@ -2,6 +2,8 @@ import type { Client } from "./client.ts";
 import { CretoError } from "./creto-error.ts";
 import { pause } from "./patience.ts";
 import { randomHex } from "./random.ts";
+import { LIVE_POLL_MS } from "./workflow.ts";
+import { Alarm } from "./workflow-alarm.ts";
 import { checkHandlers, checkName, checkWhole, LEASE_MS_MAX, LEASE_MS_MIN } from "./workflow-checks.ts";
 import { HeldTask, type TaskEnd } from "./workflow-held-task.ts";
 import type { StepHandler, WorkflowTask } from "./workflow-types.ts";
@@ -20,7 +22,7 @@ export interface WorkerOptions {
   readonly signal?: AbortSignal;
   /** How long steps under way may go on after that, in milliseconds; 10,000 unless given. Then their signals are aborted. */
   readonly graceMs?: number;
-  /** The longest pause between two looks for work, in milliseconds; 1,000 unless given. */
+  /** The longest pause between two looks for work where no node streams what happens, in milliseconds; 1,000 unless given. */
   readonly pollMs?: number;
   /** Told of what a handler threw, of leases that were lost, and of nodes that do not answer. */
   readonly onError?: (error: unknown, task: WorkflowTask | null) => void;
@@ -58,7 +60,8 @@ class Worker {
   /** When the last claim was sent, by this process's own time. */
   #claimedMs = 0;
   #idleMs = FIRST_POLL_MS;
-  #wake: () => void = () => undefined;
+  /** Rings when there may be something to do: a step was made ready, one of this worker's has ended, the worker stops. */
+  readonly #alarm = new Alarm();
 
   constructor(options: WorkerOptions) {
     const { concurrency = 4, leaseMs = 30_000, pollMs = 1_000, graceMs = 10_000, worker = randomHex(8) } = options;
@@ -77,10 +80,14 @@ class Worker {
     signal?.addEventListener("abort", stop, { once: true });
     if (signal?.aborted === true) stop();
     const over = new AbortController();
+    const stopListening = this.#options.client.workflow.bell.listen((change) => {
+      if (change === null || change.ready.some((handler) => this.#names.includes(handler))) this.#ring();
+    });
     try {
       while (!this.#stopping.signal.aborted) await this.#turn();
     } finally {
       signal?.removeEventListener("abort", stop);
+      stopListening();
       stop();
       const ended = Promise.allSettled([...this.#held].map((task) => task.ended));
       const grace = pause(this.#graceMs, over.signal).then(
@@ -111,8 +118,8 @@ class Worker {
 
   /** Claims what there is, and says how long to wait before there may be more. */
   async #look(free: number): Promise<number> {
-    const count = await this.#due();
-    if (count === 0) return this.#nextPause(null);
+    const { count, knownMs } = await this.#due();
+    if (count === 0) return this.#nextPause(knownMs);
     const claims = await Promise.allSettled(Array.from({ length: Math.min(free, count) }, () => this.#claim()));
     const waits: number[] = [];
     for (const claim of claims) {
@@ -122,14 +129,17 @@ class Worker {
     return Math.max(...waits);
   }
 
-  /** A look at one node, which costs the network nothing. The first claim tells the agreed time. */
-  async #due(): Promise<number> {
-    if (this.#offsetMs === null) return 1;
+  /**
+   * A look at one node, which costs the network nothing. The first claim tells the agreed time. `knownMs` is until a step
+   * can be claimed that cannot be yet.
+   */
+  async #due(): Promise<{ readonly count: number; readonly knownMs: number | null }> {
+    if (this.#offsetMs === null) return { count: 1, knownMs: null };
     const byMs = Math.max(0, Math.floor(performance.now() + this.#offsetMs));
     const { count, nextMs } = await this.#options.client.workflow.claimable(this.#names, byMs);
     // This process's time may have stood still, as that of a computer that slept: a claim sets it right.
     const isOld = nextMs !== null && performance.now() - this.#claimedMs > this.#leaseMs;
-    return count === 0 && isOld ? 1 : count;
+    return { count: count === 0 && isOld ? 1 : count, knownMs: nextMs === null ? null : nextMs - byMs };
   }
 
   /** 0 where it claimed a step; otherwise how long to wait, in milliseconds. */
@@ -156,28 +166,27 @@ class Worker {
       .finally(() => {
         this.#held.delete(task);
         // What it released can be claimed.
-        this.#idleMs = FIRST_POLL_MS;
-        this.#wake();
+        this.#ring();
       });
     return 0;
   }
 
-  /** @param knownMs until something can be claimed */
+  /** Until the next look, unless the alarm rings before. @param knownMs until something can be claimed */
   #nextPause(knownMs: number | null): number {
     const waitMs = this.#idleMs;
     this.#idleMs = Math.min(this.#pollMs, 2 * waitMs);
-    return knownMs === null ? waitMs : Math.max(1, Math.min(this.#pollMs, knownMs));
+    const { isLive } = this.#options.client.workflow.bell;
+    const mostMs = isLive ? Math.max(this.#pollMs, LIVE_POLL_MS) : waitMs;
+    return Math.max(1, Math.min(mostMs, knownMs ?? mostMs));
   }
 
-  /** Until then, until a step has ended, or until the worker stops. */
+  #ring(): void {
+    this.#idleMs = FIRST_POLL_MS;
+    this.#alarm.ring();
+  }
+
+  /** Until then, or until the alarm rings. */
   async #idle(ms: number): Promise<void> {
-    const woken = new AbortController();
-    const wake = (): void => woken.abort();
-    this.#wake = wake;
-    this.#stopping.signal.addEventListener("abort", wake, { once: true });
-    if (this.#stopping.signal.aborted) wake();
-    await pause(ms, woken.signal).catch(() => undefined);
-    this.#stopping.signal.removeEventListener("abort", wake);
-    this.#wake = () => undefined;
+    await this.#alarm.wait(ms, this.#stopping.signal).catch(() => undefined);
   }
 }

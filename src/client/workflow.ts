@@ -1,8 +1,10 @@
 import type { CommandOptions, ReadOptions } from "./commands.ts";
 import { CretoError } from "./creto-error.ts";
 import type { CommandOutcome, QueryAnswer } from "./outcome.ts";
-import { type CallOptions, type Patience, pause } from "./patience.ts";
+import type { CallOptions, Patience } from "./patience.ts";
 import type { Bytes } from "./vertices.ts";
+import { Alarm } from "./workflow-alarm.ts";
+import type { WorkflowBell } from "./workflow-bell.ts";
 import type { ByteReader } from "./workflow-bytes.ts";
 import {
   checkData,
@@ -27,7 +29,10 @@ import type {
 } from "./workflow-types.ts";
 
 export interface WaitOptions extends CallOptions {
-  /** The longest pause between two looks, in milliseconds; 1,000 unless given. The first pauses are shorter. */
+  /**
+   * The longest pause between two looks, in milliseconds, where no node streams what happens; 1,000 unless given. The first
+   * pauses are shorter. Where one does, it wakes who waits, and there is a look every 10 s beside that.
+   */
   readonly pollMs?: number;
 }
 
@@ -41,10 +46,15 @@ export interface WorkflowParts {
   readonly send: (command: Uint8Array, options: CommandOptions) => Promise<CommandOutcome>;
   readonly ask: (question: Uint8Array, options: ReadOptions) => Promise<QueryAnswer>;
   readonly run: <T>(options: CallOptions, work: (patience: Patience) => Promise<T>) => Promise<T>;
+  readonly bell: WorkflowBell;
 }
 
 const FIRST_POLL_MS = 50;
 const POLL_MS = 1_000;
+
+/** Between two looks of who is woken when something happens. */
+export const LIVE_POLL_MS = 10_000;
+
 const PAGE_RUNS = 100;
 
 /**
@@ -56,6 +66,11 @@ export class Workflow {
 
   constructor(parts: WorkflowParts) {
     this.#parts = parts;
+  }
+
+  /** What wakes those who wait; for `runWorker`. */
+  get bell(): WorkflowBell {
+    return this.#parts.bell;
   }
 
   /**
@@ -109,20 +124,31 @@ export class Workflow {
   async *watch(run: string, options: WaitOptions = {}): AsyncGenerator<RunStatus, void, undefined> {
     const { pollMs = POLL_MS, timeoutMs = Number.POSITIVE_INFINITY, ...rest } = options;
     checkWhole(pollMs, 1, 3_600_000, "pollMs");
+    const { bell } = this.#parts;
     const deadlineMs = performance.now() + timeoutMs;
-    let [seen, waitMs] = ["", FIRST_POLL_MS];
-    for (let isFirst = true; ; isFirst = false) {
-      const left = Math.max(1, deadlineMs - performance.now());
-      const pauseMs = isFirst ? 0 : waitMs;
-      const status = await this.#parts.run({ ...rest, timeoutMs: left }, async (patience) => {
-        await pause(pauseMs, patience.signal);
-        return await this.#look(run, isFirst, patience);
-      });
-      const text = JSON.stringify(status);
-      waitMs = text === seen ? Math.min(pollMs, 2 * waitMs) : Math.min(pollMs, FIRST_POLL_MS);
-      if (text !== seen && status !== null) yield status;
-      if (status !== null && status.state !== "running") return;
-      seen = text;
+    const alarm = new Alarm();
+    const stopListening = bell.listen((change) => {
+      if (change === null || change.run === run) alarm.ring();
+    });
+    let [seen, waitMs, isTold] = ["", FIRST_POLL_MS, true];
+    try {
+      for (let isFirst = true; ; isFirst = false) {
+        const left = Math.max(1, deadlineMs - performance.now());
+        const status = await this.#parts.run({ ...rest, timeoutMs: left }, async (patience) => {
+          const pauseMs = bell.isLive && isTold ? Math.max(pollMs, LIVE_POLL_MS) : waitMs;
+          if (!isFirst) await alarm.wait(pauseMs, patience.signal);
+          return await this.#look(run, isFirst, patience);
+        });
+        const text = JSON.stringify(status);
+        waitMs = text === seen ? Math.min(pollMs, 2 * waitMs) : Math.min(pollMs, FIRST_POLL_MS);
+        // Who did not answer is asked again soon, whoever streams.
+        isTold = status !== null;
+        if (text !== seen && status !== null) yield status;
+        if (status !== null && status.state !== "running") return;
+        seen = text;
+      }
+    } finally {
+      stopListening();
     }
   }
 
@@ -184,7 +210,7 @@ export class Workflow {
   /** How much there is to claim at an agreed time, as the node that answers knows. */
   async claimable(handlers: readonly string[], byMs: number, options: ReadOptions = {}): Promise<Claimable> {
     const question = codec.claimableQuestion(checkHandlers(handlers), byMs);
-    const answer = await this.#ask("claimable", question, { consistency: "local", ...options }, (reader) => ({
+    const answer = await this.#askNear("claimable", question, options, (reader) => ({
       count: reader.u32(),
       nextMs: reader.option(() => reader.u64()),
     }));
@@ -195,8 +221,9 @@ export class Workflow {
   async #look(run: string, isFirst: boolean, patience: Patience): Promise<RunStatus | null> {
     const { signal } = patience;
     try {
-      const local = isFirst ? null : await this.status(run, { consistency: "local", signal });
-      const status = local ?? (await this.status(run, { signal }));
+      const question = codec.statusQuestion(run);
+      const local = isFirst ? "unknown-run" : await this.#askNear("status", question, { signal }, codec.statusOf);
+      const status = typeof local === "string" ? await this.status(run, { signal }) : local;
       if (status === null) throw new CretoError("invalid-argument", `there is no run ${run}, or no longer`);
       return status;
     } catch (error) {
@@ -257,6 +284,20 @@ export class Workflow {
     read: (reader: ByteReader) => T,
   ): Promise<T | "unknown-run" | "unknown-step"> {
     const { answer } = await this.#parts.ask(question, options);
+    return codec.readAnswer(kind, answer, read);
+  }
+
+  /** From the state of the node that answers, unless that lags behind what the stream has told. */
+  async #askNear<T>(
+    kind: Parameters<typeof codec.readAnswer>[0],
+    question: Uint8Array,
+    options: ReadOptions,
+    read: (reader: ByteReader) => T,
+  ): Promise<T | "unknown-run" | "unknown-step"> {
+    const toldOf = this.#parts.bell.position;
+    const near = await this.#parts.ask(question, { consistency: "local", ...options });
+    const isOld = near.position < toldOf && options.consistency === undefined;
+    const { answer } = isOld ? await this.#parts.ask(question, options) : near;
     return codec.readAnswer(kind, answer, read);
   }
 }

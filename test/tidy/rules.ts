@@ -20,7 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Runs in browsers: it speaks HTTP to nodes, and shares no line with them but the check of what they prove.
   client: ["light"],
   sim: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "node", "storage"],
-  cli: ["lib", "codec", "crypto", "membership", "node", "observability", "sim", "light"],
+  cli: ["lib", "codec", "crypto", "membership", "node", "observability", "sim", "light", "client"],
 };
 
 /** The only module that may know every adapter. */

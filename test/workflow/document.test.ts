@@ -69,6 +69,20 @@ test("the commands of docs/workflows.md make a network on which the example prin
   expect(printed).toBe(`${wanted}\n`);
 });
 
+test("the shell commands of docs/workflows.md start a run, show it and cancel it", async () => {
+  const launcher = join(folder, "bin");
+  mkdirSync(launcher);
+  symlinkSync(join(ROOT, "bin/cretoai-node"), join(launcher, "cretoai-node"));
+  const env = { ...process.env, PATH: `${launcher}:${process.env["PATH"]}`, NO_COLOR: "1" };
+  const script = ["-euo", "pipefail", "-c", local(blocks("sh")[1] ?? "")];
+  const child = Bun.spawn(["bash", ...script], { cwd: folder, env, stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  expect([await child.exited, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("started\tinvoice-18\t2 steps\n");
+  expect(stdout).toContain("cancelled\tinvoice-18\n");
+  expect(stdout).toMatch(/^invoice-18 +cancelled +0\/2 +\S+ +not wanted any more$/m);
+});
+
 test("the examples of docs/workflows.md start a run, and do it", async () => {
   const [starting = "", working = "", ...more] = blocks("ts");
   expect(more).toEqual([]);
