@@ -159,7 +159,7 @@ const ENVELOPE: Target = {
 };
 
 const owners = new Owners(network.set.roster.map(({ name, nodeId }) => ({ name, nodeId })));
-const ledger = new Ledger({ accounts: new Map([["validator-0/main", 9n]]), owners, order: "partial" });
+const ledger = new Ledger({ accounts: new Map([["validator-0/main", 9n]]), owners });
 
 const transferShape = struct({
   command: u32,
