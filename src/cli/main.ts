@@ -289,6 +289,7 @@ const simulator = command("sim", "run the protocol in a simulated world with fau
 ])
   .option("-n, --nodes <count>", "validators (default: 4)")
   .option("-e, --engine <name>", "the consensus engine (default: pbft)")
+  .option("--app <name>", "what the order drives: log, key-value or ledger (default: by the seed)")
   .option("-s, --seed <number>", "the first seed (default: a fresh one, which is printed)")
   .option(
     "-r, --runs <count>",

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { editDistance, nearest } from "../lib/edit-distance.ts";
-import { ATTACKS, type AttackName, DAG_ATTACKS, type Plan, SIM_ENGINES } from "../sim/plan.ts";
+import { ATTACKS, type AttackName, DAG_ATTACKS, type Plan, SIM_APPLICATIONS, SIM_ENGINES } from "../sim/plan.ts";
 import { parsePlan, PlanError, SEED_MAX, SIM_NODES_MAX } from "../sim/plan-file.ts";
 import { planOf } from "../sim/swarm.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
@@ -11,6 +11,7 @@ import { CommandFailed, EXIT } from "./exit-codes.ts";
 export interface SimWords {
   readonly nodes?: string;
   readonly engine?: string;
+  readonly app?: string;
   readonly seed?: string;
   readonly runs?: string;
   readonly byzantine?: string;
@@ -90,7 +91,7 @@ function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | 
   const chaosS = numberOf("--until", words.until, 1, SECONDS_MAX);
   const until = chaosS === null ? {} : { chaosMs: chaosS * 1_000 };
   const crypto = words.crypto === undefined ? {} : { crypto: oneOf("--crypto", words.crypto, ["modelled", "real"]) };
-  const kept = (["nodes", "engine", "byzantine", "attacks", "until", "crypto"] as const).flatMap((name) => {
+  const kept = (["nodes", "engine", "app", "byzantine", "attacks", "until", "crypto"] as const).flatMap((name) => {
     const value = words[name];
     return value === undefined ? [] : [`--${name} ${quoted(value)}`];
   });
@@ -106,9 +107,20 @@ function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | 
   const nodes = numberOf("--nodes", words.nodes, 1, SIM_NODES_MAX) ?? 4;
   const byzantine = numberOf("--byzantine", words.byzantine, 0, nodes - 1);
   const engine = oneOf("--engine", words.engine ?? "pbft", SIM_ENGINES);
+  const application = words.app === undefined ? {} : { application: oneOf("--app", words.app, SIM_APPLICATIONS) };
+  if (engine === "avalanche" && (application.application ?? "log") !== "log")
+    throw usage(`--app is ${words.app}, but avalanche does not order everything: only log runs on it`);
   const known = engine === "avalanche" ? [...ATTACKS, ...DAG_ATTACKS] : ATTACKS;
   const attacks = words.attacks === undefined ? {} : { attacks: attacksOf(words.attacks, known) };
-  const fixed = { nodes, engine, ...crypto, ...until, ...attacks, ...(byzantine === null ? {} : { byzantine }) };
+  const fixed = {
+    nodes,
+    engine,
+    ...application,
+    ...crypto,
+    ...until,
+    ...attacks,
+    ...(byzantine === null ? {} : { byzantine }),
+  };
   return { planOf: (seed) => planOf({ seed, ...fixed }), repeat: (seed) => command([], seed) };
 }
 
@@ -132,7 +144,7 @@ function readPlan(file: string): Plan {
 }
 
 function refuseBoth(words: SimWords): void {
-  for (const name of ["nodes", "engine", "byzantine", "attacks"] as const) {
+  for (const name of ["nodes", "engine", "app", "byzantine", "attacks"] as const) {
     if (words[name] !== undefined) throw usage(`--${name} and --plan exclude each other: the plan says it`);
   }
 }

@@ -2,7 +2,7 @@ import type { Totals } from "../sim/totals.ts";
 
 /** The table at the end of a campaign; `wallMs` is its real time from begin to end. */
 export function summaryOf(totals: Totals, wallMs: number): string {
-  const { runs, passed, events, checks, ordered, virtualMs, liars, visible, detected, viewChanged } = totals;
+  const { runs, passed, events, checks, ordered, commands, virtualMs, liars, visible, detected, viewChanged } = totals;
   const rows: readonly (readonly [name: string, value: string])[] = [
     ["runs", count(runs)],
     ["passed", count(passed)],
@@ -11,6 +11,7 @@ export function summaryOf(totals: Totals, wallMs: number): string {
     ["events", count(events)],
     ["checks", count(checks)],
     ["vertices ordered", count(ordered)],
+    ["commands answered", count(commands)],
     ["runs with a view change", count(viewChanged)],
     ["liars", `${count(liars)}, of whom ${count(visible)} lied where it can be seen`],
     ["found out", `${count(detected)} of ${count(visible)}${visible === 0 ? "" : ` (${percent(detected / visible)})`}`],

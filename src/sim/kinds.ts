@@ -7,8 +7,11 @@ import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import { merkleRoot } from "../crypto/merkle.ts";
 import { type Proof, proofOf, sealedBytes } from "../membership/seal.ts";
 import { type Statement, statementDigest } from "../membership/statement.ts";
+import type { ApplicationService } from "../node/application-service.ts";
 import type { NodeParts } from "../node/consensus-node.ts";
 import type { NodeMessage } from "../node/engines.ts";
+import type { ReplicatedParts } from "../node/replicated/replicated-service.ts";
+import type { Replication, ReplicationOptions } from "../node/replicated/replication.ts";
 import { lying } from "./attacks.ts";
 import { lyingDag } from "./dag-attacks.ts";
 import { lyingHotStuff } from "./hotstuff-attacks.ts";
@@ -28,6 +31,9 @@ export interface Planted {
   readonly makeHotStuff?: (options: HotStuffOptions, node: VirtualNode) => Engine<HotStuffMessage>;
   /** The engine of correct validators that decides vertices in a leaderless network; default production's. */
   readonly makeLeaderless?: (options: AvalancheOptions<PbftMessage>, node: VirtualNode) => Engine<NodeMessage>;
+  /** The replicated application of correct validators, and what serves it to clients; default production's. */
+  readonly makeReplication?: (options: ReplicationOptions, node: VirtualNode) => Replication;
+  readonly makeService?: (parts: ReplicatedParts, node: VirtualNode) => ApplicationService;
   /** What correct validators get for ports, around those of the virtual world. Planted faults of the node go here. */
   readonly alterParts?: (parts: NodeParts, node: VirtualNode) => NodeParts;
 }
@@ -48,7 +54,16 @@ export function correctKind(world: World, place: number, options: Planted): Node
     },
     ...(world.dag === null ? {} : { makeLeaderless: watchedLeaderless(world, world.dag, place, options) }),
     wrapTransport: (transport) => transport,
-    ...(options.alterParts === undefined ? {} : { alterParts: options.alterParts }),
+    ...portsOf(options),
+  };
+}
+
+function portsOf(options: Planted): Pick<NodeKind, "makeReplication" | "makeService" | "alterParts"> {
+  const { makeReplication, makeService, alterParts } = options;
+  return {
+    ...(makeReplication === undefined ? {} : { makeReplication }),
+    ...(makeService === undefined ? {} : { makeService }),
+    ...(alterParts === undefined ? {} : { alterParts }),
   };
 }
 

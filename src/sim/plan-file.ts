@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CONFLICT_KEYS_MAX } from "../dag/conflict-keys.ts";
 import { nearest } from "../lib/edit-distance.ts";
 import { HOTSTUFF_DEFAULTS, type HotStuffChoice } from "../node/genesis-hotstuff.ts";
-import { ATTACKS, DAG_ATTACKS, type Fault, type Plan, SIM_ENGINES } from "./plan.ts";
+import { ATTACKS, DAG_ATTACKS, type Fault, type Plan, SIM_APPLICATIONS, SIM_ENGINES } from "./plan.ts";
 import { CALM_DISK } from "./virtual-disk.ts";
 import { CALM_LINKS } from "./virtual-network.ts";
 
@@ -33,6 +33,8 @@ export const SIM_NODES_MAX = 100;
 
 /** An hour of virtual time: timers within it stay far from where fractions of a millisecond are rounded away. */
 const TIME_MS_MAX = 3_600_000;
+/** Of the numbers that a session remembers; the highest under way and the lowest are within them. */
+const AT_A_TIME_MAX = 32;
 const ENTRIES_MAX = 10_000;
 const PROBLEMS_SHOWN = 20;
 
@@ -54,6 +56,9 @@ export const BASE_PLAN: Plan = {
   changes: [],
   liars: [],
   work: [],
+  application: "log",
+  snapshots: { interval: 20, kept: 2 },
+  clients: [],
   spends: [],
   faults: [],
   chaosMs: 6_000,
@@ -205,6 +210,11 @@ const schema = table({
   work: list(table({ node: place, atMs: time, payloads: whole(1, 10_000), bytes: whole(1, 65_536) })).default(
     BASE_PLAN.work,
   ),
+  application: oneOf(SIM_APPLICATIONS).default(BASE_PLAN.application),
+  snapshots: table({ interval: whole(1, 10_000), kept: whole(1, 10) }).default(BASE_PLAN.snapshots),
+  clients: list(
+    table({ atMs: time, commands: whole(1, 10_000), atATime: whole(1, AT_A_TIME_MAX), patienceMs: whole(1, 60_000) }),
+  ).default(BASE_PLAN.clients),
   spends: list(
     table({
       node: place,
@@ -258,7 +268,7 @@ function contradictions(plan: Plan): readonly string[] {
   });
   for (const [at, { node }] of work.entries()) check(`work[${at}].node`, node, nodes + joiners);
   for (const [at, { node }] of spends.entries()) check(`spends[${at}].node`, node, nodes + joiners);
-  problems.push(...ofAnotherEngine(plan));
+  problems.push(...ofAnotherEngine(plan), ...ofNoApplication(plan));
   changes.forEach(({ kind, by, node }, at) => {
     check(`changes[${at}].node`, node, nodes + joiners);
     for (const one of by) check(`changes[${at}].by`, one, nodes + joiners);
@@ -290,6 +300,15 @@ function ofAnotherEngine({ engine, liars, spends }: Plan): readonly string[] {
   return found.length === 0
     ? problems
     : [...problems, `liars do ${found.join(", ")}, but the engine is ${engine}: those attacks are on avalanche`];
+}
+
+/** What only a network with a replicated application has; that wants an engine that orders everything. */
+function ofNoApplication({ engine, application, clients }: Plan): readonly string[] {
+  if (application === "log")
+    return clients.length > 0 ? [`clients has ${clients.length} entries, but the application is log`] : [];
+  return engine === "avalanche"
+    ? [`application is ${application}, but avalanche does not order everything: only log runs on it`]
+    : [];
 }
 
 /** The processes that a fault names. */

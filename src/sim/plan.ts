@@ -8,6 +8,10 @@ import type { LinkWeather } from "./virtual-network.ts";
 export const SIM_ENGINES = ["pbft", "hotstuff", "avalanche"] as const;
 export type SimEngine = (typeof SIM_ENGINES)[number];
 
+/** What the order drives: nothing (`log`), or a replicated application at every node. */
+export const SIM_APPLICATIONS = ["log", "key-value", "ledger"] as const;
+export type SimApplication = (typeof SIM_APPLICATIONS)[number];
+
 /** What a Byzantine validator may do to the ordered log and on its connections; see `attacks.ts`. */
 export const ATTACKS = [
   "equivocate",
@@ -97,6 +101,23 @@ export interface Work {
   readonly bytes: number;
 }
 
+/** A client of the replicated application: its commands, each under its number until it is told what became of it. */
+export interface Client {
+  /** When it begins. */
+  readonly atMs: number;
+  readonly commands: number;
+  /** Commands under way at a time; below the 64 that sessions remember. */
+  readonly atATime: number;
+  /** After so long it asks another validator for the same, in milliseconds. */
+  readonly patienceMs: number;
+}
+
+/** How often nodes take a snapshot of their application, in vertices, and how many they keep. */
+export interface Snapshots {
+  readonly interval: number;
+  readonly kept: number;
+}
+
 /** One vertex of a leaderless network that claims these coins for itself: of all that claim one, one is final. */
 export interface Spend {
   readonly node: number;
@@ -148,6 +169,10 @@ export interface Plan {
   readonly changes: readonly Change[];
   readonly liars: readonly Liar[];
   readonly work: readonly Work[];
+  readonly application: SimApplication;
+  /** Of a replicated application. */
+  readonly snapshots: Snapshots;
+  readonly clients: readonly Client[];
   /** Of a leaderless network. */
   readonly spends: readonly Spend[];
   readonly faults: readonly Fault[];

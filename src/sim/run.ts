@@ -1,6 +1,6 @@
 import { drainMicrotasks } from "bun:jsc";
 import { correctKind, liarKind, type Planted } from "./kinds.ts";
-import type { Liar, Plan } from "./plan.ts";
+import type { Liar, Plan, SimApplication } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
 import { heal, scheduleChanges, scheduleFault, scheduleWork } from "./script.ts";
 import { type Invariant, Violation } from "./violation.ts";
@@ -15,6 +15,7 @@ export interface RunOptions extends Planted {
 export interface RunResult {
   readonly seed: number;
   readonly nodes: number;
+  readonly application: SimApplication;
   readonly verdict: "pass" | "violation";
   readonly invariant: Invariant | null;
   readonly detail: string;
@@ -25,6 +26,8 @@ export interface RunResult {
   /** Vertices in the agreed order. */
   readonly ordered: number;
   readonly accepted: number;
+  /** Commands of clients to the replicated application whose outcome they were told. */
+  readonly commands: number;
   /** The highest view of a correct node at the end. */
   readonly view: number;
   readonly liars: number;
@@ -52,6 +55,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
   scheduleWork(world);
   scheduleChanges(world);
   for (const fault of plan.faults) scheduleFault(world, fault);
+  for (const client of world.clients) client.begin();
   for (const node of world.nodes) node.start();
   world.schedule.at(plan.chaosMs, () => heal(world));
   const endMs = plan.chaosMs + plan.settleMs;
@@ -100,11 +104,12 @@ function openIn(world: World, checker: WatchedDag["checker"]): string | null {
   return checker.openAt(places, (place) => world.gone.has(place));
 }
 
-/** Every vertex that a correct node called accepted is final at every correct node, and all have the same order. */
+/** Every vertex that a correct node called accepted is final at every correct node, all have the same order, and every client its answers. */
 function isDone(world: World): boolean {
   const { checker } = world;
   const correct = world.correct();
   if (world.dag !== null) return isDagDone(world, world.dag);
+  if (world.clients.some(({ isDone: isAnswered }) => !isAnswered)) return false;
   if (correct.some(({ node, place }) => node === null || checker.position(place) !== checker.ordered)) return false;
   return correct.every(({ place }) => {
     for (const [vertex, creator] of world.accepted) {
@@ -121,14 +126,16 @@ function resultOf(world: World): RunResult {
   return {
     seed: plan.seed,
     nodes: plan.nodes,
+    application: plan.application,
     verdict: violation === null ? "pass" : "violation",
     invariant: violation?.invariant ?? null,
     detail: violation?.message ?? "",
     events: schedule.ran + world.steps,
-    checks: checker.checks + (dag === null ? 0 : dag.checker.checks + dag.rules.checks),
+    checks: checker.checks + (world.replicas?.checks ?? 0) + (dag === null ? 0 : dag.checker.checks + dag.rules.checks),
     virtualMs: Math.round(schedule.nowMs),
     ordered: (dag?.checker ?? checker).ordered,
     accepted: world.accepted.size,
+    commands: world.clients.reduce((sum, { answered }) => sum + answered, 0),
     view: Math.max(...world.correct().map(({ engine }) => engine?.status().view ?? 0)),
     liars: plan.liars.length,
     visible: plan.liars.filter(isVisible).length,
@@ -149,7 +156,8 @@ function describe(world: World): string {
     const undecided = dag === null ? "" : `,u${dag.undecidedBundles}/${dag.undecidedVertices}`;
     return `${node.place}:v${view},x${status.executed},h${status.stable},p${position}${undecided} ${silence}`;
   });
-  return [...(open === null ? [] : [open]), ...nodes].join(" | ");
+  const clients = world.clients.filter((client) => !client.isDone).map(({ standing }) => standing);
+  return [...(open === null ? [] : [open]), ...clients, ...nodes].join(" | ");
 }
 
 function breathe(): Promise<void> {

@@ -4,10 +4,13 @@ import {
   type AttackName,
   DAG_ATTACKS,
   type Change,
+  type Client,
   type Fault,
   type Liar,
   type Plan,
   type Sampling,
+  SIM_APPLICATIONS,
+  type SimApplication,
   type SimEngine,
   type Spend,
   type Work,
@@ -22,6 +25,8 @@ export interface SwarmOptions {
   readonly nodes: number;
   readonly engine?: SimEngine;
   readonly crypto?: CryptoMode;
+  /** Default: by the seed; with avalanche the log. */
+  readonly application?: SimApplication;
   /** How many validators lie; by default none to f, by the seed. */
   readonly byzantine?: number;
   /** Only these attacks. Default: one to three of all, or a twin. */
@@ -82,6 +87,7 @@ export function planOf(options: SwarmOptions): Plan {
     faults: faultsOf(random, nodes, chaosMs, engine),
     ...leaderlessOf(options, chaosMs),
     hotstuff: hotStuffOf(options),
+    ...applicationOf(options, chaosMs),
     chaosMs,
     settleMs: SETTLE_MS,
   };
@@ -92,6 +98,31 @@ function hotStuffOf({ seed, engine }: SwarmOptions): Plan["hotstuff"] {
   if (engine !== "hotstuff") return BASE_PLAN.hotstuff;
   const random = Random.of(seed, 0x9d);
   return { phases: random.pick([3, 2]), voteRoute: random.pick(["leader", "all"]) };
+}
+
+/** What the order drives and who asks it for what, drawn apart: the rest of a seed's plan is as it was without. */
+function applicationOf(
+  { seed, engine, application: wanted }: SwarmOptions,
+  chaosMs: number,
+): Pick<Plan, "application" | "snapshots" | "clients"> {
+  const random = Random.of(seed, 0x9e);
+  const drawn = random.pick(SIM_APPLICATIONS);
+  const application = engine === "avalanche" ? "log" : (wanted ?? drawn);
+  const { snapshots, clients } = BASE_PLAN;
+  if (application === "log") return { application, snapshots, clients };
+  return {
+    application,
+    snapshots: { interval: random.pick([4, 20, 60]), kept: random.pick([1, 2, 3]) },
+    clients: Array.from(
+      { length: random.pick([1, 2, 4]) },
+      (): Client => ({
+        atMs: random.between(400, Math.max(400, chaosMs / 2)),
+        commands: random.pick([5, 15, 40]),
+        atATime: random.pick([1, 4, 16]),
+        patienceMs: random.pick([60, 400, 1_500]),
+      }),
+    ),
+  };
 }
 
 /** What only a leaderless network has, drawn apart: an ordered one's plans stay as they are. */

@@ -10,6 +10,8 @@ export interface Totals {
   readonly checks: number;
   /** Vertices in the agreed orders of all runs. */
   readonly ordered: number;
+  /** Of clients, with their outcomes. */
+  readonly commands: number;
   readonly virtualMs: number;
   /** Real time of all runs, added up over the processes. */
   readonly runMs: number;
@@ -29,6 +31,7 @@ export const NO_TOTALS: Totals = {
   events: 0,
   checks: 0,
   ordered: 0,
+  commands: 0,
   virtualMs: 0,
   runMs: 0,
   viewChanged: 0,
@@ -50,6 +53,7 @@ export function withResult(totals: Totals, result: TimedResult): Totals {
     events: totals.events + result.events,
     checks: totals.checks + result.checks,
     ordered: totals.ordered + result.ordered,
+    commands: totals.commands + result.commands,
     virtualMs: totals.virtualMs + result.virtualMs,
     runMs: totals.runMs + result.wallMs,
     viewChanged: totals.viewChanged + (result.view > 0 ? 1 : 0),

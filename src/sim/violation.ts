@@ -24,6 +24,10 @@ export const INVARIANTS = [
   "monotone-time",
   "no-false-blame",
   "no-failure",
+  "application-root",
+  "application-answer",
+  "linearizable-reads",
+  "ledger-total",
   "liveness",
 ] as const;
 export type Invariant = (typeof INVARIANTS)[number];

@@ -1,4 +1,8 @@
+import { decode } from "../codec/codec.ts";
+import { asciiBytes } from "../lib/ascii.ts";
+import type { Sequence } from "../membership/ids.ts";
 import type { Column, Database, Row, ScanRange, WriteBatchBytes } from "../node/ports.ts";
+import { executionStateCodec } from "../replication/executor.ts";
 import { MemoryDatabase, MemoryDisk } from "../storage/memory-database.ts";
 import { StorageError } from "../storage/storage-error.ts";
 import type { Random } from "./random.ts";
@@ -23,6 +27,12 @@ export class VirtualDisk {
   rows: MemoryDisk = new MemoryDisk();
   weather: DiskWeather = CALM_DISK;
   isFull = false;
+
+  /** The last batch whose execution is durable now. */
+  executed(): Sequence {
+    const row = this.rows.find("consensus", asciiBytes("execution"));
+    return row === undefined ? (0 as Sequence) : decode(executionStateCodec, row).sequence;
+  }
 }
 
 /**

@@ -1,6 +1,5 @@
 import { decode } from "../codec/codec.ts";
 import type { AvalancheOptions } from "../consensus/avalanche/engine.ts";
-import { deriveParams } from "../consensus/avalanche/params.ts";
 import type { Engine, Trace } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { BundleRef } from "../dag/bundle.ts";
@@ -20,16 +19,23 @@ import { asciiBytes } from "../lib/ascii.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { engineKey } from "../node/ledger.ts";
-import { ConsensusNode, type NodeParts } from "../node/consensus-node.ts";
+import { ConsensusNode } from "../node/consensus-node.ts";
+import type { NodeParts } from "../node/consensus-node.ts";
+import type { ApplicationService } from "../node/application-service.ts";
 import type { Log, LogLevel, LoopObserver } from "../node/observer.ts";
 import { PeerBook } from "../node/peer-book.ts";
 import { PeerGuard } from "../node/peer-guard.ts";
 import { observerOf } from "../node/peer-watch.ts";
 import type { Clock, Transport } from "../node/ports.ts";
-import type { FinalizedItem, ProposedChange } from "../node/service.ts";
+import { type ReplicatedParts, ReplicatedService } from "../node/replicated/replicated-service.ts";
+import { Replication, type ReplicationOptions } from "../node/replicated/replication.ts";
+import type { FinalizedItem, ProposedChange, Submission } from "../node/service.ts";
 import type { Ban } from "../peering/ban.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
 import { MemoryDisk } from "../storage/memory-database.ts";
+import { hotStuffParts, leaderlessParts } from "./engine-parts.ts";
+import { replicationOptions } from "./applications/replication-options.ts";
+import type { TestedApplication } from "./applications/tested-application.ts";
 import { Random } from "./random.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { VirtualDatabase, VirtualDisk } from "./virtual-disk.ts";
@@ -45,7 +51,11 @@ export interface NodeWorld {
   readonly allKeys: ReadonlyMap<NodeId, VirtualKeys>;
   /** What every node begins with. */
   readonly membership: MembershipState;
+  /** What the order drives; null for a log. */
+  readonly application: TestedApplication | null;
   networkContext(): NetworkContext;
+  /** One life's replicated application is made: with somebody who looks on, where it is a correct node's. */
+  onReplication(node: VirtualNode, replication: Replication): Replication;
   onLog(node: VirtualNode, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
   onTrace(node: VirtualNode, trace: Trace): void;
   /** The disk is read, nothing was said yet. */
@@ -75,6 +85,10 @@ export interface VirtualNodeOptions {
   readonly makeLeaderless?: (options: AvalancheOptions<PbftMessage>, node: VirtualNode) => Engine<NodeMessage>;
   /** What a liar puts around its transport. */
   readonly wrapTransport: (transport: Transport, node: VirtualNode) => Transport;
+  /** The replicated application of one life. Default: production's. */
+  readonly makeReplication?: (options: ReplicationOptions, node: VirtualNode) => Replication;
+  /** What serves it to clients. Default: production's. */
+  readonly makeService?: (parts: ReplicatedParts, node: VirtualNode) => ApplicationService;
   /** What a planted fault puts around the other ports. */
   readonly alterParts?: (parts: NodeParts, node: VirtualNode) => NodeParts;
 }
@@ -87,6 +101,8 @@ interface Life {
   readonly database: VirtualDatabase;
   node: ConsensusNode | null;
   engine: Engine<NodeMessage> | null;
+  /** Null in a network whose order drives no application. */
+  service: ApplicationService | null;
 }
 
 /** Signing and verifying take up to this time, in milliseconds: what is asynchronous in production is so here. */
@@ -102,7 +118,6 @@ export class VirtualNode {
   readonly random: Random;
   readonly #world: NodeWorld;
   readonly #options: VirtualNodeOptions;
-  readonly #submitted = new Set<Hash>();
   /** Kept in a file beside the database, and so through crashes. */
   #bans: ReadonlyMap<NodeId, Ban> = new Map();
   #life: Life | null = null;
@@ -129,13 +144,13 @@ export class VirtualNode {
     return this.#life?.engine ?? null;
   }
 
-  get keys(): VirtualKeys {
-    return this.#options.keys;
+  /** The replicated application for clients of this node; null while it is down. */
+  get service(): ApplicationService | null {
+    return this.#life?.service ?? null;
   }
 
-  /** Vertices of its clients that were durable when it said so. */
-  get accepted(): ReadonlySet<Hash> {
-    return this.#submitted;
+  get keys(): VirtualKeys {
+    return this.#options.keys;
   }
 
   start(): void {
@@ -148,6 +163,7 @@ export class VirtualNode {
       database: new VirtualDatabase(this.disk, schedule, random),
       node: null,
       engine: null,
+      service: null,
     };
     this.#life = life;
     this.#open(life).catch((error: unknown) => {
@@ -178,22 +194,11 @@ export class VirtualNode {
   loseDisk(): void {
     this.crash();
     this.disk.rows = new MemoryDisk();
-    this.#submitted.clear();
   }
 
   submit(payloads: readonly Uint8Array[]): void {
     const life = this.#life;
-    if (life?.node == null) return;
-    for (const payload of payloads) this.#world.onSubmitted(payload);
-    const { accepted } = life.node.submit(payloads);
-    accepted.then(
-      (hashes) => {
-        if (!life.alive) return;
-        for (const hash of hashes) this.#submitted.add(hash);
-        this.#world.onAccepted(this, hashes, payloads);
-      },
-      () => undefined,
-    );
+    if (life?.node != null) this.#submit(life, life.node, payloads);
   }
 
   /** Says a change of the validator set as this node's operator; `onFailure` where that could not be said or ordered now. */
@@ -222,6 +227,7 @@ export class VirtualNode {
     const node = await ConsensusNode.open(this.#options.alterParts?.(parts, this) ?? parts);
     if (!life.alive) return;
     life.node = node;
+    life.service = this.#serve(life, node, parts);
     node.subscribe((event) => {
       if (!life.alive) return;
       if (event.kind === "finalized") this.#world.onFinal(this, event.items);
@@ -229,6 +235,33 @@ export class VirtualNode {
     });
     await this.#world.onOpened(this, node);
     if (life.alive) await node.start();
+  }
+
+  #submit(life: Life, node: ConsensusNode, payloads: readonly Uint8Array[]): Submission {
+    for (const payload of payloads) this.#world.onSubmitted(payload);
+    const submission = node.submit(payloads);
+    submission.accepted.then(
+      (hashes) => {
+        if (life.alive) this.#world.onAccepted(this, hashes, payloads);
+      },
+      () => undefined,
+    );
+    return submission;
+  }
+
+  #serve(life: Life, node: ConsensusNode, { replication, clock }: NodeParts): ApplicationService | null {
+    if (replication == null) return null;
+    const submit = (payloads: readonly Uint8Array[]): Submission => this.#submit(life, node, payloads);
+    const parts = { replication, node: { submit }, clock };
+    return this.#options.makeService?.(parts, this) ?? new ReplicatedService(parts);
+  }
+
+  #replication(): Pick<NodeParts, "replication"> {
+    const { application, plan } = this.#world;
+    if (application === null) return {};
+    const options = replicationOptions({ application, snapshots: plan.snapshots, log: this.#log() });
+    const made = this.#options.makeReplication?.(options, this) ?? new Replication(options);
+    return { replication: this.#world.onReplication(this, made) };
   }
 
   #parts(life: Life): NodeParts {
@@ -284,39 +317,24 @@ export class VirtualNode {
         life.engine = engine;
         return engine;
       },
-      ...this.#hotStuff(life),
-      ...this.#leaderless(),
+      ...this.#replication(),
+      ...this.#engineParts(life),
     };
   }
 
-  #hotStuff(life: Life): Pick<NodeParts, "engine" | "hotstuff" | "makeHotStuff"> {
-    const { engine, hotstuff, windows } = this.#world.plan;
-    if (engine !== "hotstuff") return {};
-    const make = this.#options.makeHotStuff ?? ((options: HotStuffOptions) => new HotStuffEngine(options));
-    return {
-      engine,
-      hotstuff,
-      makeHotStuff: (options) => {
-        const made = make({ ...options, checkpointInterval: windows.checkpointInterval }, this);
-        life.engine = made;
-        return made;
-      },
-    };
-  }
-
-  #leaderless(): Pick<NodeParts, "engine" | "entropy" | "avalancheParams" | "makeLeaderless"> {
+  #engineParts(life: Life): Partial<NodeParts> {
     const { plan, schedule } = this.#world;
+    const { makeHotStuff, makeLeaderless } = this.#options;
+    if (plan.engine === "hotstuff") {
+      return hotStuffParts(plan, (options) => {
+        const engine = makeHotStuff?.(options, this) ?? new HotStuffEngine(options);
+        life.engine = engine;
+        return engine;
+      });
+    }
     if (plan.engine !== "avalanche") return {};
     const random = Random.of(plan.seed, 0xe7, this.place, schedule.ran);
-    const { makeLeaderless } = this.#options;
-    return {
-      engine: "avalanche",
-      entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => random.below(256)) },
-      avalancheParams: (nodes) => deriveParams(nodes, plan.sampling),
-      ...(makeLeaderless === undefined
-        ? {}
-        : { makeLeaderless: (options: AvalancheOptions<PbftMessage>) => makeLeaderless(options, this) }),
-    };
+    return leaderlessParts(plan, random, makeLeaderless && ((options) => makeLeaderless(options, this)));
   }
 
   #operate(life: Life): boolean {

@@ -11,11 +11,17 @@ import { type NetworkContext, ValidatorSet } from "../membership/validator-set.t
 import type { ConsensusNode } from "../node/consensus-node.ts";
 import { isSettled } from "../node/dag-rows.ts";
 import type { LogLevel } from "../node/observer.ts";
+import type { Replication } from "../node/replicated/replication.ts";
 import type { Lane } from "../node/ports.ts";
 import type { FinalizedItem } from "../node/service.ts";
 import { type Frame, frameCodec } from "../node/wire.ts";
 import type { ViolationType } from "../peering/peer-score.ts";
 import { StorageError } from "../storage/storage-error.ts";
+import { testedApplication } from "./applications/application-by-name.ts";
+import { ReplicaChecker } from "./applications/replica-checker.ts";
+import type { TestedApplication } from "./applications/tested-application.ts";
+import { VirtualClient } from "./applications/virtual-client.ts";
+import { watchedReplication } from "./applications/watched-replication.ts";
 import { Checker } from "./checker.ts";
 import { DagChecker } from "./dag-checker.ts";
 import { DagKnowledge, type KnownBundle } from "./dag-knowledge.ts";
@@ -37,7 +43,7 @@ import { type NodeWorld, VirtualNode, type VirtualNodeOptions } from "./virtual-
 /** How a process of this world is made: correct, lying, or wrong by plan. */
 export type NodeKind = Pick<
   VirtualNodeOptions,
-  "makeEngine" | "makeHotStuff" | "makeLeaderless" | "wrapTransport" | "alterParts"
+  "makeEngine" | "makeHotStuff" | "makeLeaderless" | "makeReplication" | "makeService" | "wrapTransport" | "alterParts"
 >;
 
 export interface WorldOptions {
@@ -73,7 +79,11 @@ export class World implements NodeWorld {
   readonly checker: Checker;
   /** Of a leaderless network; null where everything is ordered. */
   readonly dag: WatchedDag | null;
+  readonly application: TestedApplication | null;
+  /** Of a replicated application; null where there is none. */
+  readonly replicas: ReplicaChecker | null;
   readonly nodes: readonly VirtualNode[];
+  readonly clients: readonly VirtualClient[];
   readonly allKeys: ReadonlyMap<NodeId, VirtualKeys>;
   readonly fingerprint: Fingerprint = new Fingerprint();
   readonly recorder: Recorder | null;
@@ -120,6 +130,9 @@ export class World implements NodeWorld {
     this.oracle = new Oracle(this.networkContext(), isCorrect, PROTOCOLS[plan.engine]);
     this.checker = new Checker(isCorrect, rulesOf(plan));
     this.dag = plan.engine === "avalanche" ? this.#watchDag() : null;
+    const nodeIds = ordered.map(({ nodeId }) => nodeId);
+    this.application = testedApplication(plan.application, nodeIds, plan.nodes);
+    this.replicas = this.application === null ? null : new ReplicaChecker(this.application);
     this.#places = new Map(ordered.map(({ nodeId }, place) => [nodeId, place]));
     this.network = new VirtualNetwork(this.schedule, plan.seed, {
       onSend: (from, to, lane, frame) => this.#onSend(from, to, lane, frame),
@@ -137,6 +150,37 @@ export class World implements NodeWorld {
       });
       this.network.add({ nodeId: node.keys.nodeId, place });
       return node;
+    });
+    this.clients = this.#newClients();
+  }
+
+  #newClients(): readonly VirtualClient[] {
+    const { application, replicas, plan, schedule, nodes } = this;
+    if (application === null || replicas === null) return [];
+    const scene = {
+      schedule,
+      seed: plan.seed,
+      nodes,
+      application,
+      checker: replicas,
+      guard: (check: () => void) => this.guard(check),
+      note: (node: VirtualNode, text: string) => this.recorder?.note(schedule.nowMs, node.place, text),
+    };
+    return plan.clients.map((client, index) => new VirtualClient(scene, client, index));
+  }
+
+  onReplication(node: VirtualNode, replication: Replication): Replication {
+    const { replicas } = this;
+    if (replicas === null || !node.isCorrect) return replication;
+    return watchedReplication(replication, {
+      onExecuted: (batch) => {
+        this.fingerprint.text(batch.root);
+        this.guard(() => replicas.onExecuted(node.place, batch, (question) => replication.query(question)));
+      },
+      onRestored: (sequence) => {
+        this.recorder?.note(this.schedule.nowMs, node.place, `application of batch ${sequence}`);
+        this.guard(() => replicas.onRestored(node.place, sequence, replication.root));
+      },
     });
   }
 

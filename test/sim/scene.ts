@@ -194,7 +194,7 @@ export class Scene {
 function planFor({ nodes, joiners = 0, seed = 1, delayMs, dismissed = [], liars = [], ...rest }: SceneOptions): Plan {
   const [delayMinMs, delayMaxMs] = delayMs ?? [CALM_LINKS.delayMinMs, CALM_LINKS.delayMaxMs];
   return {
-    ...planOf({ seed, nodes, byzantine: 0 }),
+    ...planOf({ seed, nodes, byzantine: 0, application: "log" }),
     joiners,
     links: { ...CALM_LINKS, delayMinMs, delayMaxMs },
     disks: CALM_DISK,

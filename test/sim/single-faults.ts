@@ -1,4 +1,13 @@
-import { ATTACKS, type AttackName, DAG_ATTACKS, type Fault, type Plan, type SimEngine } from "../../src/sim/plan.ts";
+import {
+  ATTACKS,
+  type AttackName,
+  DAG_ATTACKS,
+  type Fault,
+  type Plan,
+  SIM_APPLICATIONS,
+  type SimApplication,
+  type SimEngine,
+} from "../../src/sim/plan.ts";
 import { planOf } from "../../src/sim/swarm.ts";
 import { type ClockFault, TRUE_CLOCK } from "../../src/sim/virtual-clock.ts";
 import { CALM_DISK, type DiskWeather } from "../../src/sim/virtual-disk.ts";
@@ -88,10 +97,16 @@ export const HOTSTUFF_FAULTS: readonly SingleFault[] = [
   { name: "twin", plan: (seed) => twin(seed, "hotstuff") },
 ];
 
+/** Each in its turn, so that every row meets every application. */
+function applicationOf(seed: number, engine: SimEngine): { readonly application?: SimApplication } {
+  const application = SIM_APPLICATIONS[seed % SIM_APPLICATIONS.length];
+  return application === undefined || engine === "avalanche" ? {} : { application };
+}
+
 /** The work of a seed, and nothing else of it. */
 function calm(seed: number, engine: SimEngine = "pbft"): Plan {
   return {
-    ...planOf({ seed, nodes: NODES, byzantine: 0, engine }),
+    ...planOf({ seed, nodes: NODES, byzantine: 0, engine, ...applicationOf(seed, engine) }),
     links: CALM_LINKS,
     disks: CALM_DISK,
     clocks: [],
@@ -111,12 +126,12 @@ function repeated(plan: Plan, make: (node: number, atMs: number) => Fault): Plan
 
 /** An attack needs the circumstances in which it does harm: it comes with all other faults. */
 function attacked(seed: number, name: AttackName, engine: SimEngine = "pbft"): Plan {
-  return planOf({ seed, nodes: NODES, byzantine: 1, attacks: [name], engine });
+  return planOf({ seed, nodes: NODES, byzantine: 1, attacks: [name], engine, ...applicationOf(seed, engine) });
 }
 
 function twin(seed: number, engine: SimEngine): Plan {
   return {
-    ...planOf({ seed, nodes: NODES, byzantine: 0, engine }),
+    ...planOf({ seed, nodes: NODES, byzantine: 0, engine, ...applicationOf(seed, engine) }),
     liars: [{ node: seed % NODES, attacks: [], twin: true }],
   };
 }

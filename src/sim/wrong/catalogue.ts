@@ -16,6 +16,7 @@ import {
   forgettingVotes,
   withCoinSpentTwice,
 } from "./wrong-dag.ts";
+import { WRONG_APPLICATIONS } from "./application-catalogue.ts";
 import { WRONG_HOTSTUFF } from "./hotstuff-catalogue.ts";
 import { agreeable, credulous, forgetting, rewriting, suspicious, unfaithful } from "./wrong-engines.ts";
 import { PbftEngine } from "../../consensus/pbft/engine.ts";
@@ -347,4 +348,5 @@ export const WRONG_NODES: readonly WrongNode[] = [
     plant: { alterParts: forgettingWinners },
   },
   ...WRONG_HOTSTUFF,
+  ...WRONG_APPLICATIONS,
 ];

@@ -1,6 +1,6 @@
 import type { Invariant } from "../violation.ts";
 import type { Fault, Plan, Work } from "../plan.ts";
-import type { RunOptions } from "../run.ts";
+import type { Planted } from "../kinds.ts";
 import { planOf, type SwarmOptions } from "../swarm.ts";
 
 /** A bug planted into every correct node of a run. The simulator has to find it, or what it passes means nothing. */
@@ -17,11 +17,12 @@ export interface WrongNode {
   readonly swarm: Omit<SwarmOptions, "seed">;
   /** Circumstances that chance alone chooses too seldom. */
   readonly adjust?: (plan: Plan) => Plan;
-  readonly plant: Pick<RunOptions, "makeEngine" | "makeHotStuff" | "makeLeaderless" | "alterParts">;
+  readonly plant: Planted;
 }
 
 export function planFor({ swarm, adjust }: WrongNode, seed: number): Plan {
-  const plan = planOf({ ...swarm, seed });
+  // Bugs of the engines and of the node are looked for without an application: it would only make the runs longer.
+  const plan = planOf({ application: "log", ...swarm, seed });
   return adjust?.(plan) ?? plan;
 }
 
