@@ -9,7 +9,7 @@ import { validatorIndexCodec } from "../membership/seal.ts";
 import type { HistoryLink } from "../replication/executor.ts";
 import { FRAME_BYTES_MAX } from "./wire.ts";
 import type { Database } from "./ports.ts";
-import type { WriteBatch } from "./write-batch.ts";
+import { WriteBatch } from "./write-batch.ts";
 
 /** What one batch added to the chain of histories, and what the chain is after it. */
 export interface HistoryRow extends HistoryLink {
@@ -35,6 +35,9 @@ const epochEndCodec: Codec<EpochEnd> = struct<EpochEnd>({
 
 /** Rows of `consensus`, beside the engines'. An open end is one of which no quorum's word is here yet. */
 type Kind = "history" | "certified" | "epoch-end" | "epoch-open";
+
+/** Rows deleted at a time. */
+const FORGOTTEN_ROWS = 64;
 
 /** Open ends that are looked for at a start; those of older epochs come when they are asked for. */
 const OPEN_ENDS_MAX = 256;
@@ -94,6 +97,31 @@ export class ProofLedger {
   async epochEnd(epoch: Epoch): Promise<EpochEnd | null> {
     const row = await this.#database.get("consensus", keyOf("epoch-end", epoch));
     return row === undefined ? null : decode(epochEndCodec, row);
+  }
+
+  /**
+   * Deletes what proves batches before this one, but for the history that the next one builds on, and for the ends of
+   * epochs: without these nobody could follow the validators from genesis.
+   */
+  async forgetBefore(sequence: Sequence): Promise<void> {
+    await this.#forget({ kind: "history", before: sequence - 1 }, () => true);
+    const isCheckpoint = (row: Uint8Array): boolean => decode(stateCertificateCodec, row).phase === "checkpoint";
+    await this.#forget({ kind: "certified", before: sequence }, isCheckpoint);
+  }
+
+  async #forget(
+    { kind, before }: { readonly kind: Kind; readonly before: number },
+    isGone: (row: Uint8Array) => boolean,
+  ): Promise<void> {
+    for (let gte = keyOf(kind, 0); ; ) {
+      const rows = await this.#database.scan("consensus", { gte, lt: keyOf(kind, before), limit: FORGOTTEN_ROWS });
+      const batch = new WriteBatch();
+      for (const { key, value } of rows) if (isGone(value)) batch.delete("consensus", key);
+      if (batch.count > 0) await this.#database.write(batch.finish());
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      gte = Uint8Array.of(...last.key, 0);
+    }
   }
 
   /** Epochs whose end nobody proved to this node, ascending. */

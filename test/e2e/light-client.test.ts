@@ -9,6 +9,7 @@ import type { LightErrorCode } from "../../src/light/light-error.ts";
 import type { OrderedProof } from "../../src/light/ordered-proof.ts";
 import { run } from "../cli/command.ts";
 import { ask, GrowingCluster } from "./growing-cluster.ts";
+import { type Forge, instead, through as throughOne } from "./lying-proxy.ts";
 import { payloads, submit } from "./real-cluster.ts";
 
 const TEST_MS = 150_000;
@@ -38,31 +39,11 @@ async function verify(
   return await run(["verify", hash, "--genesis", file, "--url", url]);
 }
 
-/** A node as one sees it through somebody who changes what it says. */
-async function through<T>(
-  forge: (path: string, body: Readonly<Record<string, unknown>>) => object,
-  use: (url: string) => Promise<T>,
-): Promise<T> {
-  const honest = cluster.node(1).apiUrl;
-  const proxy = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch: async (request) => {
-      const { pathname, search } = new URL(request.url);
-      const response = await fetch(honest + pathname + search);
-      return Response.json(forge(pathname, (await response.json()) as Record<string, unknown>), {
-        status: response.status,
-      });
-    },
-  });
-  try {
-    return await use(`http://127.0.0.1:${proxy.port}`);
-  } finally {
-    await proxy.stop(true);
-  }
+async function through<T>(forge: Forge, use: (url: string) => Promise<T>): Promise<T> {
+  return await throughOne(cluster.node(1).apiUrl, forge, use);
 }
 
-function withProof(change: (proof: OrderedProof) => OrderedProof): Parameters<typeof through>[0] {
+function withProof(change: (proof: OrderedProof) => OrderedProof): Forge {
   return (path, body) => {
     if (!path.endsWith("/proof")) return body;
     const proof = decodeProof(Uint8Array.fromBase64(String(body["proof"])));
@@ -300,6 +281,18 @@ describe("when the validators change", () => {
         expect(await alone.verified(late).catch((error: { code: string }) => error.code)).toBe("not-proved");
         alone.close();
       });
+      // Whoever has no proof is passed over as well, whatever its reason: another one was there.
+      for (const [kind, status] of [["not-provable", 409] as const, ["unknown-vertex", 404] as const]) {
+        const refuse = (): Response => Response.json({ type: `/problems/${kind}`, title: kind, status }, { status });
+        await instead(refuse, async (without) => {
+          const both = connect({ nodes: [without, cluster.node(2).apiUrl], trusted });
+          for (const hash of [early, late]) expect(await both.verified(hash)).toMatchObject({ hash });
+          both.close();
+          const alone = connect({ nodes: [without], trusted });
+          expect(await alone.verified(late).catch((error: { code: string }) => error.code)).toBe(kind);
+          alone.close();
+        });
+      }
       const kept = connect({ nodes: [cluster.node(4).apiUrl], trusted: Uint8Array.from(readFileSync(file)) });
       expect((await kept.verified(early)).epoch).toBeLessThanOrEqual(1);
       kept.close();
