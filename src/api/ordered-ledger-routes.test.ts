@@ -47,7 +47,6 @@ function allowed(amount: bigint, number = 1): void {
     expected: null,
   });
   double.apply({ client: "f".repeat(32) as ClientId, number, body });
-  double.creator = "a1".repeat(32) as typeof OTHER;
 }
 
 const HASH = expect.stringMatching(/^[0-9a-f]{64}$/);

@@ -1,14 +1,16 @@
 import { CommandFailed, EXIT } from "./exit-codes.ts";
-import { get, type TargetOptions, targetUrl } from "./node-client.ts";
-import { post } from "./submit.ts";
+import { call, detailOf, type TargetOptions, targetUrl } from "./node-client.ts";
 
-interface LedgerOptions extends TargetOptions {
+export interface LedgerOptions extends TargetOptions {
   readonly json?: boolean;
 }
 
-interface TransferOptions extends LedgerOptions {
-  readonly number?: number;
-  readonly wait: boolean;
+interface ReadOptions extends LedgerOptions {
+  readonly local?: boolean;
+}
+
+interface ListOptions extends ReadOptions {
+  readonly limit?: number;
 }
 
 interface Account {
@@ -22,23 +24,25 @@ interface Account {
 interface Summary {
   readonly total: string;
   readonly accounts: number;
+  /** Of a total order alone. */
+  readonly allowances?: number;
   readonly digest: string;
   readonly sequence: number;
   readonly isCurrent: boolean;
 }
 
-interface Transferred {
-  readonly from: string;
-  readonly to: string;
-  readonly amount: string;
-  readonly number: number;
-  readonly hash: string;
-  readonly result: "applied" | "waiting" | "rejected" | null;
-  readonly reason: string | null;
+interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
 }
 
-export async function printLedger(options: LedgerOptions): Promise<void> {
-  const body = (await get(targetUrl(options), "/v1/ledger")) as Summary;
+/** Longer than the node waits by itself, 30 s. */
+export const ANSWER_MS_MAX = 40_000;
+
+const PAGE_ITEMS = 500;
+
+export async function printLedger(options: ReadOptions): Promise<void> {
+  const body = (await read("/v1/ledger", {}, options)) as Summary;
   if (options.json === true) return console.log(JSON.stringify(body));
   console.log(`units     ${body.total}`);
   console.log(`accounts  ${body.accounts}`);
@@ -46,11 +50,11 @@ export async function printLedger(options: LedgerOptions): Promise<void> {
   console.log(`sequence  ${body.sequence}${body.isCurrent ? "" : " (being rebuilt)"}`);
 }
 
-export async function printAccount(name: string, options: LedgerOptions): Promise<void> {
+export async function printAccount(name: string, options: ReadOptions): Promise<void> {
   const path = name.split("/").map(encodeURIComponent).join("/");
   if (path.split("/").length !== 2)
     throw new CommandFailed(`an account is <owner>/<account>, not ${JSON.stringify(name)}`, EXIT.usage);
-  const account = (await get(targetUrl(options), `/v1/ledger/accounts/${path}`)) as Account;
+  const account = (await read(`/v1/ledger/accounts/${path}`, {}, options)) as Account;
   if (options.json === true) return console.log(JSON.stringify(account));
   console.log(`balance      ${account.balance}`);
   console.log(`next number  ${account.nextNumber}`);
@@ -58,22 +62,55 @@ export async function printAccount(name: string, options: LedgerOptions): Promis
   for (const { number, amount, to } of account.waiting) console.log(`waiting      ${number}: ${amount} to ${to}`);
 }
 
-/** Exit status 1 where it took no effect, though it is final. */
-export async function transfer(
-  wanted: { readonly from: string; readonly to: string; readonly amount: string },
-  options: TransferOptions,
+export async function listAccounts(prefix: string | undefined, options: ListOptions): Promise<void> {
+  await list<{ readonly name: string; readonly balance: string }>("/v1/ledger/accounts", { prefix }, options, (line) =>
+    console.log(options.json === true ? JSON.stringify(line) : `${line.balance}\t${line.name}`),
+  );
+}
+
+/** Of one account, or what one spender may move of it. */
+export async function listAllowances(
+  account: string,
+  spender: string | undefined,
+  options: ReadOptions,
 ): Promise<void> {
-  const { number, wait, json } = options;
-  if (number !== undefined && !(number >= 1))
-    throw new CommandFailed("--number must be a whole number from 1 on", EXIT.usage);
-  const body = JSON.stringify({ ...wanted, ...(number === undefined ? {} : { number }) });
-  const request = { path: "/v1/ledger/transfers", wait, type: "application/json", body };
-  const done = (await post(targetUrl(options), request)) as Transferred;
-  if (json === true) console.log(JSON.stringify(done));
-  else
-    console.log(
-      `${done.result ?? "accepted"}\t${done.from} #${done.number}\t${done.amount} to ${done.to}\t${done.hash}`,
-    );
-  if (done.result === "rejected") throw new CommandFailed(`no unit was moved: ${done.reason ?? ""}`);
-  if (done.result === "waiting" && json !== true) console.log(`It takes effect later: ${done.reason ?? ""}`);
+  const query = { account, spender };
+  await list<{ readonly spender: string; readonly amount: string }>("/v1/ledger/allowances", query, options, (line) =>
+    console.log(options.json === true ? JSON.stringify({ account, ...line }) : `${line.amount}\t${line.spender}`),
+  );
+}
+
+/** All lines, page by page, unless there is a limit. */
+async function list<T>(
+  path: string,
+  query: Readonly<Record<string, string | undefined>>,
+  options: ListOptions,
+  print: (line: T) => void,
+): Promise<void> {
+  const { limit = Number.POSITIVE_INFINITY } = options;
+  if (!(limit >= 1)) throw new CommandFailed("--limit must be a whole number from 1 on", EXIT.usage);
+  let from: string | undefined;
+  for (let left = limit; left > 0; ) {
+    const size = String(Math.min(PAGE_ITEMS, left));
+    const { items, next } = (await read(path, { ...query, from, limit: size }, options)) as Page<T>;
+    for (const item of items) print(item);
+    left -= items.length;
+    if (next === null) return;
+    from = next;
+  }
+}
+
+async function read(
+  path: string,
+  query: Readonly<Record<string, string | undefined>>,
+  options: ReadOptions,
+): Promise<unknown> {
+  const said = new URLSearchParams(options.local === true ? { consistency: "local" } : {});
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) said.set(name, value);
+  const url = targetUrl(options);
+  const at = said.size === 0 ? path : `${path}?${said}`;
+  const { status, body } = await call(url, at, { timeoutMs: ANSWER_MS_MAX });
+  if (status === 200) return body;
+  const cannot = status === 503 || status === 504;
+  throw new CommandFailed(`${url}${path} answered ${status}: ${detailOf(body)}`, cannot ? EXIT.notReady : EXIT.failed);
 }

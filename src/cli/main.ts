@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { CommandFailed, EXIT, EXIT_HELP } from "./exit-codes.ts";
 import { addKvCommands } from "./kv-commands.ts";
+import { addLedgerCommands } from "./ledger-commands.ts";
 import { wholeNumber } from "./whole-number.ts";
 import { addWorkflowCommands } from "./workflow-commands.ts";
 
@@ -230,36 +231,21 @@ const ledger = withTarget("ledger", "accounts and transfers, where the network's
   "ledger --config ./net/node-1/node.toml",
   "ledger balance node-1/main --config ./net/node-1/node.toml",
   "ledger transfer node-1/main node-2/main 250 --config ./net/node-1/node.toml",
+  "ledger approve node-1/main node-2/fees 100 --config ./net/node-1/node.toml",
+  "ledger transfer-from node-2/fees node-1/main node-2/main 40 --config ./net/node-2/node.toml",
 ]).configureHelp({ showGlobalOptions: true });
 
 ledger
   .command("summary", { isDefault: true })
   .description("all units, how many accounts, and the digest that nodes are compared by")
+  .option("--local", "from this node's state as it is: quick, may lag")
   .allowExcessArguments()
   .action(async (_options, self) => {
     refuseWords(self);
     await (await import("./ledger.ts")).printLedger(self.optsWithGlobals());
   });
 
-ledger
-  .command("balance")
-  .description("an account's balance, its next number, and what waits")
-  .argument("<account>", "<owner>/<account>, such as node-1/main")
-  .action(async (account, _options, self) =>
-    (await import("./ledger.ts")).printAccount(account, self.optsWithGlobals()),
-  );
-
-ledger
-  .command("transfer")
-  .description("move units from an account of the validator that is asked")
-  .argument("<from>", "an account of that validator")
-  .argument("<to>", "any account")
-  .argument("<amount>", "units, 1 to 2^64 - 1")
-  .option("--number <number>", "the transfer's number at its account (default: the next one)", wholeNumber)
-  .option("--no-wait", "return when it is durable at the node, before it is final")
-  .action(async (from, to, amount, _options, self) =>
-    (await import("./ledger.ts")).transfer({ from, to, amount }, self.optsWithGlobals()),
-  );
+addLedgerCommands(ledger);
 
 const kv = withTarget("kv", "keys and values, where the network's application is the key-value store", [
   "kv put users/ada engineer --config ./net/node-1/node.toml",

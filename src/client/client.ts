@@ -90,7 +90,7 @@ export class Client {
     this.#session = new Session(parts.session);
     this.#order = new NodeOrder(parts.transport, parts.genesis);
     this.#light = parts.trusted === null ? null : new LightClient(parts.transport, parts.trusted);
-    this.ledger = new Ledger(parts.transport, run);
+    this.ledger = new Ledger(parts.transport, this.#session, run);
     this.kv = new KeyValue(parts.transport, this.#session, run, (options) => this.#watch(options));
     this.workflow = new Workflow({
       send: (command, options) => this.command(command, options),

@@ -1,162 +1,248 @@
 import { CretoError } from "./creto-error.ts";
 import { Fields } from "./fields.ts";
+import {
+  type AccountBalance,
+  type AccountsOptions,
+  type Allowance,
+  type ApprovalOrder,
+  type ApprovalReceipt,
+  accountOf,
+  allowanceOf,
+  approvalReceiptOf,
+  balanceOf,
+  type LedgerAccount,
+  type LedgerReadOptions,
+  type LedgerSummary,
+  type LedgerWriteOptions,
+  summaryOf,
+  type TransferFromOrder,
+  type TransferFromReceipt,
+  type TransferOptions,
+  type TransferOrder,
+  type TransferReceipt,
+  transferFromReceiptOf,
+  transferReceiptOf,
+} from "./ledger-answers.ts";
 import type { PooledNode } from "./node-pool.ts";
-import type { CallOptions, Patience } from "./patience.ts";
+import { type CallOptions, type Patience, pause } from "./patience.ts";
+import type { CommandId, Session } from "./session.ts";
 import type { Ask, Transport } from "./transport.ts";
 
-export interface LedgerAccount {
-  /** `<owner>/<account>`; the owner is a validator's name, or 32 digits of a node id. */
-  readonly name: string;
-  /** Units, up to 2^64 - 1. */
-  readonly balance: bigint;
-  /** The lowest number that no transfer known to the node has. */
-  readonly nextNumber: number;
-  /** Whether the node that answered may debit it. */
-  readonly isOwn: boolean;
-  /** Final transfers that wait for a number before theirs, or for money. */
-  readonly waiting: readonly { readonly to: string; readonly amount: bigint; readonly number: number }[];
-}
-
-export interface LedgerSummary {
-  readonly total: bigint;
-  readonly accounts: number;
-  /** Equal at nodes that hold the same transfers to be final. */
-  readonly digest: string;
-  readonly sequence: number;
-  /** False while the node rebuilds its ledger after a start. */
-  readonly isCurrent: boolean;
-}
-
-export interface TransferOrder {
-  readonly from: string;
-  readonly to: string;
-  /** 1 to 2^64 - 1. */
-  readonly amount: bigint;
-  /** The transfer's number at its account. With one, a transfer whose answer was lost is sent again, and moves units once. */
-  readonly number?: number;
-}
-
-export interface TransferOptions extends CallOptions {
-  /** `finalized` unless given. */
-  readonly wait?: "accepted" | "finalized";
-}
-
-export interface TransferReceipt {
-  readonly from: string;
-  readonly to: string;
-  readonly amount: bigint;
-  readonly number: number;
-  readonly hash: string;
-  readonly sequence: number | null;
-  /** `waiting`: final, but another number or money has to come first. Null where finality was not waited for. */
-  readonly result: "applied" | "waiting" | "rejected" | null;
-  readonly reason: string | null;
-}
-
 type Run = <T>(options: CallOptions, work: (patience: Patience) => Promise<T>) => Promise<T>;
+
+/** Who may debit an account. */
+interface Owner {
+  readonly node: PooledNode;
+  /** The network has a total order, so that a command sent again under its number takes effect once. */
+  readonly isOrdered: boolean;
+}
 
 /** Owners that a client remembers the nodes of. */
 const OWNERS_MAX = 1_000;
 
+/** Until a node that is silent is asked again whether it owns an account: 100 ms, doubled up to two seconds. */
+const SILENT_MS = 100;
+const SILENT_MS_MAX = 2_000;
+
+/** Lines of one page of a list. */
+const PAGE_ITEMS = 500;
+
 /** Accounts of a network whose application is the ledger. */
 export class Ledger {
   readonly #transport: Transport;
+  readonly #session: Session;
   readonly #run: Run;
   /** By the owner's part of an account's name. */
-  readonly #owners = new Map<string, PooledNode>();
+  readonly #owners = new Map<string, Owner>();
 
-  constructor(transport: Transport, run: Run) {
+  constructor(transport: Transport, session: Session, run: Run) {
     this.#transport = transport;
+    this.#session = session;
     this.#run = run;
   }
 
-  async summary(options: CallOptions = {}): Promise<LedgerSummary> {
-    return await this.#run(options, async (patience) => {
-      const { body } = await this.#transport.ask({ method: "GET", path: "/v1/ledger", isRepeatable: true }, patience);
-      const fields = new Fields(body, "ledger");
-      return {
-        total: fields.amount("total"),
-        accounts: fields.count("accounts"),
-        digest: fields.text("digest"),
-        sequence: fields.count("sequence"),
-        isCurrent: fields.flag("isCurrent"),
-      };
-    });
+  async summary(options: LedgerReadOptions = {}): Promise<LedgerSummary> {
+    return summaryOf(await this.#read("/v1/ledger", {}, options));
   }
 
   /**
-   * One that nobody paid yet is empty. Asked of the account's owner after a transfer from it, so that it is seen; of any
-   * node otherwise, which may lag. @throws CretoError `malformed` where the name is none that an account can have
+   * One that nobody paid yet is empty. In a leaderless network asked of the account's owner after a transfer from it, so that
+   * it is seen; of any node otherwise, which may lag. @throws CretoError `malformed` where the name is none that an account can have
    */
-  async account(name: string, options: CallOptions = {}): Promise<LedgerAccount> {
+  async account(name: string, options: LedgerReadOptions = {}): Promise<LedgerAccount> {
     return await this.#run(options, async (patience) => {
       const owner = this.#owners.get(ownerPart(name));
-      const own = owner === undefined ? null : await this.#accountAt(owner, name, patience);
-      if (own !== null && !(own instanceof CretoError)) return own;
-      const { body } = await this.#transport.ask(accountAsk(name), patience);
-      return accountOf(new Fields(body, "account"));
+      if (owner?.isOrdered === false && options.consistency !== "linearizable") {
+        const own = await this.#accountAt(owner.node, name, patience);
+        if (!(own instanceof CretoError)) return own;
+      }
+      const ask = readAsk(accountPath(name), { consistency: options.consistency });
+      return accountOf(new Fields((await this.#transport.ask(ask, patience)).body, "account"));
     });
   }
 
-  async balance(name: string, options: CallOptions = {}): Promise<bigint> {
+  async balance(name: string, options: LedgerReadOptions = {}): Promise<bigint> {
     return (await this.account(name, options)).balance;
   }
 
+  /** In ascending order of their names, page by page: what changes meanwhile may be seen or not. Total order only. */
+  async *accounts(options: AccountsOptions = {}): AsyncGenerator<AccountBalance, void, undefined> {
+    yield* this.#pages("/v1/ledger/accounts", { prefix: options.prefix }, options, balanceOf);
+  }
+
+  /** What `spender` may move of `account`. @throws CretoError `needs-total-order` */
+  async allowance(account: string, spender: string, options: LedgerReadOptions = {}): Promise<bigint> {
+    const fields = await this.#read("/v1/ledger/allowances", { account, spender }, options);
+    const [allowance] = fields.list("items", allowanceOf);
+    if (allowance === undefined) throw new CretoError("bad-answer", "an allowance is answered with no amount");
+    return allowance.amount;
+  }
+
+  /** Of one account, in ascending order of the spenders, as `accounts`. @throws CretoError `needs-total-order` */
+  async *allowances(account: string, options: LedgerReadOptions = {}): AsyncGenerator<Allowance, void, undefined> {
+    yield* this.#pages("/v1/ledger/allowances", { account }, options, allowanceOf);
+  }
+
   /**
-   * Moves units from an account that one of the client's nodes owns, by that node.
+   * Moves units from an account that one of the client's nodes owns, by that node. With a total order it moves them once however
+   * often it must be sent, and what cannot take effect is refused.
    * @throws CretoError `not-owner`, `insufficient-balance`, `number-used`: with `mayHaveHappened` the number is probably
    * this very transfer's, of which an answer was lost
    */
   async transfer(order: TransferOrder, options: TransferOptions = {}): Promise<TransferReceipt> {
+    const body = { ...order, amount: String(order.amount) };
     return await this.#run(options, async (patience) => {
-      const pinned = await this.#ownerOf(order.from, patience);
+      const owner = await this.#ownerOf(order.from, patience);
+      if (owner.isOrdered) return transferReceiptOf(await this.#command("transfers", body, owner, options, patience));
       const isFinal = options.wait !== "accepted";
       const ask = {
         method: "POST",
         path: "/v1/ledger/transfers",
         query: isFinal ? { wait: "finalized", timeoutMs: waitOf(patience) } : {},
-        body: { ...order, amount: String(order.amount) },
+        body,
         // A number belongs to one transfer: the second of the same number is refused.
         isRepeatable: order.number !== undefined,
         isPatient: true,
-        pinned,
+        pinned: owner.node,
       } as const;
-      return receiptOf(new Fields((await this.#transport.ask(ask, patience)).body, "transfer"));
+      return transferReceiptOf(new Fields((await this.#transport.ask(ask, patience)).body, "transfer"));
     });
   }
 
-  /** The node that may debit an account: only that one takes its transfers. */
-  async #ownerOf(name: string, patience: Patience): Promise<PooledNode> {
-    const owner = ownerPart(name);
-    const known = this.#owners.get(owner);
-    if (known !== undefined) return known;
+  /**
+   * Lets a spender move units of an account that one of the client's nodes owns. Takes effect once.
+   * @throws CretoError `not-owner`, `allowance-changed`, `needs-total-order`
+   */
+  async approve(order: ApprovalOrder, options: LedgerWriteOptions = {}): Promise<ApprovalReceipt> {
+    const { amount, expected, ...names } = order;
+    const body = {
+      ...names,
+      amount: String(amount),
+      ...(expected === undefined ? {} : { expected: String(expected) }),
+    };
+    return await this.#run(options, async (patience) => {
+      const owner = await this.#ownerOf(order.account, patience);
+      return approvalReceiptOf(await this.#command("approvals", body, owner, options, patience));
+    });
+  }
+
+  /**
+   * Moves another account's units, as far as a spender that one of the client's nodes owns is allowed to. Takes effect once.
+   * @throws CretoError `not-owner`, `insufficient-allowance`, `insufficient-balance`, `needs-total-order`
+   */
+  async transferFrom(order: TransferFromOrder, options: LedgerWriteOptions = {}): Promise<TransferFromReceipt> {
+    const body = { ...order, amount: String(order.amount) };
+    return await this.#run(options, async (patience) => {
+      const owner = await this.#ownerOf(order.spender, patience);
+      return transferFromReceiptOf(await this.#command("transfers-from", body, owner, options, patience));
+    });
+  }
+
+  /** Sent to the owner's node alone, under a number of the client's. */
+  async #command(
+    name: string,
+    body: object,
+    { node, isOrdered }: Owner,
+    options: LedgerWriteOptions,
+    patience: Patience,
+  ): Promise<Fields> {
+    const send = async ({ client, number }: CommandId): Promise<Fields> => {
+      const ask: Ask = {
+        method: "POST",
+        path: `/v1/ledger/${name}`,
+        headers: { "x-cretoai-client": client, "x-cretoai-number": String(number) },
+        body,
+        isRepeatable: isOrdered,
+        nodeWaits: true,
+        pinned: node,
+      };
+      return new Fields((await this.#transport.ask(ask, patience)).body, name);
+    };
+    return await this.#session.run(patience, send, options.commandNumber);
+  }
+
+  async #read(path: string, query: Ask["query"], options: LedgerReadOptions): Promise<Fields> {
+    return await this.#run(options, async (patience) => {
+      const ask = readAsk(path, { ...query, consistency: options.consistency });
+      return new Fields((await this.#transport.ask(ask, patience)).body, "ledger");
+    });
+  }
+
+  async *#pages<T>(
+    path: string,
+    query: Ask["query"],
+    options: LedgerReadOptions,
+    decode: (fields: Fields) => T,
+  ): AsyncGenerator<T, void, undefined> {
+    for (let from: string | undefined; ; ) {
+      const page: Fields = await this.#read(path, { ...query, from, limit: PAGE_ITEMS }, options);
+      yield* page.list("items", decode);
+      const next: string | null = page.maybe("next", page.text);
+      if (next === null) return;
+      from = next;
+    }
+  }
+
+  /** The node that may debit an account: only that one speaks for it. One that is silent may be it, so it is waited for. */
+  async #ownerOf(name: string, patience: Patience): Promise<Owner> {
+    const part = ownerPart(name);
+    for (let waitMs = SILENT_MS; ; waitMs = Math.min(2 * waitMs, SILENT_MS_MAX)) {
+      const found = this.#owners.get(part) ?? (await this.#findOwner(name, patience));
+      if (!(found instanceof CretoError)) return this.#remember(part, found);
+      if (patience.ended !== null) throw patience.ended;
+      if (!found.isRetryable || patience.remainingMs <= waitMs) throw found;
+      await pause(waitMs, patience.signal);
+    }
+  }
+
+  /** One round of questions: the owner, or why it was not found. */
+  async #findOwner(name: string, patience: Patience): Promise<Owner | CretoError> {
     let silent: CretoError | null = null;
     for (const node of this.#transport.pool.nodes) {
       const account = await this.#accountAt(node, name, patience);
-      if (patience.ended !== null) throw patience.ended;
       if (account instanceof CretoError) silent = account;
-      else if (account.isOwn) return this.#remember(owner, node);
+      else if (account.isOwn) return { node, isOrdered: account.asOf !== null };
     }
-    if (silent !== null) throw silent;
+    if (silent !== null) return silent;
     const what = `none of the nodes that this client knows owns ${name}`;
-    throw new CretoError("not-owner", `${what}: add its owner's node to the list`);
+    return new CretoError("not-owner", `${what}: add its owner's node to the list`);
   }
 
   /** What this one node says, or why it says nothing now. */
   async #accountAt(node: PooledNode, name: string, patience: Patience): Promise<LedgerAccount | CretoError> {
     try {
-      const { body } = await this.#transport.askOnce(accountAsk(name), node, patience);
-      return accountOf(new Fields(body, "account"));
+      const ask = readAsk(accountPath(name), { consistency: "local" });
+      return accountOf(new Fields((await this.#transport.askOnce(ask, node, patience)).body, "account"));
     } catch (error) {
       if (error instanceof CretoError && error.isRetryable) return error;
       throw error;
     }
   }
 
-  #remember(owner: string, node: PooledNode): PooledNode {
+  #remember(part: string, owner: Owner): Owner {
     if (this.#owners.size >= OWNERS_MAX) this.#owners.clear();
-    this.#owners.set(owner, node);
-    return node;
+    this.#owners.set(part, owner);
+    return owner;
   }
 }
 
@@ -174,34 +260,10 @@ function ownerPart(account: string): string {
   throw new CretoError("invalid-argument", `an account is <owner>/<account>, not ${JSON.stringify(account)}`);
 }
 
-function accountAsk(name: string): Ask {
-  const path = `/v1/ledger/accounts/${name.split("/").map(encodeURIComponent).join("/")}`;
-  return { method: "GET", path, isRepeatable: true };
+function accountPath(name: string): string {
+  return `/v1/ledger/accounts/${name.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-function accountOf(fields: Fields): LedgerAccount {
-  return {
-    name: fields.text("name"),
-    balance: fields.amount("balance"),
-    nextNumber: fields.count("nextNumber"),
-    isOwn: fields.flag("isOwn"),
-    waiting: fields.list("waiting", (item) => ({
-      to: item.text("to"),
-      amount: item.amount("amount"),
-      number: item.count("number"),
-    })),
-  };
-}
-
-function receiptOf(fields: Fields): TransferReceipt {
-  return {
-    from: fields.text("from"),
-    to: fields.text("to"),
-    amount: fields.amount("amount"),
-    number: fields.count("number"),
-    hash: fields.text("hash"),
-    sequence: fields.maybe("sequence", fields.count),
-    result: fields.has("result") ? fields.word("result", ["applied", "waiting", "rejected"]) : null,
-    reason: fields.maybe("reason", fields.text),
-  };
+function readAsk(path: string, query: NonNullable<Ask["query"]>): Ask {
+  return { method: "GET", path, query, isRepeatable: true, nodeWaits: true };
 }

@@ -16,14 +16,25 @@ export type {
   WriteOptions,
   Written,
 } from "./key-value.ts";
+export type { Ledger } from "./ledger.ts";
 export type {
-  Ledger,
+  AccountBalance,
+  AccountsOptions,
+  Allowance,
+  ApprovalOrder,
+  ApprovalReceipt,
   LedgerAccount,
+  LedgerPlace,
+  LedgerReadOptions,
+  LedgerStanding,
   LedgerSummary,
+  LedgerWriteOptions,
+  TransferFromOrder,
+  TransferFromReceipt,
   TransferOptions,
   TransferOrder,
   TransferReceipt,
-} from "./ledger.ts";
+} from "./ledger-answers.ts";
 export type { CommandOutcome, CommandPlace, QueryAnswer } from "./outcome.ts";
 export type { CallOptions } from "./patience.ts";
 export type { CommandId, SessionOptions } from "./session.ts";

@@ -25,6 +25,11 @@ export const OWNERS: Owners = new Owners([
   { name: "bank-2", nodeId: OTHER },
 ]);
 
+const OPENING: ReadonlyMap<string, bigint> = new Map([
+  ["bank-1/main", 100n],
+  ["bank-2/main", 50n],
+]);
+
 /** A network of one batch for each command, over a real ledger: whoever asks speaks for `creator`. */
 export class LedgerDouble implements ApplicationService {
   readonly name = "ledger";
@@ -35,15 +40,14 @@ export class LedgerDouble implements ApplicationService {
   creator: NodeId = SELF;
   /** What the next command ends with, though it took effect. */
   lost: NodeError | null = null;
-  readonly ledger = new OrderedLedger({
-    accounts: new Map([
-      ["bank-1/main", 100n],
-      ["bank-2/main", 50n],
-    ]),
-    owners: OWNERS,
-  });
-  readonly #replica = new Replica(this.ledger);
+  readonly ledger: OrderedLedger;
+  readonly #replica: Replica;
   #position = 0;
+
+  constructor(accounts: ReadonlyMap<string, bigint> = OPENING) {
+    this.ledger = new OrderedLedger({ accounts, owners: OWNERS });
+    this.#replica = new Replica(this.ledger);
+  }
 
   async command(commands: readonly Command[]): Promise<readonly CommandOutcome[]> {
     const outcomes = commands.map((command) => this.apply(command));
@@ -62,6 +66,21 @@ export class LedgerDouble implements ApplicationService {
   async query(question: Uint8Array, { consistency }: { readonly consistency: Consistency }): Promise<QueryAnswer> {
     this.reads.push(consistency);
     return await Promise.resolve({ answer: this.#replica.query(question), ...this.standing() });
+  }
+
+  /** The same network, asked at that validator's node. */
+  at(node: NodeId): ApplicationService {
+    return {
+      name: this.name,
+      changes: null,
+      command: async (commands) => {
+        this.creator = node;
+        return await this.command(commands);
+      },
+      outcome: (client, number) => this.outcome(client, number),
+      query: async (question, options) => await this.query(question, options),
+      standing: () => this.standing(),
+    };
   }
 
   standing(): ApplicationStanding {
@@ -88,7 +107,7 @@ export class LedgerDouble implements ApplicationService {
 export async function serveLedger(double: LedgerDouble, self: NodeId = SELF): Promise<ApiServer> {
   return await createApiServer({
     service: {} as NodeService,
-    application: double,
+    application: double.at(self),
     ledger: new LedgerDesk(OWNERS, self),
     host: "127.0.0.1",
     port: 0,

@@ -196,7 +196,7 @@ describe("a client of a leaderless network", () => {
     const rich = { from: "node-1/main", to: "node-3/main", amount: 10n ** 9n };
     await expect(user.ledger.transfer(rich)).rejects.toMatchObject({ code: "insufficient-balance" });
     const { hash } = await user.ledger.transfer({ ...rich, amount: 1n, number: 2 }, { wait: "accepted" });
-    await user.waitForFinality(hash);
+    await user.waitForFinality(hash ?? "");
     const whole = await user.ledger.summary();
     expect([whole.total, whole.accounts, whole.isCurrent]).toEqual([4_000_000n, 4, true]);
     const others = client(nodes.slice(0, 1));
