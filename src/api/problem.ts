@@ -46,7 +46,7 @@ export const PROBLEMS = {
   "ledger-full": { status: 409, title: "The ledger has no room for that" },
   "needs-total-order": { status: 409, title: "This network has no total order" },
   "not-provable": { status: 409, title: "This node has no proof of it" },
-  "too-old": { status: 410, title: "Changes so old are not kept any more" },
+  "too-old": { status: 410, title: "What is so old is not kept any more" },
   "version-conflict": { status: 412, title: "The key is not as it was expected to be" },
   "payload-too-large": { status: 413, title: "A payload is too large" },
   "batch-too-large": { status: 413, title: "The batch is too large" },

@@ -152,7 +152,7 @@ export const ROUTES: readonly Route[] = [
       },
     ],
     answers: { 200: "FinalizedPage" },
-    problems: ["malformed"],
+    problems: ["malformed", "too-old"],
     handle: getFinalized,
   },
   ...LEDGER_ROUTES,

@@ -1,6 +1,8 @@
 import { createLog } from "../observability/log.ts";
 import { loadConfig } from "../node/config.ts";
-import { startNode } from "../node/start.ts";
+import type { Log } from "../node/observer.ts";
+import { type RunningNode, startNode } from "../node/start.ts";
+import { isRecoverable } from "../node/transfer/recovery.ts";
 import { CommandFailed } from "./exit-codes.ts";
 
 /** How long a stop may take before the process ends anyway. */
@@ -15,7 +17,7 @@ export interface StartOptions {
   readonly untilInputEnds?: boolean;
 }
 
-/** Runs one node until a signal or a fatal error. */
+/** Runs one node until a signal or a fatal error; it starts again by itself where its state is to be replaced. */
 export async function start({ config: file, pretty, app, untilInputEnds }: StartOptions): Promise<void> {
   const config = loadConfig(file, process.env);
   const log = createLog({ level: config.node.log_level, name: config.node.id, pretty: pretty ?? process.stdout.isTTY });
@@ -29,23 +31,29 @@ export async function start({ config: file, pretty, app, untilInputEnds }: Start
     });
   }
   if (untilInputEnds === true) void inputEnd().then(() => signal.resolve("end of input"));
-  const node = await startNode(config, log, app ?? null);
-  const failure = await Promise.race([
-    signal.promise.then((name) => {
-      log("info", "node.stopping", { signal: name });
-      return null;
-    }),
-    node.failed.catch((error: unknown) => error),
-  ]);
+  const stopAsked = signal.promise.then((name) => {
+    log("info", "node.stopping", { signal: name });
+    return null;
+  });
+  let failure: unknown = null;
+  do {
+    const recovery = isRecoverable(failure) ? failure : null;
+    const node = await startNode(config, log, { app: app ?? null, recovery });
+    failure = await Promise.race([stopAsked, node.failed.catch((error: unknown) => error)]);
+    await stopInTime(node, log);
+  } while (isRecoverable(failure));
+  if (failure !== null)
+    throw new CommandFailed(`the node stopped: ${failure instanceof Error ? failure.message : String(failure)}`);
+  log("info", "node.stopped");
+}
+
+async function stopInTime(node: RunningNode, log: Log): Promise<void> {
   const timer = setTimeout(() => {
     log("error", "node.stop-timeout", { afterMs: STOP_MS_MAX });
     process.exit(1);
   }, STOP_MS_MAX);
   await node.stop();
   clearTimeout(timer);
-  if (failure !== null)
-    throw new CommandFailed(`the node stopped: ${failure instanceof Error ? failure.message : String(failure)}`);
-  log("info", "node.stopped");
 }
 
 async function inputEnd(): Promise<void> {

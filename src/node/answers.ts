@@ -13,6 +13,7 @@ import type { DagPool } from "./dag-pool.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
 import { NOTHING_ACCEPTED } from "./acceptance-proofs.ts";
 import type { StateProofs } from "./state-proofs.ts";
+import type { StateOffers } from "./transfer/state-offers.ts";
 import {
   acceptedAnswerCodec,
   ANSWER_BODIES_MAX,
@@ -25,9 +26,11 @@ import {
   type DagAnswer,
   dagAnswerCodec,
   type DagItem,
+  pieceAnswerCodec,
   type ProvenBody,
   type Question,
   questionCodec,
+  snapshotAnswerCodec,
   stateAnswerCodec,
   type WitnessAnswer,
   witnessAnswerCodec,
@@ -38,6 +41,11 @@ const DAG_PAGE_ROWS = 32;
 
 /** About what a bundle's proof takes: a hybrid signature and its path. */
 const PROOF_BYTES = 5_500;
+
+/** Head and certificate of a snapshot of four validators; a guess. */
+const OFFER_BYTES = 65_536;
+
+const PIECE_FRAMING_BYTES = 16;
 
 interface AnswerSources {
   readonly ledger: Ledger;
@@ -51,6 +59,7 @@ interface AnswerSources {
   /** Null in a network that orders everything. */
   readonly dag: DagSources | null;
   readonly proofs: Pick<StateProofs, "answer" | "ledger" | "acceptance">;
+  readonly offers: StateOffers;
   /** What this node heard a validator say. */
   heardOf(validator: ValidatorIndex): WitnessAnswer["statements"];
   /** A validator's newest bundle that is held. */
@@ -87,7 +96,8 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
     case "committed": {
       const rows = await sources.ledger.committed(question.from, ANSWER_BODIES_MAX);
       const slots = upToSoftMax(rows, (row) => row.length);
-      return encode(committedAnswerCodec, { slots, checkpoint: encodedCheckpoint(sources) });
+      const { sequence: first } = await sources.ledger.logStart();
+      return encode(committedAnswerCodec, { slots, checkpoint: encodedCheckpoint(sources), first });
     }
     case "witness":
       return encode(witnessAnswerCodec, {
@@ -112,9 +122,27 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
       const answer = (await sources.proofs.acceptance?.answer(question.epoch, question.vertices)) ?? NOTHING_ACCEPTED;
       return encode(acceptedAnswerCodec, answer, PROOF_BYTES);
     }
+    case "snapshot":
+    case "chunk":
+    case "epoch-end":
+      return await answerAboutState(question, sources.offers);
     default:
       return unreachable(question);
   }
+}
+
+async function answerAboutState(
+  question: Extract<Question, { readonly kind: "snapshot" | "chunk" | "epoch-end" }>,
+  offers: StateOffers,
+): Promise<Uint8Array> {
+  if (question.kind === "snapshot") {
+    return encode(snapshotAnswerCodec, { offer: await offers.newest(question.above) }, OFFER_BYTES);
+  }
+  const piece =
+    question.kind === "chunk"
+      ? await offers.chunk(question.sequence, question.number)
+      : await offers.epochEnd(question.epoch);
+  return encode(pieceAnswerCodec, { piece }, (piece?.length ?? 0) + PIECE_FRAMING_BYTES);
 }
 
 function encodedCheckpoint({ checkpoint }: AnswerSources): Uint8Array | null {

@@ -5,6 +5,7 @@ import {
   type CommittedSlot,
   commitCertificateOf,
   type EngineEvent,
+  type PeerStatus,
   type Verified,
 } from "../consensus/engine.ts";
 import { checkpointCertificateCodec, committedSlotCodec } from "../consensus/log-codec.ts";
@@ -25,6 +26,7 @@ import type { StoredBundle } from "./ledger.ts";
 import type { LoopObserver } from "./observer.ts";
 import type { Clock, Transport } from "./ports.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
+import { openTaker, type StateTaken, type StateTaker, type TakingPorts } from "./transfer/state-taker.ts";
 import type { SealVerification } from "./verification.ts";
 import type { AboutDag, CommittedAnswer, DagAnswer, ProvenBody } from "./wire.ts";
 
@@ -71,7 +73,7 @@ export async function openCommitted(
   return { slots: verification.mint(slots), checkpoint: checkpoint === null ? null : verification.mint(checkpoint) };
 }
 
-export interface CatchUpPorts<M> {
+export interface CatchUpPorts<M> extends Omit<TakingPorts, "epochs" | "transport" | "clock" | "observer"> {
   readonly epochs: Epochs<M>;
   readonly courier: Courier<M>;
   readonly transport: Transport;
@@ -85,6 +87,8 @@ export interface CatchUpPorts<M> {
   /** Checks a peer's bundle in full; null where it is not acceptable. */
   open(body: ProvenBody): Promise<StoredBundle | null>;
   onBundles(bundles: readonly StoredBundle[], source: "disk" | "peer"): void;
+  /** The node is to stop, and to start again on this state. */
+  onStateTaken(taken: StateTaken): void;
   feed(event: EngineEvent<M>): void;
   now(): { readonly nowMs: number; readonly wallMs: number };
 }
@@ -93,11 +97,14 @@ export interface CatchUpPorts<M> {
 export class CatchUp<M> {
   readonly #ports: CatchUpPorts<M>;
   readonly #fetcher: Fetcher;
+  /** Null where there is no application whose state could be taken over. */
+  readonly #taker: StateTaker | null;
   #following = false;
 
   constructor(ports: CatchUpPorts<M>) {
     this.#ports = ports;
     const { clock } = ports;
+    this.#taker = openTaker(ports, () => ports.courier.reachable());
     this.#fetcher = new Fetcher({
       reachable: () => ports.courier.reachable(),
       ask: (peer, question, timeoutMs) => ports.transport.request(peer, question, { timeoutMs }),
@@ -113,6 +120,11 @@ export class CatchUp<M> {
       onBatches: (batches) => ports.feed({ kind: "batches", ...ports.now(), batches }),
       onAnswerFault: (peer, reason) => ports.observer.onRejected(peer, `malformed-answer: ${reason}`),
     });
+  }
+
+  /** How far a peer says that it is; a hint. */
+  onPeerStatus({ executed }: PeerStatus): void {
+    this.#taker?.onPeerStatus(executed);
   }
 
   async fetchBundles(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
@@ -161,7 +173,8 @@ export class CatchUp<M> {
   async sync(from: ValidatorIndex, fromSequence: Sequence): Promise<void> {
     const { epochs, courier, observer, verification } = this.#ports;
     const { network, engine } = epochs;
-    const answer = await this.#fetcher.fetchCommitted(courier.nodeId(from), fromSequence);
+    if (await this.#takesState(engine.status().executed)) return;
+    const answer = await this.#askCommitted(courier.nodeId(from), fromSequence);
     const opened = answer === null ? null : await openCommitted(network, verification, answer, fromSequence);
     if (engine !== epochs.engine) return;
     if (opened === null) {
@@ -180,13 +193,31 @@ export class CatchUp<M> {
     try {
       const { executed, leader } = engine.status();
       const from = (executed + 1) as Sequence;
-      const answer = await this.#fetcher.fetchCommitted(peer, from);
+      if (await this.#takesState(executed)) return;
+      const answer = await this.#askCommitted(peer, from);
       const opened = answer === null ? null : await openCommitted(network, verification, answer, from);
       if (opened === null || opened.slots.length === 0 || engine !== epochs.engine) return;
       this.#ports.feed({ kind: "synced", ...this.#ports.now(), from: leader, ...opened });
     } finally {
       this.#following = false;
     }
+  }
+
+  /** Whether the way is over: a state was taken over that lies further on than the log that peers would give. */
+  async #takesState(executed: Sequence): Promise<boolean> {
+    const taker = this.#taker;
+    if (taker === null) return false;
+    if (taker.isBusy) return true;
+    const taken = await taker.maybeTake(executed);
+    if (taken === null || taken.state.execution.sequence <= this.#ports.epochs.engine.status().executed) return false;
+    this.#ports.onStateTaken(taken);
+    return true;
+  }
+
+  async #askCommitted(peer: NodeId, from: Sequence): Promise<CommittedAnswer | null> {
+    const answer = await this.#fetcher.fetchCommitted(peer, from);
+    if (answer !== null && answer.slots.length === 0 && answer.first > from) this.#taker?.onLogGone();
+    return answer;
   }
 
   #named(indices: readonly ValidatorIndex[]): readonly NodeId[] {

@@ -299,6 +299,16 @@ export const CONFIG_KEYS = {
       "a replicated application's state is kept after so many vertices; a start replays what came later",
     ),
     snapshots_kept: whole(3, { min: 1, max: 100 }, "so many of these snapshots stay"),
+    join_gap: whole(
+      1_000,
+      { min: 0, max: 1_000_000_000 },
+      "a node that is so many batches behind takes a certified snapshot from its peers, and not the log; 0: the log, as long as a peer has it",
+    ),
+    retention_vertices: whole(
+      0,
+      { min: 0, max: 1_000_000_000_000 },
+      "so many of the newest vertices stay on the disk at least; older ones are deleted when a snapshot covers them; 0: nothing is ever deleted",
+    ),
     enable_bloom_filters: flag(true, "bloom filters: faster answers for unknown hashes"),
   },
   crypto: {

@@ -142,6 +142,8 @@ const CASES: { readonly [S in keyof typeof CONFIG_KEYS]: { readonly [K in keyof 
     compression: row([true, false], ["snappy"]),
     snapshot_interval: row([1, 10_000, 1_000_000_000], [0, -1, 1_000_000_001]),
     snapshots_kept: row([1, 3, 100], [0, 101]),
+    join_gap: row([0, 1_000, 1_000_000_000], [-1, 1_000_000_001]),
+    retention_vertices: row([0, 1_000_000, 1_000_000_000_000], [-1, 1_000_000_000_001]),
     enable_bloom_filters: row([true, false], [1]),
   },
   crypto: {

@@ -1,17 +1,14 @@
 import type { CommittedSlot } from "../consensus/engine.ts";
 import { Lanes } from "../dag/lanes.ts";
-import type { NodeId } from "../crypto/identity.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
-import type { NetworkContext } from "../membership/validator-set.ts";
-import type { CommutativeApplication } from "../replication/application.ts";
+import type { ValidatorSetChanged } from "../membership/membership-state.ts";
 import type { Execution } from "../replication/executor.ts";
 import { BundlePool } from "./bundle-pool.ts";
 import { agreedChange, changeRefusal } from "./change-refusal.ts";
 import { type DagDesk, openDesk } from "./dag-desk.ts";
 import { type OpenedDag, openDag } from "./dag-restore.ts";
-import { type EngineParts, engineMaker, type NodeMessage } from "./engines.ts";
+import { engineMaker, type NodeMessage } from "./engines.ts";
 import { beforeDeadline } from "./deadline.ts";
 import { Epochs, ownDagOf, setsBefore } from "./epochs.ts";
 import { EventFeed } from "./event-feed.ts";
@@ -19,16 +16,13 @@ import type { FinalityProofs } from "./finality-proofs.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { NodeLoop } from "./loop.ts";
 import { type LocalKnowledge, membershipView, type OrderedMembership, validatorViews } from "./membership-view.ts";
-import type { LoopObserver } from "./observer.ts";
 import { openProofs } from "./open-proofs.ts";
-import type { Clock, Database, Lane, PeerInfo, Signer, Transport, Verifier } from "./ports.ts";
-import type { SealedFrame } from "./wire.ts";
-import type { Replication } from "./replicated/replication.ts";
+import type { PeerInfo } from "./ports.ts";
 import { Proposals } from "./proposals.ts";
+import type { NodeParts } from "./node-parts.ts";
 import { NO_ENTROPY } from "./random-source.ts";
 import { Reader } from "./reader.ts";
 import { connectedIn, readinessOf } from "./readiness.ts";
-import type { SeenValidator } from "./reporter.ts";
 import { type Restored, restoreNode } from "./restore.ts";
 import {
   type FinalizedItem,
@@ -45,38 +39,8 @@ import {
   type ValidatorView,
   type VertexView,
 } from "./service.ts";
-import { type NodeLimits, observerError, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
-
-export interface NodeParts extends EngineParts {
-  /** The network with the validators of its genesis; how it goes on is on the disk. */
-  readonly network: NetworkContext;
-  /** The membership at genesis. */
-  readonly membership: MembershipState;
-  readonly nodeId: NodeId;
-  readonly database: Database;
-  readonly transport: Transport;
-  readonly signer: Signer;
-  readonly verifier: Verifier;
-  readonly clock: Clock;
-  readonly observer: LoopObserver;
-  readonly limits: NodeLimits;
-  readonly alpn: string;
-  /** Where the genesis file says that its validators are, `host:port`; for people. */
-  readonly addresses?: ReadonlyMap<NodeId, string>;
-  readonly onFatal: (error: unknown) => void;
-  /** The validators that are known now: at the start, and after every change. Keys and addresses follow them. */
-  readonly onMembership?: (membership: MembershipState, changed: ValidatorSetChanged | null) => void;
-  /** What was seen of the other validators; nothing is reported without. */
-  readonly observations?: () => readonly SeenValidator[];
-  /** Looks at what each validator sealed itself; see `PeerGuard.inspect`. */
-  readonly inspect?: (peer: NodeId, lane: Lane, frame: SealedFrame) => void;
-  /** How often to look whether something is to be reported, in milliseconds. Default 60,000. */
-  readonly reportIntervalMs?: number;
-  /** What judges the vertices of a leaderless network; null, and by default, payloads are opaque. */
-  readonly application?: Pick<CommutativeApplication, "claimOf"> | null;
-  /** What the order drives; null, and by default, nothing. */
-  readonly replication?: Replication | null;
-}
+import { StateOffers } from "./transfer/state-offers.ts";
+import { observerError, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
 
 /** How long a client should wait for a node that cannot reach a quorum. */
 const NOT_READY_RETRY_MS = 1_000;
@@ -148,6 +112,9 @@ export class ConsensusNode implements NodeService {
       resolution: restored.resolution,
       checkpoint: restored.checkpoint,
       proofs: this.proofs.states,
+      offers: new StateOffers(parts.database),
+      gap: parts.joinGap ?? 0,
+      learnKeys: (validators) => parts.learnKeys?.(validators),
       remembered: { vote: restored.lastVote, view: restored.lastView, silence: restored.silence },
       onExecuted: (execution, slot, bundles) => this.#onExecuted(execution, slot, bundles),
       onMembers: (changed) => parts.onMembership?.(this.#epochs.membership, changed),

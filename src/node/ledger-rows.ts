@@ -7,6 +7,14 @@ import { epochCodec } from "../membership/evidence.ts";
 import { validatorIndexCodec } from "../membership/seal.ts";
 import type { Silence } from "./start-gate.ts";
 
+/** The first place of the log that is on this disk, and the first vertex of it. */
+export interface LogStart {
+  readonly sequence: Sequence;
+  readonly position: Position;
+}
+
+export const LOG_BEGINNING: LogStart = { sequence: 1 as Sequence, position: 1 as Position };
+
 /** Where a bundle lies in `vertices`. */
 export interface BundleLocation {
   readonly kind: "bundle";
@@ -142,5 +150,18 @@ export const silenceCodec: Codec<Silence> = struct<Silence>({
     u64,
     (value) => value - 1,
     (value) => value + 1,
+  ),
+});
+
+export const logStartCodec: Codec<LogStart> = struct<LogStart>({
+  sequence: mapped(
+    u64,
+    (value) => value as Sequence,
+    (value) => value,
+  ),
+  position: mapped(
+    u64,
+    (value) => value as Position,
+    (value) => value,
   ),
 });

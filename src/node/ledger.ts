@@ -23,11 +23,15 @@ import {
   silenceCodec,
   type FinalizedRun,
   finalizedCodec,
+  LOG_BEGINNING,
+  type LogStart,
+  logStartCodec,
   type MetadataRow,
   metadataCodec,
   type VertexMetadata,
 } from "./ledger-rows.ts";
 import type { Database } from "./ports.ts";
+import type { LogState } from "./replicated/snapshot-store.ts";
 import type { Silence } from "./start-gate.ts";
 import { provenBodyCodec } from "./wire.ts";
 import type { WriteBatch } from "./write-batch.ts";
@@ -46,6 +50,7 @@ const MEMBERSHIP_KEY = asciiBytes("membership");
 const PREVIOUS_KEY = asciiBytes("membership-before");
 const RESOLUTION_KEY = asciiBytes("resolution");
 const SILENCE_KEY = asciiBytes("silence");
+const LOG_START_KEY = asciiBytes("log-start");
 
 /** Rows of a lane that are looked through for the newest one of a term. */
 const VOID_ROWS_MAX = 64;
@@ -62,6 +67,8 @@ export class Ledger {
   #network: NetworkContext;
 
   readonly #isLeaderless: boolean;
+  /** As it is on the disk, once it was asked for. */
+  #logStart: LogStart | null = null;
 
   constructor(database: Database, network: NetworkContext, isLeaderless = false) {
     this.#database = database;
@@ -106,6 +113,20 @@ export class Ledger {
       if (value === null) batch.delete("consensus", row);
       else batch.put("consensus", row, value);
     }
+  }
+
+  /** The state that the log goes on from, where it was not executed here. `recordLogStart` says that what led to it is not here. */
+  recordState(batch: WriteBatch, { execution, membership }: LogState): void {
+    batch.put("consensus", EXECUTION_KEY, encode(executionStateCodec, execution));
+    batch.put("consensus", MEMBERSHIP_KEY, encode(membershipStateCodec, membership, 4_096));
+    batch.delete("consensus", PREVIOUS_KEY);
+  }
+
+  /** Nothing was executed yet. */
+  forgetState(batch: WriteBatch): void {
+    this.#logStart = null;
+    for (const key of [EXECUTION_KEY, MEMBERSHIP_KEY, PREVIOUS_KEY, RESOLUTION_KEY, LOG_START_KEY])
+      batch.delete("consensus", key);
   }
 
   async loadExecution(): Promise<ExecutionState | null> {
@@ -218,10 +239,37 @@ export class Ledger {
       .filter(({ firstPosition, run }) => firstPosition + run.count > from);
   }
 
-  /** Encoded committed places from a sequence on. */
+  /** The runs on this disk that begin at these positions, ascending; at most `limit` rows. There may be gaps. */
+  async runs(
+    { from, before }: { readonly from: number; readonly before: number },
+    limit: number,
+  ): Promise<readonly { readonly firstPosition: Position; readonly run: FinalizedRun }[]> {
+    const rows = await this.#database.scan("finalized", { gte: numberKey(from), lt: numberKey(before), limit });
+    return rows.map((row) => ({
+      firstPosition: keyNumber(row.key) as Position,
+      run: decode(finalizedCodec, row.value),
+    }));
+  }
+
+  /** Encoded committed places from a sequence on, without gaps; none where the log begins later. */
   async committed(from: Sequence, limit: number): Promise<readonly Uint8Array[]> {
     const rows = await this.#database.scan("log", { gte: numberKey(from), limit });
-    return rows.map((row) => row.value);
+    const [first] = rows;
+    return first === undefined || keyNumber(first.key) !== from ? [] : rows.map((row) => row.value);
+  }
+
+  /** Where this node's log begins: it may have begun with a snapshot, or have forgotten what is old. */
+  async logStart(): Promise<LogStart> {
+    if (this.#logStart === null) {
+      const row = await this.#database.get("consensus", LOG_START_KEY);
+      this.#logStart = row === undefined ? LOG_BEGINNING : decode(logStartCodec, row);
+    }
+    return this.#logStart;
+  }
+
+  recordLogStart(batch: WriteBatch, start: LogStart): void {
+    this.#logStart = start;
+    batch.put("consensus", LOG_START_KEY, encode(logStartCodec, start));
   }
 
   async committedSlot(sequence: Sequence): Promise<CommittedSlot | null> {
@@ -251,6 +299,36 @@ export class Ledger {
       const row: MetadataRow = { kind: "vertex", creator, firstNonce, bundle: digest, index, position, height };
       batch.put("metadata", hashKey(id), encode(metadataCodec, row));
     });
+  }
+
+  /** Takes back what `recordExecution` wrote of a bundle; with `isForgotten`, the bundle itself goes too. */
+  async eraseRun(
+    batch: WriteBatch,
+    { firstPosition, run }: { readonly firstPosition: Position; readonly run: FinalizedRun },
+    isForgotten: boolean,
+  ): Promise<void> {
+    const { bundle: digest, creator, firstNonce, height, timestampMs } = run;
+    batch.delete("finalized", numberKey(firstPosition));
+    batch.delete("index_height", indexKey(height, firstPosition));
+    batch.delete("index_timestamp", indexKey(timestampMs, firstPosition));
+    const stored = await this.bundle(digest);
+    if (stored === null) return;
+    const { ref, vertexIds } = stored.held;
+    batch.delete("edges", edgeKey(ref.previous, present(vertexIds[0], "a bundle's first vertex")));
+    for (const id of vertexIds) batch.delete("metadata", hashKey(id));
+    if (!isForgotten) return;
+    batch.delete("vertices", bundleKey(creator, firstNonce, digest));
+    batch.delete("metadata", hashKey(digest));
+  }
+
+  /** At most `limit` sequences of the log from one on, ascending. */
+  async sequencesFrom(from: number, limit: number): Promise<readonly Sequence[]> {
+    const rows = await this.#database.scan("log", { gte: numberKey(from), limit });
+    return rows.map(({ key }) => keyNumber(key) as Sequence);
+  }
+
+  eraseSlot(batch: WriteBatch, sequence: Sequence): void {
+    batch.delete("log", numberKey(sequence));
   }
 
   async #metadata(key: Hash): Promise<MetadataRow | null> {

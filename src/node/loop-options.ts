@@ -12,6 +12,8 @@ import type { SeenValidator } from "./reporter.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Replication } from "./replicated/replication.ts";
 import type { StateProofs } from "./state-proofs.ts";
+import type { StateOffers } from "./transfer/state-offers.ts";
+import type { Validator } from "../membership/validator-set.ts";
 import type { SealedFrame } from "./wire.ts";
 import type { DagParts } from "./dag-loop.ts";
 import type { Clock, Database, Entropy, Lane, Signer, Transport, Verifier } from "./ports.ts";
@@ -31,6 +33,12 @@ export interface LoopOptions<M> {
   readonly replication: Replication | null;
   readonly checkpoint: CheckpointCertificate | null;
   readonly proofs: StateProofs;
+  /** What of the states on this disk others may take over. */
+  readonly offers: StateOffers;
+  /** So many batches behind, the state is taken over instead of the log; 0 for never while somebody has the log. */
+  readonly gap: number;
+  /** A quorum said that these are validators: what they sign can be checked from now on. */
+  readonly learnKeys: (validators: readonly Validator[]) => void;
   /** What this node's disk shows that it said in this epoch. */
   readonly remembered: Remembered;
   readonly database: Database;

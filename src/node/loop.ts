@@ -1,8 +1,9 @@
 import type { CheckpointCertificate, CommittedSlot, Effect, EngineEvent } from "../consensus/engine.ts";
+import type { BundleRef } from "../dag/bundle.ts";
 import { present, unreachable } from "../lib/assert.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { Equivocation } from "../membership/equivocation.ts";
-import type { Nonce, ValidatorIndex, View } from "../membership/ids.ts";
+import type { Nonce, View } from "../membership/ids.ts";
 import type { MembershipCommand } from "../membership/membership-command.ts";
 import type { ValidatorSetChanged } from "../membership/membership-state.ts";
 import { executionStateDigest } from "../replication/executor.ts";
@@ -18,6 +19,7 @@ import { Courier } from "./courier.ts";
 import { Bodies } from "./bodies.ts";
 import { DagLoop, type DagParts, lookUpIn } from "./dag-loop.ts";
 import { Executing } from "./executing.ts";
+import { finalize } from "./finalizing.ts";
 import type { Heard } from "./resolutions.ts";
 import type { LoopOptions } from "./loop-options.ts";
 import { Outbox } from "./outbox.ts";
@@ -65,21 +67,12 @@ export class NodeLoop<M> implements TransportHandler {
       onFailure: (error) => this.#fail(error),
     });
     const { network } = epochs;
-    const self = (): ValidatorIndex | null => epochs.self;
     this.#verification = new SealVerification(network, options.verifier);
-    this.#outbox = new Outbox({
-      ...options,
-      network,
-      self,
-      send: (addressed) => this.#courier.send(addressed),
-      beforeClose: () => this.#bodies.formOwn(),
-      onTurn: (turn) => options.observer.onTurn(turn),
-      onFailure: (error) => this.#fail(error),
-    });
+    this.#outbox = this.#newOutbox();
     this.#exchange = new BundleExchange({
       ...options,
       network,
-      self,
+      self: () => epochs.self,
       ownLane: () => epochs.ownLane,
       outbox: this.#outbox,
       wallMs: () => options.clock.nowMs(),
@@ -100,6 +93,7 @@ export class NodeLoop<M> implements TransportHandler {
       open: (body) => this.#inbound.openBundle(body),
       ...lookUpIn(options.dag),
       onBundles: (bundles, source) => this.#bodies.takeFetched(bundles, source),
+      onStateTaken: (taken) => this.#fail(taken),
       feed: (event) => this.#feed(event),
       now: () => this.#now(),
     });
@@ -123,9 +117,7 @@ export class NodeLoop<M> implements TransportHandler {
 
   /** Begins to listen, and to vote when enough peers have proved where this node's key stands. */
   start(restored: readonly StoredBundle[]): void {
-    this.#feed({ kind: "start", ...this.#now() });
-    this.#feedResolutions(this.#executing.remembered);
-    this.#feed({ kind: "bundles", ...this.#now(), refs: restored.map(({ held }) => held.ref) });
+    this.#begin(restored.map(({ held }) => held.ref));
     this.#speech.hearOut(this.#options.remembered);
     this.#reporter.start();
   }
@@ -172,6 +164,19 @@ export class NodeLoop<M> implements TransportHandler {
       heardOf: (validator) => this.#speech.heardOf(validator),
       newestOf: (validator) => this.#exchange.newestOf(validator),
       dag: this.#dag?.sources() ?? null,
+    });
+  }
+
+  #newOutbox(): Outbox {
+    const { epochs } = this.#options;
+    return new Outbox({
+      ...this.#options,
+      network: epochs.network,
+      self: () => epochs.self,
+      send: (addressed) => this.#courier.send(addressed),
+      beforeClose: () => this.#bodies.formOwn(),
+      onTurn: (turn) => this.#options.observer.onTurn(turn),
+      onFailure: (error) => this.#fail(error),
     });
   }
 
@@ -232,6 +237,7 @@ export class NodeLoop<M> implements TransportHandler {
       onBundles: (bundles, sender) => this.#bodies.take(bundles, sender),
       onStatus: (from, frame) => {
         this.#speech.onPeer();
+        this.#catchUp.onPeerStatus(frame.status);
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: this.#courier.inThisEpoch(frame) });
         this.#exchange.push(from, frame.lanes);
       },
@@ -312,18 +318,12 @@ export class NodeLoop<M> implements TransportHandler {
   }
 
   #finalize(slot: CommittedSlot): void {
-    const { epochs, replication } = this.#options;
-    const { execution, bundles, heard, effects } = this.#executing.run(slot, this.#outbox.writes());
-    const { state, changed } = execution;
+    const { epochs } = this.#options;
     const { self } = epochs;
-    this.#options.proofs.onExecuted(slot, execution, this.#outbox.writes());
-    this.#outbox.whenDurable(() => {
-      this.#options.onExecuted(execution, slot, bundles);
-      if (effects === null) return;
-      const held = bundles.map((stored) => stored.held);
-      replication?.onDurable(execution, held, effects);
-    });
-    if (replication !== null) this.#background(replication.maybeSnapshot(state));
+    const background = (work: Promise<void>): void => this.#background(work);
+    const ports = { ...this.#options, executing: this.#executing, outbox: this.#outbox, background };
+    const { execution, heard } = finalize(slot, ports);
+    const { state, changed } = execution;
     this.#speech.onExecuted(state, epochs.engine.status().stable);
     const step = { nowMs: this.#now().nowMs, speaks: self !== null && this.#speech.isFree };
     if (epochs.onExecuted(execution, step) && changed !== null) return this.#beginEpoch(changed, self !== null);
@@ -355,10 +355,10 @@ export class NodeLoop<M> implements TransportHandler {
     }
   }
 
-  #begin(): void {
+  #begin(refs: readonly BundleRef[] = []): void {
     this.#feed({ kind: "start", ...this.#now() });
     this.#feedResolutions(this.#executing.remembered);
-    this.#feed({ kind: "bundles", ...this.#now(), refs: [] });
+    this.#feed({ kind: "bundles", ...this.#now(), refs });
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Hash } from "../lib/hash.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
 import type { BundlePool } from "./bundle-pool.ts";
 import type { Ledger, StoredBundle } from "./ledger.ts";
-import type { FinalizedItem, VertexView } from "./service.ts";
+import { type FinalizedItem, NodeError, type VertexView } from "./service.ts";
 
 /** Answers questions about vertices from what is durable; only unfinalized vertices come from memory. */
 export class Reader {
@@ -28,13 +28,18 @@ export class Reader {
     return place === null ? null : this.#view(hash, place.stored, place.index, null);
   }
 
-  /** Positions `from` to `from + limit - 1`, as far as they are durable (`last`). */
+  /** Positions `from` to `from + limit - 1`, as far as they are durable (`last`). @throws NodeError `too-old` */
   async finalized(
     { from, limit }: { readonly from: number; readonly limit: number },
     last: number,
   ): Promise<readonly FinalizedItem[]> {
     const count = Math.min(limit, last - from + 1);
     if (count <= 0) return [];
+    const { position: first } = await this.#ledger.logStart();
+    if (from < first) {
+      const why = `this node's log begins with sequence ${first}: read from there, or ask a node that keeps more`;
+      throw new NodeError("too-old", why);
+    }
     const runs = await this.#ledger.finalizedRuns(from, count);
     const items: FinalizedItem[] = [];
     for (const { firstPosition, run } of runs) {

@@ -22,7 +22,8 @@ export interface NodeService {
   /**
    * The final vertices from sequence `from` (1 is the first) on, at most `limit` items. Where a leader orders, this is the
    * total order, with what validators said of their own set. In a leaderless network it is this node's own order of
-   * acceptance, of clients' vertices alone: ancestors first, and otherwise different from node to node.
+   * acceptance, of clients' vertices alone: ancestors first, and otherwise different from node to node. Rejects with NodeError
+   * `too-old` where this node's log begins later.
    */
   finalized(range: { readonly from: number; readonly limit: number }): Promise<readonly FinalizedItem[]>;
   status(): NodeStatus;

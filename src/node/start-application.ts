@@ -39,7 +39,12 @@ export async function createReplication(
     const why = `this network's genesis file says application "${named}": leave --app and node.application out, or name a network made with --application custom`;
     throw new ApplicationFileError(why);
   }
-  const common = { snapshotInterval: storage.snapshot_interval, snapshotsKept: storage.snapshots_kept, log };
+  const common = {
+    snapshotInterval: storage.snapshot_interval,
+    snapshotsKept: storage.snapshots_kept,
+    retention: storage.retention_vertices,
+    log,
+  };
   if (named === "key-value") {
     const takeChanges = (application: Application): ReturnType<KeyValueStore["takeChanges"]> =>
       (application as KeyValueStore).takeChanges();

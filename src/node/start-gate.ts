@@ -171,7 +171,9 @@ export class StartGate {
   #free(): void {
     this.#state = "free";
     this.#heard.clear();
-    if (this.#silence !== null) this.#options.remember(null);
+    // One that is for a later epoch waits for it: the state of this node went back over the end of an epoch.
+    const { epoch } = this.#options.network.set;
+    if (this.#silence !== null && this.#silence.epoch <= epoch) this.#options.remember(null);
     this.#options.onFree();
   }
 }

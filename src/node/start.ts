@@ -1,16 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createApiServer } from "../api/server.ts";
-import { readKeyFile } from "../crypto/key-file.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { NodeKeyPair } from "../crypto/key-pair.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { importPublicKeys } from "../crypto/public-keys.ts";
 import { createVerifier, type SignatureVerifier } from "../crypto/verifier.ts";
 import type { MembershipState, ValidatorSetChanged } from "../membership/membership-state.ts";
-import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
+import type { NetworkContext, Validator, ValidatorSet } from "../membership/validator-set.ts";
 import { VIOLATION_TYPES } from "../peering/peer-score.ts";
 import { ALPN, createQuicTransport, type QuicTransport } from "../network/quic-transport.ts";
 import { createMetricsServer } from "../observability/metrics-server.ts";
@@ -19,10 +17,10 @@ import { openRocksDatabase } from "../storage/open-rocks-database.ts";
 import { Admission } from "./admission.ts";
 import { createApplication } from "./applications.ts";
 import type { NodeConfig } from "./config.ts";
-import { ConsensusNode, type NodeParts } from "./consensus-node.ts";
-import { avalancheParamsOf, choiceFault } from "./engine-choice.ts";
-import { firstMembership, type Genesis, networkContextOf, parseGenesis } from "./genesis.ts";
-import { keyFileAt } from "./key-location.ts";
+import { ConsensusNode } from "./consensus-node.ts";
+import type { NodeParts } from "./node-parts.ts";
+import { avalancheParamsOf } from "./engine-choice.ts";
+import { firstMembership, type Genesis, networkContextOf } from "./genesis.ts";
 import type { Log } from "./observer.ts";
 import type { Entropy } from "./ports.ts";
 import { peerAddresses } from "./peer-addresses.ts";
@@ -31,8 +29,10 @@ import { PeerGuard } from "./peer-guard.ts";
 import { observerOf } from "./peer-watch.ts";
 import { restoreBans, writePeersFile } from "./peers-file.ts";
 import type { NodeService, PeerControl, ProofService } from "./service.ts";
+import { readInputs } from "./start-inputs.ts";
 import { createReplication, type Served, startApplication } from "./start-application.ts";
 import { systemClock } from "./system-clock.ts";
+import { isRecoverable, recover, type Recoverable } from "./transfer/recovery.ts";
 
 /** Samples that can be foreseen can be bribed, and nonces repeated. */
 const SECURE: Entropy = { bytes: (count) => Uint8Array.from(randomBytes(count)) };
@@ -43,11 +43,6 @@ const SUBMISSION_VERTICES_MAX = 10_000;
 /** The least patience with a leader, in units of the expected finality. */
 const FINALITY_TIMEOUTS_OF_PATIENCE = 4;
 
-/** Opaque to the user: a start that cannot succeed as configured, with what to change. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
-
 export interface RunningNode {
   readonly service: NodeService;
   readonly apiUrl: string | null;
@@ -55,22 +50,35 @@ export interface RunningNode {
   readonly quicAddress: string;
   /** Ends everything in the reverse order of the start. */
   stop(): Promise<void>;
-  /** Rejects when the node must stop by itself: its disk failed, or its state diverged from the quorum's. */
+  /**
+   * Rejects when the node must stop by itself: its disk failed, or its application. With a `Recoverable` it is to be started
+   * again, with that as its `recovery`: it then goes on from another state.
+   */
   readonly failed: Promise<never>;
+}
+
+export interface StartChoice {
+  /** The file of the user's application, in a network whose genesis says `custom`. */
+  readonly app?: string | null;
+  /** Why the run before ended, where that is to be put right first. */
+  readonly recovery?: Recoverable | null;
 }
 
 /**
  * The only place where adapters meet the loop. The order is document 3's: configuration, keys, storage, network, consensus,
  * API. What was started is ended again when a later step fails.
- * @param app the file of the user's application, in a network whose genesis says `custom`
  */
-export async function startNode(config: NodeConfig, log: Log, app: string | null = null): Promise<RunningNode> {
+export async function startNode(
+  config: NodeConfig,
+  log: Log,
+  { app = null, recovery = null }: StartChoice = {},
+): Promise<RunningNode> {
   for (const warning of config.warnings) log("warn", "config.ignored", { warning });
-  const genesis = readGenesis(config);
-  checkAgainstGenesis(config, genesis);
+  const { genesis, keys } = await readInputs(config);
   const network = networkContextOf(genesis);
-  const keys = await readKeys(config);
+  const identity = { network, membership: firstMembership(genesis), nodeId: keys.nodeId };
   const replication = await createReplication(genesis, config, { app, log });
+  if (replication === null) warnOfRetention(config, log);
   const stack = new AsyncDisposableStack();
   try {
     const metrics = createNodeMetrics(genesis.engine);
@@ -81,28 +89,22 @@ export async function startNode(config: NodeConfig, log: Log, app: string | null
     for (const type of VIOLATION_TYPES) metrics.onViolation(type, 0);
     const database = await openDatabase(config, network.genesis, log, metrics);
     stack.defer(() => database.close());
+    if (recovery !== null) await recover({ ...identity, engine: genesis.engine, database, log }, recovery);
     const verifier = createVerifier({ hybrid: genesis.hybrid });
-    const book: PeerBook = await openPeerBook({
-      config,
-      validators,
-      metrics,
-      log,
-      onBanned: (...ban) => quic.disconnect(...ban),
-    });
+    const onBanned = (peer: NodeId, reason: string): void => quic.disconnect(peer, reason);
+    const book: PeerBook = await openPeerBook({ config, validators, metrics, log, onBanned });
     const quic = openTransport({ config, genesis, network, admission, keys, verifier, metrics, log });
     const guard = new PeerGuard({ self: keys.nodeId, transport: quic, book, clock: systemClock, validators, genesis });
     const ring = keyRing(network, verifier);
     const { failed, onFatal } = failure(log);
     const node = await ConsensusNode.open({
-      network,
-      nodeId: keys.nodeId,
+      ...identity,
       database,
       transport: guard,
       signer: keys,
       verifier: ring,
       inspect: (peer, lane, frame) => guard.inspect(peer, lane, frame),
       observations: () => guard.observations(systemClock.monotonicMs()),
-      membership: firstMembership(genesis),
       addresses: new Map(genesis.validators.map(({ nodeId, address }) => [nodeId, address])),
       onMembership: (membership, changed) => {
         admission.follow(membership);
@@ -113,6 +115,8 @@ export async function startNode(config: NodeConfig, log: Log, app: string | null
       ...limitsOf(config),
       ...engineOf(config, genesis),
       replication,
+      joinGap: config.storage.join_gap,
+      learnKeys: (known) => learnKeys(ring, known),
       avoids: (peer) => book.stateOf(peer) !== "good",
       alpn: ALPN,
       onFatal,
@@ -133,6 +137,12 @@ export async function startNode(config: NodeConfig, log: Log, app: string | null
   }
 }
 
+function warnOfRetention({ storage }: NodeConfig, log: Log): void {
+  if (storage.retention_vertices === 0) return;
+  const warning = "storage.retention_vertices: nothing is deleted where no application's snapshots stand for the log";
+  log("warn", "config.ignored", { warning });
+}
+
 /** The end that the node comes to by itself: told to the log, and to whoever waits for it. */
 function failure(log: Log): { readonly failed: Promise<never>; readonly onFatal: (error: unknown) => void } {
   const { promise, reject } = Promise.withResolvers<never>();
@@ -141,7 +151,8 @@ function failure(log: Log): { readonly failed: Promise<never>; readonly onFatal:
     failed: promise,
     onFatal: (error) => {
       const cause = error instanceof Error ? String(error.cause ?? "") : "";
-      log("error", "node.failed", { error: String(error), cause });
+      if (isRecoverable(error)) log("warn", "node.starts-again", { why: error.message });
+      else log("error", "node.failed", { error: String(error), cause });
       reject(error);
     },
   };
@@ -244,9 +255,13 @@ function openTransport(parts: {
   });
 }
 
+function learnKeys(ring: KeyRing, validators: readonly Validator[]): void {
+  for (const { nodeId, publicKeys } of validators) ring.add(nodeId, publicKeys);
+}
+
 function keyRing(network: NetworkContext, verifier: SignatureVerifier): KeyRing {
   const ring = new KeyRing(verifier);
-  for (const { nodeId, publicKeys } of network.set.roster) ring.add(nodeId, publicKeys);
+  learnKeys(ring, network.set.roster);
   return ring;
 }
 
@@ -358,35 +373,6 @@ async function openDatabase(
     log,
     metrics: metrics.storage,
   });
-}
-
-function readGenesis(config: NodeConfig): Genesis {
-  const file = config.node.genesis;
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new StartError(
-      `the genesis file ${file} cannot be read (${String(error)}): set node.genesis in ${config.file}`,
-    );
-  }
-  return parseGenesis(text);
-}
-
-async function readKeys(config: NodeConfig): Promise<NodeKeyPair> {
-  const file = keyFileAt(config.crypto.key_path);
-  const passphrase = process.env[config.crypto.passphrase_env];
-  return await readKeyFile(file, passphrase === undefined ? {} : { passphrase });
-}
-
-function checkAgainstGenesis(config: NodeConfig, genesis: Genesis): void {
-  if (config.crypto.hybrid_mode !== genesis.hybrid) {
-    throw new StartError(
-      `crypto.hybrid_mode is ${config.crypto.hybrid_mode}, the network's genesis file says ${genesis.hybrid}`,
-    );
-  }
-  const fault = choiceFault(config, genesis);
-  if (fault !== null) throw new StartError(fault);
 }
 
 function listenHost(config: NodeConfig): string {

@@ -26,6 +26,7 @@ const REJECTED: ReadonlyMap<string, ViolationType | null> = new Map(
     "invalid-certificate": "invalid-signature",
     "invalid-bundle": "invalid-signature",
     "invalid-committed-places": "invalid-signature",
+    "invalid-snapshot": "invalid-signature",
     "invalid-evidence": "invalid-signature",
     "malformed-command": "malformed",
     "malformed-status": "malformed",

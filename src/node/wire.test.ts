@@ -12,7 +12,9 @@ import {
   type Frame,
   frameCodec,
   type Question,
+  pieceAnswerCodec,
   questionCodec,
+  snapshotAnswerCodec,
 } from "./wire.ts";
 
 const ONES = "11".repeat(32) as Hash;
@@ -48,6 +50,9 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
   bundles: { kind: "bundles", digests: [ONES] },
   batches: { kind: "batches", digests: [] },
   committed: { kind: "committed", from: 66_051 as Sequence },
+  snapshot: { kind: "snapshot", above: 66_051 as Sequence },
+  chunk: { kind: "chunk", sequence: 66_051 as Sequence, number: 258 },
+  "epoch-end": { kind: "epoch-end", epoch: 3 as Epoch },
 };
 
 /** Short encodings stand here in full; long ones by their length and BLAKE3. */
@@ -79,6 +84,9 @@ describe("the wire between nodes keeps its bytes", () => {
       `00000000${"0100000000000000"}${ONES}`,
       `01000000${"0000000000000000"}`,
       `02000000${"0302010000000000"}`,
+      `07000000${"0302010000000000"}`,
+      `08000000${"0302010000000000"}02010000`,
+      `09000000${"0300000000000000"}`,
     ]);
   });
 
@@ -87,8 +95,14 @@ describe("the wire between nodes keeps its bytes", () => {
     expect(golden(batchesAnswerCodec, { batches: [{ timestampMs: 1, bundles: [ONES] }] })).toBe(
       `0100000000000000${"0100000000000000"}${"0100000000000000"}${ONES}`,
     );
-    expect(golden(committedAnswerCodec, { slots, checkpoint: null })).toBe(
-      `0100000000000000${"0300000000000000"}01020300`,
+    expect(golden(committedAnswerCodec, { slots, checkpoint: null, first: 2 as Sequence })).toBe(
+      `0100000000000000${"0300000000000000"}01020300${"0200000000000000"}`,
+    );
+    expect(golden(pieceAnswerCodec, { piece: BODY })).toBe(`01${"0300000000000000"}010203`);
+    expect(golden(snapshotAnswerCodec, { offer: null })).toBe("00");
+    const offer = { certificate: BODY, membership: BODY.subarray(1), manifest: BODY.subarray(2) };
+    expect(golden(snapshotAnswerCodec, { offer })).toBe(
+      `01${"0300000000000000"}010203${"0200000000000000"}0203${"0100000000000000"}03`,
     );
     expect(golden(bundlesAnswerCodec, { bundles: [{ body: BODY, proof: PROOF }] })).toMatchSnapshot();
   });

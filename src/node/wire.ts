@@ -1,6 +1,6 @@
 import type { Codec } from "../codec/codec.ts";
 import { mapped, option, struct, union, variant, vec } from "../codec/composites.ts";
-import { bool, bytes, hash, u16, u64 } from "../codec/primitives.ts";
+import { bool, bytes, hash, u16, u32, u64 } from "../codec/primitives.ts";
 import { CERTIFICATES_MAX, dagCertificateCodec } from "../consensus/dag-certificate.ts";
 import type { DagCertificate, DagClaim } from "../consensus/dag-engine.ts";
 import type { PeerStatus } from "../consensus/engine.ts";
@@ -105,6 +105,12 @@ export type Question =
     }
   /** The signed word of validators of this epoch that they have executed up to this sequence, and with which state. */
   | { readonly kind: "state"; readonly epoch: Epoch; readonly sequence: Sequence }
+  /** The newest snapshot of a state above this one that a quorum certified as a checkpoint. */
+  | { readonly kind: "snapshot"; readonly above: Sequence }
+  /** A chunk of the snapshot after this batch, by its number in the manifest's order, from 1. */
+  | { readonly kind: "chunk"; readonly sequence: Sequence; readonly number: number }
+  /** How an epoch ended, and with which validators the next one began. */
+  | { readonly kind: "epoch-end"; readonly epoch: Epoch }
   /** The last certificate that the asked one keeps of a state after one of these batches, both ends among them. */
   | { readonly kind: "certified"; readonly from: Sequence; readonly to: Sequence }
   /** The signed word of a validator of this epoch that it has accepted these vertices. */
@@ -157,6 +163,18 @@ export interface CommittedAnswer {
   readonly slots: readonly Uint8Array[];
   /** The newest stable checkpoint certificate, encoded. */
   readonly checkpoint: Uint8Array | null;
+  /** Where the answerer's log begins: who asks for what lies before finds a snapshot, or somebody who kept it. */
+  readonly first: Sequence;
+}
+
+/** What of a snapshot is proved by its certificate, and the manifest that its root must bear out. */
+export interface SnapshotOffer {
+  /** An encoded `StateCertificate`. */
+  readonly certificate: Uint8Array;
+  /** An encoded `MembershipState`: the certified state names its digest. */
+  readonly membership: Uint8Array;
+  /** An encoded `Manifest`. */
+  readonly manifest: Uint8Array;
 }
 
 const nonceCodec: Codec<Nonce> = mapped(
@@ -222,6 +240,9 @@ export const questionCodec: Codec<Question> = union<Question>({
   vertices: variant("vertices", { tips: vec(hash, ASKED_DIGESTS_MAX) }),
   dag: variant("dag", { above: vec(nonceCodec, VALIDATORS_MAX), start: validatorIndexCodec, isForEpoch: bool }),
   state: variant("state", { epoch: epochCodec, sequence: sequenceCodec }),
+  snapshot: variant("snapshot", { above: sequenceCodec }),
+  chunk: variant("chunk", { sequence: sequenceCodec, number: u32 }),
+  "epoch-end": variant("epoch-end", { epoch: epochCodec }),
   certified: variant("certified", { from: sequenceCodec, to: sequenceCodec }),
   accepted: variant("accepted", { epoch: epochCodec, vertices: vec(hash, ACCEPTED_ASKED_MAX) }),
 });
@@ -302,4 +323,14 @@ export const witnessAnswerCodec: Codec<WitnessAnswer> = struct<WitnessAnswer>({
 export const committedAnswerCodec: Codec<CommittedAnswer> = struct<CommittedAnswer>({
   slots: vec(body, ANSWER_BODIES_MAX),
   checkpoint: option(body),
+  first: sequenceCodec,
+});
+
+export const snapshotAnswerCodec: Codec<{ readonly offer: SnapshotOffer | null }> = struct<{
+  offer: SnapshotOffer | null;
+}>({ offer: option(struct<SnapshotOffer>({ certificate: body, membership: body, manifest: body })) });
+
+/** One chunk, or one encoded `EpochLink`; null where the answerer has none. */
+export const pieceAnswerCodec: Codec<{ readonly piece: Uint8Array | null }> = struct<{ piece: Uint8Array | null }>({
+  piece: option(body),
 });

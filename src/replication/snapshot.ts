@@ -106,6 +106,7 @@ export function* chunksOf(source: Iterator<Uint8Array>, hashes: readonly Hash[],
   }
 }
 
-function chunkHash(chunk: Uint8Array): Hash {
+/** What a manifest calls a chunk by. */
+export function chunkHash(chunk: Uint8Array): Hash {
   return hashOf("snapshot-chunk", chunk);
 }

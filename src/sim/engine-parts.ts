@@ -4,7 +4,7 @@ import type { Engine } from "../consensus/engine.ts";
 import type { HotStuffOptions } from "../consensus/hotstuff/engine.ts";
 import type { HotStuffMessage } from "../consensus/hotstuff/messages.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
-import type { NodeParts } from "../node/consensus-node.ts";
+import type { NodeParts } from "../node/node-parts.ts";
 import type { NodeMessage } from "../node/engines.ts";
 import type { Plan } from "./plan.ts";
 import type { Random } from "./random.ts";

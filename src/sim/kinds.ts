@@ -8,7 +8,7 @@ import { merkleRoot } from "../crypto/merkle.ts";
 import { type Proof, proofOf, sealedBytes } from "../membership/seal.ts";
 import { type Statement, statementDigest } from "../membership/statement.ts";
 import type { ApplicationService } from "../node/application-service.ts";
-import type { NodeParts } from "../node/consensus-node.ts";
+import type { NodeParts } from "../node/node-parts.ts";
 import type { NodeMessage } from "../node/engines.ts";
 import type { ReplicatedParts } from "../node/replicated/replicated-service.ts";
 import type { Replication, ReplicationOptions } from "../node/replicated/replication.ts";

@@ -221,10 +221,11 @@ export class LyingTransport implements Transport {
     if (!this.#does("lie") || random.chance(0.2)) return honest;
     if (random.chance(0.3)) return this.#garbage(honest);
     try {
-      const { slots } = decode(committedAnswerCodec, honest);
-      if (random.chance(0.4)) return encode(committedAnswerCodec, { slots: slots.map(forgedSlot), checkpoint: null });
+      const { slots, first } = decode(committedAnswerCodec, honest);
+      if (random.chance(0.4))
+        return encode(committedAnswerCodec, { slots: slots.map(forgedSlot), checkpoint: null, first });
       const kept = random.chance(0.5) ? slots.slice(0, 1) : [...slots].reverse();
-      return encode(committedAnswerCodec, { slots: kept, checkpoint: null });
+      return encode(committedAnswerCodec, { slots: kept, checkpoint: null, first });
     } catch {
       return new Uint8Array(0);
     }

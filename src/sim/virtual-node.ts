@@ -20,7 +20,7 @@ import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { engineKey } from "../node/ledger.ts";
 import { ConsensusNode } from "../node/consensus-node.ts";
-import type { NodeParts } from "../node/consensus-node.ts";
+import type { NodeParts } from "../node/node-parts.ts";
 import type { ApplicationService } from "../node/application-service.ts";
 import type { Log, LogLevel, LoopObserver } from "../node/observer.ts";
 import { PeerBook } from "../node/peer-book.ts";

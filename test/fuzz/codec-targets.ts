@@ -13,12 +13,16 @@ import { type Proof, proofCodec, proofRoot, SEAL_LEAVES_MAX, sealCodec } from ".
 import { statementDigest } from "../../src/membership/statement.ts";
 import { edgeCodec, finalizedCodec, metadataCodec } from "../../src/node/ledger-rows.ts";
 import {
+  acceptedAnswerCodec,
   batchesAnswerCodec,
   bundlesAnswerCodec,
+  certifiedAnswerCodec,
   committedAnswerCodec,
   frameCodec,
   provenBodyCodec,
+  pieceAnswerCodec,
   questionCodec,
+  snapshotAnswerCodec,
   stateAnswerCodec,
   witnessAnswerCodec,
 } from "../../src/node/wire.ts";
@@ -71,11 +75,15 @@ export const CODEC_TARGETS: readonly Target[] = [
   codecTarget("frame", frameCodec),
   codecTarget("proven-body", provenBodyCodec),
   codecTarget("question", questionCodec),
+  codecTarget("snapshot-answer", snapshotAnswerCodec),
+  codecTarget("piece-answer", pieceAnswerCodec),
   codecTarget("bundles-answer", bundlesAnswerCodec),
   codecTarget("batches-answer", batchesAnswerCodec),
   codecTarget("committed-answer", committedAnswerCodec),
   codecTarget("witness-answer", witnessAnswerCodec),
   codecTarget("state-answer", stateAnswerCodec),
+  codecTarget("certified-answer", certifiedAnswerCodec),
+  codecTarget("accepted-answer", acceptedAnswerCodec),
   codecTarget("finality-proof", finalityProofCodec),
   codecTarget("epoch-link", epochLinkCodec),
   codecTarget("pbft-message", messageCodec, useMessage),

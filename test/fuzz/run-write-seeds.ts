@@ -112,9 +112,18 @@ function writeWire(): void {
   seed("question", "bundles", wire.questionCodec, { kind: "bundles", digests: [ONES, TWOS] });
   seed("question", "batches", wire.questionCodec, { kind: "batches", digests: [ONES] });
   seed("question", "committed", wire.questionCodec, { kind: "committed", from: 66_051 as Sequence });
+  seed("question", "chunk", wire.questionCodec, { kind: "chunk", sequence: 66_051 as Sequence, number: 258 });
+  seed("snapshot-answer", "one", wire.snapshotAnswerCodec, {
+    offer: { certificate: body, membership: body.subarray(1), manifest: body.subarray(2) },
+  });
+  seed("piece-answer", "one", wire.pieceAnswerCodec, { piece: body });
   seed("bundles-answer", "one", wire.bundlesAnswerCodec, { bundles: [{ body, proof }] });
   seed("batches-answer", "two", wire.batchesAnswerCodec, { batches: [BATCH, { timestampMs: 0, bundles: [] }] });
-  seed("committed-answer", "two", wire.committedAnswerCodec, { slots: [body, body.subarray(1)], checkpoint: body });
+  seed("committed-answer", "two", wire.committedAnswerCodec, {
+    slots: [body, body.subarray(1)],
+    checkpoint: body,
+    first: 66_051 as Sequence,
+  });
   seed("seal", "one", sealCodec, {
     ...proof.seal,
     signature: { ...proof.seal.signature, ed25519: new Uint8Array(64) },

@@ -10,6 +10,8 @@ import { ConsensusNode } from "../../src/node/consensus-node.ts";
 import type { LoopObserver } from "../../src/node/observer.ts";
 import type { Lane, PeerInfo, SendOutcome, Transport, TransportHandler } from "../../src/node/ports.ts";
 import type { Replication } from "../../src/node/replicated/replication.ts";
+import type { NodeParts } from "../../src/node/node-parts.ts";
+import { isRecoverable } from "../../src/node/transfer/recovery.ts";
 import { systemClock } from "../../src/node/system-clock.ts";
 import { MemoryDatabase, MemoryDisk } from "../../src/storage/memory-database.ts";
 
@@ -118,6 +120,8 @@ export class LocalCluster {
   readonly nodes: LocalNode[] = [];
   readonly verbose: boolean;
   readonly engine: "pbft" | "avalanche";
+  /** How what may be rejected in this test begins; all else is a fault. */
+  readonly tolerated: string[] = [];
 
   constructor(count: number, options: { readonly verbose?: boolean; readonly engine?: "pbft" | "avalanche" } = {}) {
     this.verbose = options.verbose ?? false;
@@ -143,7 +147,12 @@ export class LocalCluster {
   }
 
   /** @param replication what the order drives */
-  async startNode(index: number, disk: MemoryDisk, replication: Replication | null = null): Promise<LocalNode> {
+  async startNode(
+    index: number,
+    disk: MemoryDisk,
+    replication: Replication | null = null,
+    more: Partial<NodeParts> = {},
+  ): Promise<LocalNode> {
     const keys = this.keys[index];
     if (keys === undefined) throw new Error(`no node ${index}`);
     const ring = new KeyRing(createVerifier({ hybrid: true }));
@@ -162,7 +171,7 @@ export class LocalCluster {
       onFinality: () => undefined,
       onIgnored: () => undefined,
       onRejected: (peer, reason) => {
-        throw new Error(`rejected ${peer}: ${reason}`);
+        if (!this.tolerated.some((start) => reason.startsWith(start))) throw new Error(`rejected ${peer}: ${reason}`);
       },
       onEquivocation: () => undefined,
     };
@@ -185,8 +194,9 @@ export class LocalCluster {
       entropy: { bytes: (size) => crypto.getRandomValues(new Uint8Array(size)) },
       onFatal: (error) => {
         local.fatal = error;
-        console.error("fatal", index, error);
+        if (!isRecoverable(error)) console.error("fatal", index, error);
       },
+      ...more,
     });
     await node.start();
     const started = Object.assign(local, { node, keys, disk, database });

@@ -4,7 +4,7 @@ import { decode } from "../../src/codec/codec.ts";
 import type { Effect } from "../../src/consensus/engine.ts";
 import { PbftEngine } from "../../src/consensus/pbft/engine.ts";
 import type { PbftMessage } from "../../src/consensus/pbft/messages.ts";
-import type { NodeParts } from "../../src/node/consensus-node.ts";
+import type { NodeParts } from "../../src/node/node-parts.ts";
 import type { Transport } from "../../src/node/ports.ts";
 import type { ProposedChange } from "../../src/node/service.ts";
 import { frameCodec } from "../../src/node/wire.ts";

@@ -8,7 +8,7 @@ import type { Hash } from "../../src/lib/hash.ts";
 import type { Epoch, Nonce, Sequence, ValidatorIndex } from "../../src/membership/ids.ts";
 import { type Proof, sealedBytes } from "../../src/membership/seal.ts";
 import { type Phase, type Statement, statementDigest } from "../../src/membership/statement.ts";
-import type { NodeParts } from "../../src/node/consensus-node.ts";
+import type { NodeParts } from "../../src/node/node-parts.ts";
 import type { TransportHandler } from "../../src/node/ports.ts";
 import { frameCodec, questionCodec, type WitnessAnswer, witnessAnswerCodec } from "../../src/node/wire.ts";
 import { LIARS_MARK } from "../../src/sim/violation.ts";

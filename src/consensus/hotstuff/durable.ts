@@ -110,3 +110,15 @@ function read<T>(rows: ReadonlyMap<string, Uint8Array>, key: string, codec: Code
 function sequenceKey(sequence: Sequence): string {
   return sequence.toString(16).padStart(14, "0");
 }
+
+/**
+ * What becomes of the rows where the node's state is replaced by another, certified one: promises and votes stay, what this
+ * replica said of its own states goes. @param stable the certificate of that state; null for the state that the epoch begins with
+ */
+export function replaceState(
+  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+  stable: CheckpointCertificate | null,
+): readonly DurableWrite[] {
+  const states = rows.filter(({ key }) => key.startsWith(OWN_STATE)).map(({ key }) => ({ key, value: null }));
+  return [...states, stable === null ? { key: STABLE, value: null } : writeStable(stable)];
+}

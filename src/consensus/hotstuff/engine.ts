@@ -6,6 +6,7 @@ import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
+import { CHECKPOINT_INTERVAL } from "../checkpoint.ts";
 import type { Effect, Engine, EngineEvent, EngineStatus, EngineWire, TimerName, Verdict, Verified } from "../engine.ts";
 import {
   armResend,
@@ -23,7 +24,7 @@ import { joinAll, learnProposal, learnQc, maybeFinalize } from "./chain.ts";
 import { onCheckpoint, onExecuted } from "./checkpoints.ts";
 import { messageCodec } from "./codec.ts";
 import type { RestoredState } from "./durable.ts";
-import { CHECKPOINT_INTERVAL, VIEWS_AHEAD_MAX } from "./limits.ts";
+import { VIEWS_AHEAD_MAX } from "./limits.ts";
 import type { HotStuffMessage, Proposal } from "./messages.ts";
 import { collectTimeouts, giveUp, learnTc, onTimeout } from "./pacemaker.ts";
 import { hasWork, maybePropose } from "./proposing.ts";

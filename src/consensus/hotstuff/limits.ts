@@ -30,9 +30,6 @@ export const RESEND_MS = 1_000;
 
 export const FETCH_DIGESTS_MAX = 256;
 
-/** A checkpoint every so many places; the same on all replicas. */
-export const CHECKPOINT_INTERVAL = 32;
-
 /** How far above the stable checkpoint a leader gives out places. */
 export const SEND_WINDOW = 128;
 

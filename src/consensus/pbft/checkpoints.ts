@@ -3,6 +3,7 @@ import { assert } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
 import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import type { Signed } from "../../membership/seal.ts";
+import { StateDivergence } from "../checkpoint.ts";
 import type { CheckpointCertificate, DurableWrite } from "../engine.ts";
 import { forgetOwnState, forgetSlot, writeOwnState, writeStable } from "./durable.ts";
 import type { Checkpoint } from "./messages.ts";
@@ -95,11 +96,7 @@ function becomeStable(replica: Replica, certificate: CheckpointCertificate): voi
   if (sequence <= replica.low) return;
   const own = replica.ownStates.get(sequence);
   assert(own !== undefined, "a checkpoint becomes stable where it was executed");
-  assert(
-    own === stateDigest,
-    `this replica's state at sequence ${sequence} is ${own}, a quorum's is ${stateDigest}: its execution diverged; ` +
-      "do not restart it on this data, let it sync anew with an empty data folder",
-  );
+  if (own !== stateDigest) throw new StateDivergence(certificate, own);
   replica.stable = certificate;
   for (const [signer, vote] of replica.checkpointVotes.get(sequence) ?? []) {
     if (vote.stateDigest !== stateDigest) replica.emit({ kind: "divergence", signer, sequence });

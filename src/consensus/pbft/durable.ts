@@ -162,3 +162,22 @@ export function voteOfRow(
 ): { readonly view: View; readonly digest: Hash } {
   return phase === "commit" ? decode(preparedRecordCodec, row).certificate : decode(acceptedCodec, row);
 }
+
+/**
+ * What becomes of the rows where the node's state is replaced by another, certified one: promises and votes stay, what this
+ * replica said of its own states goes. @param stable the certificate of that state; null for the state that the epoch begins with
+ */
+export function replaceState(
+  rows: readonly { readonly key: string; readonly value: Uint8Array }[],
+  stable: CheckpointCertificate | null,
+): readonly DurableWrite[] {
+  const states = rows.filter(({ key }) => key.startsWith(OWN_STATE)).map(({ key }) => ({ key, value: null }));
+  const settled = [...restore(rows).accepted.keys()].filter(
+    (sequence) => stable !== null && sequence <= stable.sequence,
+  );
+  return [
+    ...states,
+    ...settled.flatMap(forgetSlot),
+    stable === null ? { key: STABLE, value: null } : writeStable(stable),
+  ];
+}

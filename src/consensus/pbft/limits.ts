@@ -1,7 +1,5 @@
 import { assert } from "../../lib/assert.ts";
-
-/** A checkpoint every so many sequence numbers (Castro & Liskov 1999, §4.3; they use 100, we batch). */
-export const CHECKPOINT_INTERVAL = 32;
+import { CHECKPOINT_INTERVAL } from "../checkpoint.ts";
 
 /** L: how far above the stable checkpoint a leader proposes. Four intervals, so that a slow checkpoint stops nobody. */
 export const SEND_WINDOW = 128;

@@ -20,7 +20,7 @@ const PAGE_ROWS = 512;
 
 export interface RestorePorts {
   readonly network: NetworkContext;
-  readonly ledger: Pick<Ledger, "committed" | "finalizedRuns" | "bundle">;
+  readonly ledger: Pick<Ledger, "committed" | "finalizedRuns" | "bundle" | "logStart">;
   readonly snapshots: Pick<SnapshotStore, "list" | "chunks">;
   readonly log: Log;
   /** An application to which nothing happened yet: a new one each time. */
@@ -59,6 +59,14 @@ export async function restoreReplica(ports: RestorePorts, execution: ExecutionSt
       if (!(error instanceof SnapshotFault)) throw error;
       ports.log("warn", "snapshot.damaged", { batch: from.sequence, why: error.message });
     }
+  }
+  const { sequence: first } = await ports.ledger.logStart();
+  if (first > 1) {
+    throw new NodeError(
+      "storage-failed",
+      `no snapshot on this disk is whole, and the log begins with batch ${first}: move the data folder away and start again, ` +
+        "the node then takes everything over from its peers",
+    );
   }
   const replica = ports.newReplica();
   if (await isReplayed(ports, replica, beginningOf(ports.network), execution)) return replica;

@@ -1,3 +1,4 @@
+import { CHECKPOINT_INTERVAL } from "../../consensus/checkpoint.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
 import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
@@ -11,9 +12,10 @@ import type { Recollection } from "../../replication/sessions.ts";
 import type { Ledger } from "../ledger.ts";
 import type { Log } from "../observer.ts";
 import type { Database } from "../ports.ts";
+import { Pruner } from "../transfer/pruner.ts";
 import { orderedBatch, type PlacedBundle } from "./ordered-batch.ts";
 import { restoreReplica } from "./replica-restore.ts";
-import { SnapshotStore } from "./snapshot-store.ts";
+import { type LogState, SnapshotStore } from "./snapshot-store.ts";
 
 export interface ReplicationOptions {
   /** As the genesis names it, or the user's file. */
@@ -22,10 +24,14 @@ export interface ReplicationOptions {
   readonly newApplication: () => Application;
   /** What the application changed since it was last asked; null where nobody can watch it. */
   readonly takeChanges: ((application: Application) => TakenChanges) | null;
-  /** A snapshot is taken after so many vertices, 1 or more. */
+  /** A snapshot is taken at the first checkpoint after so many vertices, 1 or more. */
   readonly snapshotInterval: number;
   /** As many are kept, 1 or more. */
   readonly snapshotsKept: number;
+  /** Only a checkpoint's state is kept: a quorum's signatures come to stand behind it. Default: `CHECKPOINT_INTERVAL`. */
+  readonly checkpointInterval?: number;
+  /** So many of the newest vertices stay on the disk at least; 0, the default, keeps everything. */
+  readonly retention?: number;
   readonly log: Log;
 }
 
@@ -51,6 +57,7 @@ export class Replication {
   #replica: Replica;
   #effects: Effects = { handled: [], changes: null };
   #snapshots: SnapshotStore | null = null;
+  #pruner: Pruner | null = null;
   /** Of the last snapshot, or where this process began. */
   #snapshotAt = 0;
   #isTaking = false;
@@ -82,6 +89,11 @@ export class Replication {
     return this.#replica.sequence;
   }
 
+  /** A replica of an application to which nothing happened: whoever takes a state over tries it here first. */
+  newReplica(): Replica {
+    return new Replica(this.#options.newApplication());
+  }
+
   /** Brings the application to where the log has led. @throws NodeError `storage-failed` */
   async restore(
     parts: { readonly network: NetworkContext; readonly ledger: Ledger; readonly database: Database },
@@ -89,6 +101,8 @@ export class Replication {
   ): Promise<void> {
     const snapshots = new SnapshotStore(parts.database);
     this.#snapshots = snapshots;
+    const { retention = 0 } = this.#options;
+    this.#pruner = new Pruner({ ...parts, snapshots, retention, log: this.#options.log });
     const newReplica = (): Replica => {
       this.#application = this.#options.newApplication();
       return new Replica(this.#application);
@@ -98,7 +112,7 @@ export class Replication {
     this.#replica = await restoreReplica({ network, ledger, snapshots, log, newReplica }, execution);
     this.#options.takeChanges?.(this.#application);
     const [newest] = await snapshots.list(execution.sequence);
-    this.#snapshotAt = newest?.manifest.position ?? 0;
+    this.#snapshotAt = newest?.execution.position ?? 0;
   }
 
   /**
@@ -120,16 +134,20 @@ export class Replication {
   }
 
   /** The step is over: the state may be kept if it is time for that. Resolves when that is done. */
-  async maybeSnapshot(state: ExecutionState): Promise<void> {
-    const { snapshotInterval, snapshotsKept, log } = this.#options;
+  async maybeSnapshot(state: LogState): Promise<void> {
+    const { snapshotInterval, snapshotsKept, checkpointInterval = CHECKPOINT_INTERVAL, log } = this.#options;
     const snapshots = this.#snapshots;
-    if (snapshots === null || this.#isTaking || this.#replica.position - this.#snapshotAt < snapshotInterval) return;
+    const { sequence, position } = state.execution;
+    if (snapshots === null || this.#isTaking || sequence % checkpointInterval !== 0) return;
+    // Counted from the beginning of the log, so that all nodes keep the same states and can deliver each other's chunks.
+    if (Math.floor(position / snapshotInterval) === Math.floor(this.#snapshotAt / snapshotInterval)) return;
     this.#isTaking = true;
-    this.#snapshotAt = this.#replica.position;
+    this.#snapshotAt = position;
     try {
       const { stateChunks } = await snapshots.write(state, this.#replica.snapshot());
       await snapshots.keep(snapshotsKept);
-      log("info", "snapshot.taken", { batch: state.sequence, vertex: state.position, chunks: stateChunks.length });
+      log("info", "snapshot.taken", { batch: sequence, vertex: position, chunks: stateChunks.length });
+      await this.#pruner?.prune(state.execution);
     } finally {
       this.#isTaking = false;
     }

@@ -1,8 +1,10 @@
 import { decode, encode } from "../../codec/codec.ts";
 import { bytes } from "../../codec/primitives.ts";
+import { DecodeError } from "../../codec/reader.ts";
 import { struct } from "../../codec/composites.ts";
 import type { Codec } from "../../codec/codec.ts";
 import type { Sequence } from "../../membership/ids.ts";
+import { type MembershipState, membershipStateCodec } from "../../membership/membership-state.ts";
 import { type ExecutionState, executionStateCodec } from "../../replication/executor.ts";
 import {
   encodeManifest,
@@ -15,23 +17,31 @@ import { keyNumber, numberKey } from "../ledger-keys.ts";
 import type { Database } from "../ports.ts";
 import { WriteBatch } from "../write-batch.ts";
 
-/** A whole snapshot on the disk. */
-export interface StoredSnapshot {
-  /** The state that the log had led to. */
+/** The state that the log had led to, with the validator set that its digest stands for. */
+export interface LogState {
   readonly execution: ExecutionState;
+  readonly membership: MembershipState;
+}
+
+/** A whole snapshot on the disk. */
+export interface StoredSnapshot extends LogState {
   readonly manifest: Manifest;
 }
 
 const STATE_BYTES_MAX: number = 1024 * 1024;
+/** About 2.8 kB for each validator that the network ever had. */
+const MEMBERSHIP_BYTES_MAX: number = 8 * 1024 * 1024;
 const MANIFEST_BYTES_MAX: number = 4 * 1024 * 1024;
 
 interface Row {
   readonly execution: Uint8Array;
+  readonly membership: Uint8Array;
   readonly manifest: Uint8Array;
 }
 
 const rowCodec: Codec<Row> = struct<Row>({
   execution: bytes(STATE_BYTES_MAX),
+  membership: bytes(MEMBERSHIP_BYTES_MAX),
   manifest: bytes(MANIFEST_BYTES_MAX),
 });
 
@@ -54,18 +64,35 @@ export class SnapshotStore {
   }
 
   /** Resolves when it is whole on the disk. @throws what taking it throws */
-  async write(execution: ExecutionState, snapshot: Snapshot): Promise<Manifest> {
+  async write(state: LogState, snapshot: Snapshot): Promise<Manifest> {
     const chunks = pourSnapshot(snapshot);
     for (let number = FIRST_CHUNK; ; number++) {
       const next = chunks.next();
       if (next.done === true) {
-        await this.#writeHead(execution, next.value);
+        await this.writeHead({ ...state, manifest: next.value });
         return next.value;
       }
-      const batch = new WriteBatch();
-      batch.put("snapshots", rowKey(snapshot.sequence, number), next.value.bytes);
-      await this.#database.write(batch.finish());
+      await this.writeChunk(snapshot.sequence, number, next.value.bytes);
     }
+  }
+
+  /** One chunk of a snapshot that is none yet. @param number from 1, in the manifest's order */
+  async writeChunk(sequence: Sequence, number: number, chunk: Uint8Array): Promise<void> {
+    const batch = new WriteBatch();
+    batch.put("snapshots", rowKey(sequence, number), chunk);
+    await this.#database.write(batch.finish());
+  }
+
+  /** Every chunk is there: from now on it is a snapshot. */
+  async writeHead({ execution, membership, manifest }: StoredSnapshot): Promise<void> {
+    const row: Row = {
+      execution: encode(executionStateCodec, execution),
+      membership: encode(membershipStateCodec, membership, 4_096),
+      manifest: encodeManifest(manifest),
+    };
+    const batch = new WriteBatch();
+    batch.put("snapshots", rowKey(manifest.sequence, HEAD), encode(rowCodec, row, 1_024 + row.manifest.length));
+    await this.#database.write(batch.finish());
   }
 
   /** Up to a sequence, the newest first. A head that cannot be read is passed over: an older snapshot and the log do as well. */
@@ -74,9 +101,16 @@ export class SnapshotStore {
     for (const sequence of await this.#sequences()) {
       if (sequence > upTo) continue;
       const row = await this.#database.get("snapshots", rowKey(sequence, HEAD));
-      if (row !== undefined) found.push(open(row));
+      const snapshot = row === undefined ? null : open(row);
+      if (snapshot !== null) found.push(snapshot);
     }
     return found.reverse();
+  }
+
+  /** One chunk, by its number from 1; null where this snapshot is gone, or has no such chunk. */
+  async chunk(sequence: Sequence, number: number): Promise<Uint8Array | null> {
+    if (number < FIRST_CHUNK) return null;
+    return (await this.#database.get("snapshots", rowKey(sequence, number))) ?? null;
   }
 
   /** All chunks of a snapshot, in the manifest's order; what is missing is left out and found by its manifest. */
@@ -102,11 +136,9 @@ export class SnapshotStore {
     for (const sequence of all) if (sequence < oldest) await this.#delete(sequence);
   }
 
-  async #writeHead(execution: ExecutionState, manifest: Manifest): Promise<void> {
-    const row = { execution: encode(executionStateCodec, execution), manifest: encodeManifest(manifest) };
-    const batch = new WriteBatch();
-    batch.put("snapshots", rowKey(manifest.sequence, HEAD), encode(rowCodec, row));
-    await this.#database.write(batch.finish());
+  /** Deletes every snapshot, whole or not, of a later batch. */
+  async forgetAfter(sequence: Sequence): Promise<void> {
+    for (const one of await this.#sequences()) if (one > sequence) await this.#delete(one);
   }
 
   /** The head goes first: without it the rest is nothing, should a crash come in between. */
@@ -135,9 +167,18 @@ export class SnapshotStore {
   }
 }
 
-function open(row: Uint8Array): StoredSnapshot {
-  const { execution, manifest } = decode(rowCodec, row);
-  return { execution: decode(executionStateCodec, execution), manifest: decode(manifestCodec, manifest) };
+function open(row: Uint8Array): StoredSnapshot | null {
+  try {
+    const { execution, membership, manifest } = decode(rowCodec, row);
+    return {
+      execution: decode(executionStateCodec, execution),
+      membership: decode(membershipStateCodec, membership),
+      manifest: decode(manifestCodec, manifest),
+    };
+  } catch (error) {
+    if (error instanceof DecodeError) return null;
+    throw error;
+  }
 }
 
 function rowKey(sequence: Sequence, number: number): Uint8Array {

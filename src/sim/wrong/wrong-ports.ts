@@ -1,5 +1,5 @@
 import { decode, encode } from "../../codec/codec.ts";
-import type { NodeParts } from "../../node/consensus-node.ts";
+import type { NodeParts } from "../../node/node-parts.ts";
 import type { Database, WriteBatchBytes } from "../../node/ports.ts";
 import { questionCodec } from "../../node/wire.ts";
 import { forEachWrite, WriteBatch } from "../../node/write-batch.ts";
