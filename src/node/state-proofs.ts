@@ -167,10 +167,10 @@ export class StateProofs {
   async certificateFor(sequence: Sequence): Promise<StateCertificate | null> {
     for (;;) {
       const kept = await this.ledger.certificateFrom(sequence);
-      if (kept !== null && stateOf(kept).sequence - sequence <= HISTORY_LINKS_MAX) return kept;
-      const latest = this.#latest?.state.sequence ?? sequence;
+      const [next, newest] = [kept === null ? null : stateOf(kept).sequence, this.#latest?.state.sequence ?? 0];
+      if (next !== null && next - sequence <= HISTORY_LINKS_MAX) return kept;
       // Nothing that is collected now could be near enough: it came by before this node was there.
-      if (latest - sequence > HISTORY_LINKS_MAX) return (await this.#searched(sequence)) ?? kept;
+      if (Math.max(next ?? 0, newest) - sequence > HISTORY_LINKS_MAX) return (await this.#searched(sequence)) ?? kept;
       if (this.#fresh !== null && this.#fresh.sequence >= sequence) return this.#fresh.certificate;
       if (this.#stopped) return null;
       this.#collecting ??= this.#collectNext().finally(() => {
