@@ -142,7 +142,8 @@ export class Client {
 
   /**
    * The vertex of this hash, final for sure: proved by a quorum of the validators that `connect` was given as `trusted`, or
-   * of those that came after them. No node is believed. @throws CretoError `not-proved`, `unknown-vertex`, `not-provable`
+   * of those that came after them. No node is believed, and one that proves nothing is passed over for the next one.
+   * @throws CretoError `not-proved`, `unknown-vertex`, `not-provable`
    */
   async verified(hash: string, options: CallOptions = {}): Promise<VerifiedVertex> {
     const light = this.#light;
