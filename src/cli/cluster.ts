@@ -19,6 +19,7 @@ export interface ClusterOptions {
   /** Of HotStuff, of a new cluster. */
   readonly phases?: number;
   readonly voteRoute?: string;
+  readonly leaders?: string;
   /** Undefined: log, or that of the cluster that is resumed. */
   readonly application?: string;
   /** Undefined: 9000, or those of the cluster that is resumed. */
@@ -193,6 +194,7 @@ async function ensureTestnet(folder: string, options: ClusterOptions): Promise<b
     ...(options.application === undefined ? {} : { application: options.application }),
     ...(options.phases === undefined ? {} : { phases: options.phases }),
     ...(options.voteRoute === undefined ? {} : { voteRoute: options.voteRoute }),
+    ...(options.leaders === undefined ? {} : { leaders: options.leaders }),
     output: folder,
     basePort: options.basePort ?? BASE_PORT_DEFAULT,
     host: "127.0.0.1",
@@ -203,7 +205,7 @@ async function ensureTestnet(folder: string, options: ClusterOptions): Promise<b
 
 /** A cluster is what its genesis says: an option that asks for another one is a mistake to be told, not ignored. */
 function refuseOtherShape(folder: string, options: ClusterOptions): void {
-  const { validators, basePort, engine, application, phases, voteRoute } = options;
+  const { validators, basePort, engine, application, phases, voteRoute, leaders } = options;
   const genesis = genesisIn(folder);
   const { hotstuff = HOTSTUFF_DEFAULTS } = genesis;
   const there = genesis.validators;
@@ -211,6 +213,7 @@ function refuseOtherShape(folder: string, options: ClusterOptions): void {
     ["engine", engine, genesis.engine],
     ["phases", phases, hotstuff.phases],
     ["vote route", voteRoute, hotstuff.voteRoute],
+    ["leaders", leaders, hotstuff.leaders],
     ["application", application, genesis.application ?? "log"],
   ] as const) {
     if (wanted === undefined || wanted === is) continue;

@@ -45,6 +45,7 @@ command("cluster", "run a whole cluster on this machine, feed it and show what i
   .option("-a, --application <name>", "log, ledger, key-value or workflow, of a new cluster (default: log)")
   .option("--phases <count>", "of hotstuff: 3, or 2, which is faster to commit (default: 3)", wholeNumber)
   .option("--vote-route <name>", "of hotstuff: votes go to the next leader, or to all (default: leader)")
+  .option("--leaders <name>", "of hotstuff: reputation leaves out who failed, or round-robin (default: reputation)")
   .option("-d, --data <folder>", "where keys, configuration and ledgers are; resumed where it exists", "./cretoai-data")
   .option("-p, --base-port <port>", "first port of a new cluster; 0 takes free ones (default: 9000)", wholeNumber)
   .option("-i, --input <file>", "transactions to submit first, one a line, instead of the sample")
@@ -67,6 +68,7 @@ command("testnet", "make keys, configuration files and a genesis for a new netwo
   )
   .option("--phases <count>", "of hotstuff: 3, or 2, which is faster to commit (default: 3)", wholeNumber)
   .option("--vote-route <name>", "of hotstuff: votes go to the next leader, or to all (default: leader)")
+  .option("--leaders <name>", "of hotstuff: reputation leaves out who failed, or round-robin (default: reputation)")
   .option(
     "-p, --base-port <port>",
     "node i gets this + 10 (i - 1) for QUIC, then API and metrics; 0 takes free ones",

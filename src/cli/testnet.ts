@@ -12,7 +12,7 @@ import {
   type ApplicationName,
   type EngineName,
 } from "../node/genesis-application.ts";
-import { type GenesisHotStuff, hotStuffChoice } from "../node/genesis-hotstuff.ts";
+import { type GenesisHotStuff, HOTSTUFF_OF_NEW_NETWORKS, hotStuffChoice } from "../node/genesis-hotstuff.ts";
 import { KEY_FILE_NAME } from "../node/key-location.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { freePorts } from "./ports.ts";
@@ -25,6 +25,7 @@ export interface TestnetOptions {
   /** Of HotStuff; undefined: as a genesis that says nothing. */
   readonly phases?: number;
   readonly voteRoute?: string;
+  readonly leaders?: string;
   readonly output: string;
   readonly basePort: number;
   readonly host: string;
@@ -199,12 +200,14 @@ function choiceOf(options: TestnetOptions): Choice {
   return { engine, application, hotstuff: hotStuffOf(engine, options) };
 }
 
-/** The defaults are left unsaid. */
-function hotStuffOf(engine: EngineName, { phases, voteRoute }: TestnetOptions): GenesisHotStuff {
-  if (phases === undefined && voteRoute === undefined) return {};
-  if (engine !== "hotstuff")
-    throw new CommandFailed(`--phases and --vote-route belong to --engine hotstuff, not ${engine}`, EXIT.usage);
-  const choice = hotStuffChoice(phases, voteRoute);
+/** What a genesis means that says nothing is left unsaid. */
+function hotStuffOf(engine: EngineName, { phases, voteRoute, leaders }: TestnetOptions): GenesisHotStuff {
+  if (engine !== "hotstuff") {
+    if (phases === undefined && voteRoute === undefined && leaders === undefined) return {};
+    const what = "--phases, --vote-route and --leaders belong to --engine hotstuff";
+    throw new CommandFailed(`${what}, not ${engine}`, EXIT.usage);
+  }
+  const choice = hotStuffChoice({ phases, voteRoute, leaders }, HOTSTUFF_OF_NEW_NETWORKS);
   if ("fault" in choice) throw new CommandFailed(`--${choice.fault.replace("_", "-")}`, EXIT.usage);
   return { hotstuff: choice };
 }

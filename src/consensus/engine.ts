@@ -181,6 +181,8 @@ export interface Trace {
   readonly view: View;
   readonly sequence: Sequence;
   readonly detail: string;
+  /** Whose doing it is, where one validator's. */
+  readonly by?: ValidatorIndex;
   /** How long it took, in the engine's clock, where the phase ends something. */
   readonly durationMs?: number;
 }

@@ -17,12 +17,12 @@ export function observerOf(parts: {
     log,
     onTrace: (trace) => {
       metrics.onTrace(trace);
-      const { phase, view, sequence, detail } = trace;
+      const { phase, view, sequence, detail, by } = trace;
       if (phase === "view-change" || phase === "new-view") log("info", `consensus.${phase}`, { view, sequence });
       else log("debug", `consensus.${phase}`, { view, sequence, detail });
       if (!isTimestampDiscard(phase, detail)) return;
       const set = validators();
-      guard.onViolation(set.at(set.leaderOf(view)).nodeId, "timestamp", detail);
+      guard.onViolation(set.at(by ?? set.leaderOf(view)).nodeId, "timestamp", detail);
     },
     onIgnored: (peer, reason) => {
       metrics.onIgnored(peer, reason);

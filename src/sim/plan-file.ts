@@ -192,7 +192,11 @@ const schema = table({
     sendWindow: whole(1, 10_000),
     receiveWindow: whole(1, 20_000),
   }).default(BASE_PLAN.windows),
-  hotstuff: table({ phases: phasesOf, voteRoute: oneOf(["leader", "all"]) }).default(BASE_PLAN.hotstuff),
+  hotstuff: table({
+    phases: phasesOf,
+    voteRoute: oneOf(["leader", "all"]),
+    leaders: oneOf(["round-robin", "reputation"]).default(BASE_PLAN.hotstuff.leaders),
+  }).default(BASE_PLAN.hotstuff),
   sampling: table({
     beta: whole(1, 1_000),
     queryTimeoutMs: whole(10, 60_000),

@@ -97,7 +97,8 @@ export function planOf(options: SwarmOptions): Plan {
 function hotStuffOf({ seed, engine }: SwarmOptions): Plan["hotstuff"] {
   if (engine !== "hotstuff") return BASE_PLAN.hotstuff;
   const random = Random.of(seed, 0x9d);
-  return { phases: random.pick([3, 2]), voteRoute: random.pick(["leader", "all"]) };
+  const leaders = Random.of(seed, 0xa0).pick(["round-robin", "reputation"] as const);
+  return { phases: random.pick([3, 2]), voteRoute: random.pick(["leader", "all"]), leaders };
 }
 
 /** What the order drives and who asks it for what, drawn apart: the rest of a seed's plan is as it was without. */

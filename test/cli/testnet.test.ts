@@ -48,7 +48,7 @@ describe("testnet", () => {
     const wanted = ["--engine", "hotstuff", "--phases", "2", "--vote-route", "all"];
     expect((await testnet("--validators", "4", ...wanted)).code).toBe(0);
     const { engine, hotstuff } = parseGenesis(readFileSync(join(folder, "net/genesis.json"), "utf8"));
-    expect([engine, hotstuff]).toEqual(["hotstuff", { phases: 2, voteRoute: "all" }]);
+    expect([engine, hotstuff]).toEqual(["hotstuff", { phases: 2, voteRoute: "all", leaders: "reputation" }]);
     const wrong = await run(["testnet", "-n", "4", "-o", join(folder, "x"), "--engine", "hotstuff", "--phases", "5"]);
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("--phases must be 3 or 2")]);
   });

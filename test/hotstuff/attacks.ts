@@ -1,10 +1,20 @@
 import type { Effect, Engine, EngineEvent } from "../../src/consensus/engine.ts";
-import type { Block, HotStuffMessage, Proposal, Qc } from "../../src/consensus/hotstuff/messages.ts";
+import { type LeaderChoice, type Leaders, leadersOf } from "../../src/consensus/hotstuff/leaders.ts";
+import type {
+  Absence,
+  Block,
+  HotStuffMessage,
+  Proposal,
+  Qc,
+  Timeout,
+  Vote,
+} from "../../src/consensus/hotstuff/messages.ts";
 import { blockHash } from "../../src/consensus/hotstuff/statements.ts";
 import { type Batch, batchDigest, NULL_BATCH } from "../../src/dag/batch.ts";
 import { hashOf } from "../../src/crypto/hash.ts";
 import type { Hash } from "../../src/lib/hash.ts";
 import type { Sequence, ValidatorIndex, View } from "../../src/membership/ids.ts";
+import type { Proof, Signed } from "../../src/membership/seal.ts";
 import type { ValidatorSet } from "../../src/membership/validator-set.ts";
 import type { Random } from "../../src/sim/random.ts";
 
@@ -18,6 +28,9 @@ export const ATTACKS = [
   "false-high",
   "false-commits",
   "strip-commits",
+  "thin-certificate",
+  "false-record",
+  "usurp",
   "wrong-state",
   "false-status",
 ] as const;
@@ -42,6 +55,7 @@ export class LyingEngine implements Engine<HotStuffMessage> {
   readonly #random: Random;
   readonly #set: ValidatorSet;
   readonly #self: ValidatorIndex;
+  readonly #leaders: Leaders;
   readonly #qcs: Qc[] = [];
   readonly #proposals = new Map<Hash, Proposal>();
   #lies = 0;
@@ -49,13 +63,20 @@ export class LyingEngine implements Engine<HotStuffMessage> {
   constructor(
     inner: Engine<HotStuffMessage>,
     names: readonly AttackName[],
-    options: { readonly random: Random; readonly set: ValidatorSet; readonly self: ValidatorIndex },
+    options: {
+      readonly random: Random;
+      readonly set: ValidatorSet;
+      readonly self: ValidatorIndex;
+      /** As the network has it. Default: round-robin. */
+      readonly leaders?: LeaderChoice;
+    },
   ) {
     this.#inner = inner;
     this.#names = names;
     this.#random = options.random;
     this.#set = options.set;
     this.#self = options.self;
+    this.#leaders = leadersOf(options.leaders ?? "round-robin");
     this.wire = inner.wire;
   }
 
@@ -72,7 +93,8 @@ export class LyingEngine implements Engine<HotStuffMessage> {
   }
 
   step(event: EngineEvent<HotStuffMessage>): Out {
-    const extra = event.kind === "message" ? this.#onMessage(event.signed.message) : [];
+    const extra =
+      event.kind === "message" ? [...this.#onMessage(event.signed.message), ...this.#onSigned(event.signed)] : [];
     return [...this.#inner.step(event).flatMap((effect) => this.#bend(effect)), ...extra];
   }
 
@@ -89,6 +111,51 @@ export class LyingEngine implements Engine<HotStuffMessage> {
     this.#proposals.set(hash, message);
     if (this.#proposals.size > REMEMBERED_MAX) this.#proposals.delete([...this.#proposals.keys()][0] ?? hash);
     return this.#does("vote-for-everything") ? this.#voteFor(message.block, hash) : [];
+  }
+
+  #onSigned({ message, proof }: Signed<HotStuffMessage>): Out {
+    if (message.kind === "vote" && this.#does("thin-certificate")) return this.#thinQc(message, proof);
+    if (message.kind === "timeout" && this.#does("thin-certificate")) return this.#thinTc(message, proof);
+    const isOwn = proof.seal.signer === this.#self;
+    if (message.kind === "proposal" && !isOwn && this.#does("usurp")) return this.#usurp(message);
+    return [];
+  }
+
+  /** One vote, as often as a quorum has votes or alone, for a certificate. */
+  #thinQc({ view, block }: Vote, proof: Proof): Out {
+    this.#lies += 1;
+    const votes = this.#repeated(proof);
+    return this.#toSome({ kind: "certificates", qc: { view, block, votes, commits: [] }, tc: null });
+  }
+
+  #thinTc({ view, high }: Timeout, proof: Proof): Out {
+    this.#lies += 1;
+    const timeouts = this.#repeated(proof).map((each) => ({ high, proof: each }));
+    return this.#toSome({ kind: "certificates", qc: null, tc: { view, timeouts } });
+  }
+
+  #repeated(proof: Proof): readonly Proof[] {
+    const times = this.#random.pick([1, this.#set.quorum - 1, this.#set.quorum]);
+    return Array.from({ length: times }, () => proof);
+  }
+
+  #toSome(message: HotStuffMessage): Out {
+    const others = this.#set.indices().filter((index) => index !== this.#self);
+    const some = this.#random.shuffled(others).slice(0, this.#random.between(1, others.length));
+    return some.map((to) => ({ kind: "send", to, message }));
+  }
+
+  /** A block of its own beside the leader's, as if it were its turn, with the certificates that the leader showed. */
+  #usurp(message: Proposal): Out {
+    this.#lies += 1;
+    const other = otherBlock(message, this.#random);
+    const parent = this.#proposals.get(message.block.justify.block)?.block;
+    if (parent === undefined || this.#random.chance(0.3)) return this.#toSome(other);
+    return this.#toSome({ ...other, block: { ...other.block, absences: this.#absences(parent, other.block.view) } });
+  }
+
+  #absences(parent: Block, view: View): readonly Absence[] {
+    return this.#leaders.absencesOf(this.#set, parent, { view, author: this.#self });
   }
 
   /** With every commit that the vote could stand for. */
@@ -164,17 +231,33 @@ export class LyingEngine implements Engine<HotStuffMessage> {
     if (this.#does("strip-commits") && this.#random.chance(0.5) && message.qc !== null) {
       message = { ...message, qc: { ...message.qc, commits: message.qc.commits.slice(1) } };
     }
+    if (this.#does("false-record") && this.#random.chance(0.5)) message = this.#withFalseRecord(message);
     if (this.#does("equivocate")) {
       const other = otherBlock(message, this.#random);
+      const ownVote: Out = this.#does("thin-certificate")
+        ? [message, other].map(({ block }) => {
+            const vote: Vote = { kind: "vote", view: block.view, block: blockHash(block) };
+            return { kind: "send", to: this.#self, message: vote };
+          })
+        : [];
       const mine = this.#random.shuffled(others);
       const cut = this.#random.between(0, mine.length);
       const both = this.#random.chance(0.3) ? mine.slice(0, 1) : [];
-      return [...to(message, [this.#self, ...mine.slice(0, cut)]), ...to(other, [...mine.slice(cut), ...both])];
+      const shown = [...to(message, [this.#self, ...mine.slice(0, cut)]), ...to(other, [...mine.slice(cut), ...both])];
+      return [...shown, ...ownVote];
     }
     if (this.#does("partial-leader")) {
       return to(message, [this.#self, ...this.#random.shuffled(others).slice(0, this.#random.below(others.length))]);
     }
     return message === honest ? [{ kind: "broadcast", message }] : to(message, [this.#self, ...others]);
+  }
+
+  /** Nobody failed, or everybody but itself did. */
+  #withFalseRecord(message: Proposal): Proposal {
+    const until = (message.block.view + 1_000) as View;
+    const others = this.#set.indices().filter((index) => index !== this.#self);
+    const slander = others.map((validator): Absence => ({ validator, failures: 5, until }));
+    return { ...message, block: { ...message.block, absences: this.#random.pick([[], slander, slander.slice(0, 1)]) } };
   }
 
   #onOldCertificate(honest: Proposal): Proposal | null {
@@ -185,7 +268,8 @@ export class LyingEngine implements Engine<HotStuffMessage> {
     if (parent === undefined || qc.view >= honest.block.view) return null;
     const content = honest.batch.bundles.length > 0 ? 1 : 0;
     const justify = { view: qc.view, block: qc.block };
-    const block = { ...honest.block, justify, sequence: (parent.block.sequence + content) as Sequence };
+    const absences = this.#absences(parent.block, honest.block.view);
+    const block = { ...honest.block, justify, sequence: (parent.block.sequence + content) as Sequence, absences };
     return { ...honest, block, qc };
   }
 }

@@ -9,20 +9,24 @@ const CAMPAIGN_MS_MAX = 240_000;
 const PLANTED_SEEDS = 60;
 
 const CAMPAIGNS = [
-  { phases: 3, voteRoute: "leader", seeds: 40 },
-  { phases: 3, voteRoute: "all", seeds: 15 },
-  { phases: 2, voteRoute: "leader", seeds: 20 },
-  { phases: 2, voteRoute: "all", seeds: 15 },
+  { phases: 3, voteRoute: "leader", leaders: "round-robin", seeds: 20 },
+  { phases: 3, voteRoute: "leader", leaders: "reputation", seeds: 30 },
+  { phases: 3, voteRoute: "all", leaders: "round-robin", seeds: 8 },
+  { phases: 3, voteRoute: "all", leaders: "reputation", seeds: 12 },
+  { phases: 2, voteRoute: "leader", leaders: "round-robin", seeds: 10 },
+  { phases: 2, voteRoute: "leader", leaders: "reputation", seeds: 20 },
+  { phases: 2, voteRoute: "all", leaders: "round-robin", seeds: 8 },
+  { phases: 2, voteRoute: "all", leaders: "reputation", seeds: 12 },
 ] as const;
 
 describe("agreement, one chain, one vote in a view and durable votes hold under faults, and progress and quiet follow them", () => {
-  for (const { phases, voteRoute, seeds } of CAMPAIGNS) {
+  for (const { phases, voteRoute, leaders, seeds } of CAMPAIGNS) {
     test(
-      `${phases} phases, votes to ${voteRoute === "all" ? "all" : "the next leader"}, ${seeds} seeds`,
+      `${phases} phases, votes to ${voteRoute === "all" ? "all" : "the next leader"}, ${leaders}, ${seeds} seeds`,
       async () => {
         const failed: RunResult[] = [];
         for (let seed = 1; seed <= seeds; seed++) {
-          const result = runSeed({ seed: 10_000 * phases + seed, variant: { phases, voteRoute } });
+          const result = runSeed({ seed: 10_000 * phases + seed, variant: { phases, voteRoute, leaders } });
           if (result.verdict !== "pass") failed.push(result);
           await breathe();
         }

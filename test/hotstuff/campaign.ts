@@ -60,7 +60,12 @@ export function runSeed(options: RunOptions): RunResult {
     variant,
     isCorrect: (self) => !liars.has(self),
     wrap: (engine, host) =>
-      new LyingEngine(engine, liars.get(host.self) ?? [], { random, set: host.cluster.network.set, self: host.self }),
+      new LyingEngine(engine, liars.get(host.self) ?? [], {
+        random,
+        set: host.cluster.network.set,
+        self: host.self,
+        leaders: variant.leaders ?? "round-robin",
+      }),
     skewMs: () => random.between(-400, 400),
   });
   cluster.timeouts = plan.timeouts;

@@ -1,3 +1,4 @@
+import { leadersOf } from "../../src/consensus/hotstuff/leaders.ts";
 import { type Ballot, type Rules, rulesOf } from "../../src/consensus/hotstuff/rules.ts";
 import { blockHash } from "../../src/consensus/hotstuff/statements.ts";
 import type { Hash } from "../../src/lib/hash.ts";
@@ -31,6 +32,8 @@ function forEveryBlock(): Rules {
   };
 }
 
+const ELECTED = { phases: 3, voteRoute: "leader", leaders: "reputation" } as const;
+
 export const PLANTED: Readonly<Record<string, Planted>> = {
   "no lock": {
     variant: { phases: 3, voteRoute: "leader", makeRules: () => ({ ...three, mayVote: onceInAView }) },
@@ -56,6 +59,28 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
     variant: { phases: 3, voteRoute: "leader", makeRules: () => ({ ...three, quorum: (set) => set.quorum - 1 }) },
     attacks: ["equivocate", "vote-for-everything"],
     liars: 1,
+  },
+  "a certificate that is believed whoever and however few signed it": {
+    variant: { phases: 3, voteRoute: "leader", isCredulous: true },
+    attacks: ["equivocate", "thin-certificate"],
+    liars: 1,
+  },
+  "who leads by the round is voted for though nobody gave the view before up": {
+    variant: { ...ELECTED, leaderRules: { ...leadersOf("reputation"), wantsTimeouts: false } },
+    attacks: ["usurp"],
+    liars: 1,
+  },
+  "a block's record of leaders that nobody looks at": {
+    variant: { ...ELECTED, leaderRules: { ...leadersOf("reputation"), isRecordRight: () => true } },
+    attacks: ["false-record"],
+    liars: 1,
+  },
+  "an elected leader whose failure is forgotten": {
+    variant: {
+      ...ELECTED,
+      leaderRules: { ...leadersOf("reputation"), absencesOf: () => [], isRecordRight: () => true },
+    },
+    liars: 0,
   },
   "the last voted view is forgotten in a crash": {
     variant: { phases: 3, voteRoute: "leader", forgets: "votes" },

@@ -32,6 +32,7 @@ function grow(tree: BlockTree, parent: BlockNode, view: number, hasContent: bool
     justify: { view: parent.block.view, block: parent.hash },
     sequence: (parent.block.sequence + (hasContent ? 1 : 0)) as Sequence,
     digest: batchDigest(batch),
+    absences: [],
   };
   const hash = blockHash(block);
   const node: BlockNode = { hash, block, batch, proposal: null, justifyQc: null, qc: null, settled: null };

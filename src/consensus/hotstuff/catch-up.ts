@@ -1,4 +1,4 @@
-import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
+import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { CheckpointCertificate, CommittedSlot, PeerStatus } from "../engine.ts";
 import type { BlockNode } from "./block-tree.ts";
 import { learnQc, lowestMissing, maybeFinalize } from "./chain.ts";
@@ -168,9 +168,16 @@ function offerBundles(replica: Replica, at: Instant): void {
     return next === undefined ? [] : [next.digest];
   });
   if (digests.length === 0 || self === null) return;
-  const next = [replica.leader, set.leaderOf((replica.view + 1) as Replica["view"])];
+  const next = [replica.leader, nextLeader(replica)];
   const to = replica.active ? next : set.indices();
   for (const peer of new Set(to)) if (peer !== self) replica.emit({ kind: "offer-bundles", digests, to: peer });
+}
+
+/** Who is expected to lead the view after the present one. */
+function nextLeader({ vote, view, tree, set, leaders }: Replica): ValidatorIndex {
+  const voted = vote?.view === view ? tree.get(vote.block) : undefined;
+  if (voted !== undefined) return leaders.electedOn(set, voted.block);
+  return leaders.afterTimeout(set, (view + 1) as View);
 }
 
 /** Certificates and blocks that somebody named and nobody showed. */
@@ -199,8 +206,8 @@ function sendMissing(replica: Replica, to: ValidatorIndex, status: PeerStatus): 
     sayVote(replica, to, view);
     const own = replica.tree
       .sorted()
-      .findLast(({ block }) => block.view === view && block.view === replica.proposedView);
-    if (own?.proposal != null && replica.leads) {
+      .findLast(({ block, proposal }) => block.view === view && proposal?.proof.seal.signer === self);
+    if (own?.proposal != null) {
       const message = { ...own.proposal.message, qc: own.justifyQc };
       replica.emit({ kind: "relay", to, signed: { message, proof: own.proposal.proof } });
     }

@@ -5,7 +5,8 @@ import type { CommittedSlot } from "../engine.ts";
 import type { BlockNode } from "./block-tree.ts";
 import { forgetBlock, writeBlock } from "./durable.ts";
 import { BLOCKS_OF_VIEW_MAX, FETCH_DIGESTS_MAX, VIEWS_AHEAD_MAX, WAITING_BLOCKS_MAX } from "./limits.ts";
-import type { Proposal, Qc } from "./messages.ts";
+import { mayLead } from "./leaders.ts";
+import type { Block, Proposal, Qc } from "./messages.ts";
 import { enterView } from "./pacemaker.ts";
 import { type Instant, refOf, type Replica } from "./replica.ts";
 import { blockHash } from "./statements.ts";
@@ -22,7 +23,7 @@ export function learnProposal(replica: Replica, signed: Signed<Proposal>, at: In
   const { block, qc } = signed.message;
   const hash = blockHash(block);
   const { tree } = replica;
-  if (tree.get(hash) !== undefined || !isWanted(replica, signed.message)) return;
+  if (tree.get(hash) !== undefined || !isWanted(replica, signed)) return;
   const { justify } = block;
   const isFirst = justify.block === replica.genesis.hash;
   const certificate = isFirst ? null : (qc ?? tree.get(justify.block)?.qc ?? pendingFor(replica, justify.block));
@@ -111,13 +112,15 @@ export function lowestMissing(replica: Replica, node: BlockNode): BlockNode["has
  * New and near, or named by what is held: by a certificate, or by a block that lacks its ancestors. A leader that signs
  * blocks for views far ahead, or many for one view, gets nothing kept.
  */
-function isWanted(replica: Replica, { block }: Proposal): boolean {
+function isWanted(replica: Replica, { message: { block }, proof }: Signed<Proposal>): boolean {
   const { tree, view, committed, pendingQc, waiting } = replica;
+  const isRival = (other: Signed<Proposal> | null): boolean =>
+    other?.message.block.view === block.view && other.proof.seal.signer === proof.seal.signer;
   const hash = blockHash(block);
   const isNear = block.view > committed.block.view && block.view <= view + VIEWS_AHEAD_MAX;
   const nodes = tree.sorted();
-  const waits = [...waiting].filter(([other, { message }]) => other !== hash && message.block.view === block.view);
-  const ofView = nodes.filter((node) => node.block.view === block.view).length + waits.length;
+  const waits = [...waiting].filter(([other, signed]) => other !== hash && isRival(signed));
+  const ofView = nodes.filter(({ proposal }) => isRival(proposal)).length + waits.length;
   if (isNear && ofView < BLOCKS_OF_VIEW_MAX) return true;
   if (pendingQc?.block === hash) return true;
   if (nodes.some((node) => node.settled === null && node.block.justify.block === hash)) return true;
@@ -156,10 +159,17 @@ export function joinAll(replica: Replica, at: Instant): void {
 }
 
 function isFollowing(replica: Replica, node: BlockNode, parent: BlockNode): boolean {
-  const { block } = node;
+  const { block, proposal } = node;
+  if (proposal !== null && !isByItsLeader(replica, block, parent.block, proposal.proof.seal.signer)) return false;
   const added = replica.tree.hasContent(node) ? 1 : 0;
   if (block.sequence !== parent.block.sequence + added || block.justify.view !== parent.block.view) return false;
   return node.justifyQc === null || bringsCommits(replica, parent, node.justifyQc);
+}
+
+/** Whether its author may lead there, and it says of its chain's leaders what the chain does. */
+function isByItsLeader({ set, leaders }: Replica, block: Block, parent: Block, author: ValidatorIndex): boolean {
+  if (mayLead(leaders, set, parent, { view: block.view, author }) === null) return false;
+  return leaders.isRecordRight(set, parent, block, author);
 }
 
 /** Whether a certificate brings a quorum's commits for all that its votes commit; what cannot be told is a quorum's word. */

@@ -9,7 +9,7 @@ import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof } from "../../membership/seal.ts";
 import { statementDigest } from "../../membership/statement.ts";
 import { messageCodec } from "./codec.ts";
-import type { Block, HotStuffMessage, Proposal, Qc, Tc } from "./messages.ts";
+import type { Absence, Block, HotStuffMessage, Proposal, Qc, Tc } from "./messages.ts";
 import { blockHash, genesisBlock, innerObligations, statementOf } from "./statements.ts";
 
 const network = networkOf(4);
@@ -18,7 +18,8 @@ const genesis = { view: 0 as View, block: genesisBlock(network, BASE).digest };
 const bounds = { genesis, quorum: network.set.quorum };
 const DIGEST = toHash(new Uint8Array(32).fill(0xd1));
 
-const parent: Block = { view: 4 as View, justify: genesis, sequence: BASE, digest: batchDigest(NULL_BATCH) };
+const empty = { sequence: BASE, digest: batchDigest(NULL_BATCH), absences: [] };
+const parent: Block = { view: 4 as View, justify: genesis, ...empty };
 const parentRef = { view: parent.view, block: blockHash(parent) };
 
 /** The vote of each of these with its commit, of one turn. */
@@ -47,12 +48,17 @@ function tcOf(view: number, signers: readonly number[]): Tc {
 }
 
 function proposalOf(changes: Partial<Proposal> = {}, block: Partial<Block> = {}): Proposal {
-  const whole = { view: 6 as View, justify: parentRef, sequence: BASE, digest: batchDigest(NULL_BATCH), ...block };
+  const whole = { view: 6 as View, justify: parentRef, ...empty, ...block };
   return { kind: "proposal", block: whole, batch: NULL_BATCH, qc: qcOf([0, 1, 3]), tc: tcOf(5, [0, 2, 3]), ...changes };
 }
 
+const ABSENCES: readonly Absence[] = [
+  { validator: 1 as ValidatorIndex, failures: 2, until: 38 as View },
+  { validator: 3 as ValidatorIndex, failures: 1, until: 21 as View },
+];
+
 const MESSAGES: readonly HotStuffMessage[] = [
-  proposalOf(),
+  proposalOf({}, { absences: ABSENCES }),
   { kind: "vote", ...parentRef },
   { kind: "commit", view: 4 as View, sequence: 1 as Sequence, digest: DIGEST },
   { kind: "timeout", view: 9 as View, high: parentRef },

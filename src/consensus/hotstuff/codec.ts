@@ -1,13 +1,15 @@
 import type { Codec } from "../../codec/codec.ts";
 import { option, struct, union, variant, vec } from "../../codec/composites.ts";
-import { hash } from "../../codec/primitives.ts";
+import { hash, u8 } from "../../codec/primitives.ts";
 import { batchCodec } from "../../dag/batch.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import { withSealTable } from "../../membership/seal-table.ts";
 import { VALIDATORS_MAX } from "../../membership/validator-set.ts";
 import { SEALS_MAX, sequenceCodec, viewCodec } from "../log-codec.ts";
+import { validatorIndexCodec } from "../../membership/seal.ts";
 import { COMMITS_MAX } from "./limits.ts";
 import type {
+  Absence,
   Ask,
   Block,
   Certificates,
@@ -26,11 +28,18 @@ import type {
 
 export const qcRefCodec: Codec<QcRef> = struct<QcRef>({ view: viewCodec, block: hash });
 
+const absenceCodec: Codec<Absence> = struct<Absence>({
+  validator: validatorIndexCodec,
+  failures: u8,
+  until: viewCodec,
+});
+
 const blockCodec: Codec<Block> = struct<Block>({
   view: viewCodec,
   justify: qcRefCodec,
   sequence: sequenceCodec,
   digest: hash,
+  absences: vec(absenceCodec, VALIDATORS_MAX),
 });
 
 function qcBody(proof: Codec<Proof>): Codec<Qc> {

@@ -25,10 +25,11 @@ import { onCheckpoint, onExecuted } from "./checkpoints.ts";
 import { messageCodec } from "./codec.ts";
 import type { RestoredState } from "./durable.ts";
 import { VIEWS_AHEAD_MAX } from "./limits.ts";
+import { type LeaderChoice, type Leaders, leadersOf } from "./leaders.ts";
 import type { HotStuffMessage, Proposal } from "./messages.ts";
 import { collectTimeouts, giveUp, learnTc, onTimeout } from "./pacemaker.ts";
 import { hasWork, maybePropose } from "./proposing.ts";
-import { type Instant, refOf, Replica, type VoteRoute } from "./replica.ts";
+import { type Instant, refOf, Replica, type Said, type VoteRoute } from "./replica.ts";
 import { type Phases, type Rules, rulesOf } from "./rules.ts";
 import { screen } from "./screen.ts";
 import { blockHash, innerObligations, statementOf } from "./statements.ts";
@@ -45,6 +46,10 @@ export interface HotStuffOptions {
   readonly phases?: Phases;
   /** Default: "leader". With "all" a certificate's votes are not sent again, and a crashed leader loses none. */
   readonly voteRoute?: VoteRoute;
+  /** The same on all replicas of a network. Default: "round-robin". */
+  readonly leaders?: LeaderChoice;
+  /** For planted faults. Default: as `leaders` says. */
+  readonly leaderRules?: Leaders;
   /** The same on all replicas of a network. Default: `CHECKPOINT_INTERVAL`. */
   readonly checkpointInterval?: number;
   /** For planted faults. Default: those of `phases`. */
@@ -82,6 +87,7 @@ export class HotStuffEngine implements Engine<HotStuffMessage> {
       timeout: new AdaptiveTimeout(options.timeouts),
       rules,
       voteRoute: options.voteRoute ?? "leader",
+      leaders: options.leaderRules ?? leadersOf(options.leaders ?? "round-robin"),
       checkpointInterval: options.checkpointInterval ?? CHECKPOINT_INTERVAL,
       executed: options.executed,
       base: options.base ?? (0 as Sequence),
@@ -227,9 +233,10 @@ function onProposal(replica: Replica, signed: Signed<Proposal>, at: Instant): vo
   const { message, proof } = signed;
   const { view } = message.block;
   const digest = blockHash(message.block);
-  const first = replica.proposed.get(view);
+  const ofView = replica.proposed.get(view) ?? new Map<ValidatorIndex, Said>();
+  const first = ofView.get(proof.seal.signer);
   const isNear = view <= replica.view + VIEWS_AHEAD_MAX && view > replica.committed.block.view;
-  if (first === undefined && isNear) replica.proposed.set(view, { digest, proof });
+  if (first === undefined && isNear) replica.proposed.set(view, ofView.set(proof.seal.signer, { digest, proof }));
   else if (first !== undefined && first.digest !== digest) accuse(replica, message, first, proof);
   if (message.qc !== null) learnQc(replica, message.qc, proof.seal.signer, at);
   if (message.tc !== null) learnTc(replica, message.tc, at);

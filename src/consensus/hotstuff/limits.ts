@@ -7,7 +7,7 @@ export const COMMITS_MAX: number = UNSETTLED_MAX + 1;
 /** Views above its own for which a replica counts votes; a certificate, not a vote, takes it further. */
 export const VIEWS_AHEAD_MAX = 16;
 
-/** Blocks of one view that are kept unasked; a second one is its leader's lie. */
+/** Blocks of one view and one validator that are kept unasked; a second one is its lie. */
 export const BLOCKS_OF_VIEW_MAX = 2;
 
 /** Blocks of one validator that wait for an ancestor or a certificate, with room for one that comes out of a long sleep. */

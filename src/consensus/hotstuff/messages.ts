@@ -1,6 +1,6 @@
 import type { Batch } from "../../dag/batch.ts";
 import type { Hash } from "../../lib/hash.ts";
-import type { Sequence, View } from "../../membership/ids.ts";
+import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof } from "../../membership/seal.ts";
 
 /** The messages of Chained HotStuff (Yin et al., PODC 2019, §5) with the time-outs of Jolteon (Gelashvili et al. 2021). */
@@ -12,6 +12,14 @@ export interface QcRef {
   readonly block: Hash;
 }
 
+/** That a validator failed as leader, and is left out of elections by a certificate until `until`. See `leaders.ts`. */
+export interface Absence {
+  readonly validator: ValidatorIndex;
+  /** Failures that no success made good, 1 or more. */
+  readonly failures: number;
+  readonly until: View;
+}
+
 /** What is hashed, signed and voted on. Its parent is the block that it justifies itself with. */
 export interface Block {
   readonly view: View;
@@ -20,6 +28,8 @@ export interface Block {
   readonly sequence: Sequence;
   /** Of its batch; an empty block carries the null batch. */
   readonly digest: Hash;
+  /** What its chain says of leaders, ascending by validator; nothing where leaders take turns. */
+  readonly absences: readonly Absence[];
 }
 
 /** A quorum's commits for one place of the log, all of one view: what the log keeps, and third parties verify. */

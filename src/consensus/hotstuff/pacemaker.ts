@@ -17,7 +17,9 @@ export function enterView(replica: Replica, view: View, at: Instant): void {
   if (replica.hadWork && replica.active) replica.timeout.onMeasured(at.nowMs - replica.sinceMs);
   replica.view = view;
   replica.sinceMs = at.nowMs;
-  for (const [signer, { message }] of replica.timeouts) if (message.view < view) replica.timeouts.delete(signer);
+  const { oldestOpenView } = replica;
+  for (const [signer, { message }] of replica.timeouts)
+    if (message.view < oldestOpenView) replica.timeouts.delete(signer);
 }
 
 /** Gives the view up and says so, or says so again. The vote of this view goes along: its collector may be down. */
@@ -28,8 +30,9 @@ export function giveUp(replica: Replica, view: View, at: Instant): void {
   if (replica.lastView < view) replica.lastView = view;
   const { qc } = replica.high;
   replica.persistVotes(qc === null ? [] : [writeHigh(qc)]);
-  replica.say({ kind: "timeout", view, high: refOf(replica.high) });
+  // First the vote: with a quorum's votes the view has its certificate, and the leader after it builds on that.
   sayVote(replica, "all", view);
+  replica.say({ kind: "timeout", view, high: refOf(replica.high) });
   replica.trace("view-change", replica.executed);
 }
 
@@ -48,7 +51,9 @@ export function onTimeout(replica: Replica, signed: Signed<Timeout>, at: Instant
 /** A quorum gave the view up. Who names a certificate that nobody can show is not counted: its leader could not build on it. */
 export function collectTimeouts(replica: Replica, at: Instant): void {
   const said = [...replica.timeouts.values()]
-    .filter(({ message }) => message.view >= replica.view && isKnown(replica, message.high))
+    .filter(({ message: { view, high } }) => {
+      return view >= replica.oldestOpenView && view !== replica.tc?.view && isKnown(replica, high);
+    })
     .sort((left, right) => left.proof.seal.signer - right.proof.seal.signer);
   for (const view of new Set(said.map(({ message }) => message.view))) {
     const matching = said.filter(({ message }) => message.view === view).slice(0, replica.quorum);
@@ -59,9 +64,10 @@ export function collectTimeouts(replica: Replica, at: Instant): void {
 }
 
 export function learnTc(replica: Replica, tc: Tc, at: Instant): void {
-  if (tc.view < replica.view) return;
+  if (tc.view < replica.oldestOpenView || tc.view === replica.tc?.view) return;
   replica.tc = tc;
   replica.timeout.onFailure();
+  if (tc.view < replica.view) return;
   enterView(replica, (tc.view + 1) as View, at);
   replica.trace("new-view", replica.executed);
 }

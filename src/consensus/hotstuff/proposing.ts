@@ -1,8 +1,9 @@
 import { type Batch, batchDigest, NULL_BATCH } from "../../dag/batch.ts";
-import type { Sequence } from "../../membership/ids.ts";
+import type { Sequence, ValidatorIndex } from "../../membership/ids.ts";
 import { takeProposable } from "../proposable.ts";
 import type { BlockNode } from "./block-tree.ts";
 import { SEND_WINDOW, UNSETTLED_MAX } from "./limits.ts";
+import { mayLead } from "./leaders.ts";
 import type { Block } from "./messages.ts";
 import { isKnown } from "./pacemaker.ts";
 import { type Instant, refOf, type Replica } from "./replica.ts";
@@ -13,11 +14,11 @@ import { highOf } from "./statements.ts";
  * proposed only while something with content is not committed everywhere, so that an idle network is quiet.
  */
 export function maybePropose(replica: Replica, at: Instant): void {
-  const { view, high, tree } = replica;
-  if (!replica.leads || !replica.started || !replica.active || replica.proposedView >= view) return;
-  if (high.settled === null) return;
-  const tc = high.block.view + 1 === view ? null : replica.tc;
-  if (high.block.view + 1 !== view && (tc === null || tc.view + 1 !== view)) return;
+  const { view, high, tree, self } = replica;
+  if (self === null || !replica.started || !replica.active || replica.proposedView >= view) return;
+  if (high.settled === null || !isItsTurn(replica, self)) return;
+  const isElected = mayLead(replica.leaders, replica.set, high.block, { view, author: self }) === "elected";
+  const tc = isElected ? null : replica.tc;
   if (tc !== null && (highOf(tc).view > high.block.view || !isKnown(replica, highOf(tc)))) return;
   const hasRoom = tree.unsettled(high) < UNSETTLED_MAX && high.block.sequence < replica.low + SEND_WINDOW;
   const bundles = hasRoom ? takeProposable(replica.lanes, replica.set, openBatches(replica)) : [];
@@ -27,12 +28,19 @@ export function maybePropose(replica: Replica, at: Instant): void {
   replica.timestampMs = Math.max(replica.timestampMs, at.wallMs);
   const batch: Batch = bundles.length === 0 ? NULL_BATCH : { timestampMs: replica.timestampMs, bundles };
   const sequence = (high.block.sequence + (bundles.length === 0 ? 0 : 1)) as Sequence;
-  const block: Block = { view, justify: refOf(high), sequence, digest: batchDigest(batch) };
+  const absences = replica.leaders.absencesOf(replica.set, high.block, { view, author: self });
+  const block: Block = { view, justify: refOf(high), sequence, digest: batchDigest(batch), absences };
   // A leader that comes back must not propose anything else in this view.
   replica.proposedView = view;
   replica.persistVotes();
   replica.say({ kind: "proposal", block, batch, qc: replica.voteRoute === "all" ? null : high.qc, tc });
   replica.trace("propose", sequence, `${bundles.length} bundles`);
+}
+
+/** By the round after a time-out certificate, else by the certificate of the view before. */
+function isItsTurn({ set, leaders, view, high, tc }: Replica, self: ValidatorIndex): boolean {
+  if (tc !== null && tc.view + 1 === view) return leaders.afterTimeout(set, view) === self;
+  return high.block.view + 1 === view && leaders.electedOn(set, high.block) === self;
 }
 
 /** Whether a block with content is on its way to its commit: in the certified chain, or voted for here. */

@@ -17,6 +17,7 @@ import { type BlockNode, BlockTree } from "./block-tree.ts";
 import { writeTc, writeVotes } from "./durable.ts";
 import type { Ask, HotStuffMessage, Proposal, Qc, QcRef, Tc, Timeout } from "./messages.ts";
 import type { Rules } from "./rules.ts";
+import type { Leaders } from "./leaders.ts";
 import { genesisBlock } from "./statements.ts";
 import type { AdaptiveTimeout } from "../adaptive-timeout.ts";
 
@@ -58,6 +59,7 @@ export class Replica {
   readonly timeout: AdaptiveTimeout;
   readonly rules: Rules;
   readonly voteRoute: VoteRoute;
+  readonly leaders: Leaders;
   readonly checkpointInterval: number;
   readonly base: Sequence;
   readonly quorum: number;
@@ -90,8 +92,8 @@ export class Replica {
   /** By view, then by signer, then by sequence. */
   readonly commits: Map<View, Map<ValidatorIndex, Map<Sequence, Said>>> = new Map();
   readonly timeouts: Map<ValidatorIndex, Signed<Timeout>> = new Map();
-  /** The first proposal of each view, to tell a second one. */
-  readonly proposed: Map<View, Said> = new Map();
+  /** Each validator's first proposal of each view, to tell a second one: by view, then by signer. */
+  readonly proposed: Map<View, Map<ValidatorIndex, Said>> = new Map();
   readonly accused: Set<ValidatorIndex> = new Set();
   /** Blocks that were asked for since the last look of the resend timer, with whom. */
   readonly asked: Set<string> = new Set();
@@ -130,6 +132,7 @@ export class Replica {
     readonly timeout: AdaptiveTimeout;
     readonly rules: Rules;
     readonly voteRoute: VoteRoute;
+    readonly leaders: Leaders;
     readonly checkpointInterval: number;
     readonly executed: Sequence;
     readonly base: Sequence;
@@ -140,6 +143,7 @@ export class Replica {
     this.timeout = options.timeout;
     this.rules = options.rules;
     this.voteRoute = options.voteRoute;
+    this.leaders = options.leaders;
     this.checkpointInterval = options.checkpointInterval;
     this.base = options.base;
     this.executed = options.executed;
@@ -156,12 +160,17 @@ export class Replica {
     return this.network.set;
   }
 
+  /** Who is expected to lead the present view. */
   get leader(): ValidatorIndex {
-    return this.set.leaderOf(this.view);
+    const { high, tc, view, set, leaders } = this;
+    const isGivenUp = tc !== null && tc.view + 1 === view;
+    const isElected = high.block.view + 1 === view && !isGivenUp;
+    return isElected ? leaders.electedOn(set, high.block) : leaders.afterTimeout(set, view);
   }
 
-  get leads(): boolean {
-    return this.self !== null && this.leader === this.self;
+  /** The view whose time-outs still count: where leaders are elected, a quorum's word against a view outlives its certificate. */
+  get oldestOpenView(): View {
+    return (this.leaders.wantsTimeouts ? this.view - 1 : this.view) as View;
   }
 
   /** Whether this replica may still vote in its view. */
@@ -225,8 +234,9 @@ export class Replica {
     this.tell(from, message);
   }
 
-  trace(phase: Trace["phase"], sequence: Sequence, detail = ""): void {
-    this.emit({ kind: "trace", trace: { phase, view: this.view, sequence, detail } });
+  trace(phase: Trace["phase"], sequence: Sequence, detail = "", by?: ValidatorIndex): void {
+    const whose = by === undefined ? {} : { by };
+    this.emit({ kind: "trace", trace: { phase, view: this.view, sequence, detail, ...whose } });
   }
 
   setTimer(name: TimerName, atMs: number): void {

@@ -8,7 +8,7 @@ const ref = (view: number): QcRef => ({ view: view as View, block: toHash(new Ui
 
 function ballot(view: number, justify: number, changes: Partial<Ballot> = {}): Ballot {
   const digest = toHash(new Uint8Array(32));
-  const block = { view: view as View, justify: ref(justify), sequence: 1 as Sequence, digest };
+  const block = { view: view as View, justify: ref(justify), sequence: 1 as Sequence, digest, absences: [] };
   return { block, tc: null, lastView: (view - 1) as View, lock: ref(0), extendsLock: true, ...changes };
 }
 

@@ -3,7 +3,8 @@ import type { ValidatorIndex } from "../../membership/ids.ts";
 import type { Verdict } from "../engine.ts";
 import { isCheckpointExpected } from "./checkpoints.ts";
 import { VIEWS_AHEAD_MAX } from "./limits.ts";
-import type { Certificates, HotStuffMessage, Proposal } from "./messages.ts";
+import { mayLead } from "./leaders.ts";
+import type { Block, Certificates, HotStuffMessage, Proposal } from "./messages.ts";
 import type { Replica } from "./replica.ts";
 import { blockHash } from "./statements.ts";
 
@@ -27,7 +28,7 @@ export function screen(replica: Replica, from: ValidatorIndex, message: HotStuff
       return message.view > replica.view + VIEWS_AHEAD_MAX ? ignore("far-view") : ACCEPT;
     }
     case "timeout": {
-      if (message.view < replica.view) return ignore("old-view");
+      if (message.view < replica.oldestOpenView || message.view === replica.tc?.view) return ignore("old-view");
       const known = replica.timeouts.get(from)?.message;
       if (known === undefined || known.view < message.view) return ACCEPT;
       return known.view === message.view && known.high.view < message.high.view ? ACCEPT : ignore("duplicate");
@@ -45,11 +46,19 @@ export function screen(replica: Replica, from: ValidatorIndex, message: HotStuff
 }
 
 function screenProposal(replica: Replica, from: ValidatorIndex, { block, qc, tc }: Proposal): Verdict {
-  if (block.view < 1 || from !== replica.set.leaderOf(block.view)) return reject("proposal-not-from-leader");
+  if (block.view < 1 || !mayPropose(replica, from, block)) return reject("proposal-not-from-leader");
   const hash = blockHash(block);
   const known = replica.tree.get(hash) !== undefined || (qc === null && replica.waiting.has(hash));
   if (!known) return ACCEPT;
   return tc !== null && tc.view >= replica.view ? ACCEPT : ignore("duplicate");
+}
+
+/** As far as can be told: who builds on a block that is not held may be the one whom it elects. */
+function mayPropose({ set, leaders, tree }: Replica, author: ValidatorIndex, { view, justify }: Block): boolean {
+  if (author === leaders.afterTimeout(set, view)) return true;
+  if (leaders.choice === "round-robin" || view !== justify.view + 1) return false;
+  const parent = tree.get(justify.block)?.block;
+  return parent === undefined || mayLead(leaders, set, parent, { view, author }) !== null;
 }
 
 function isNews(replica: Replica, { qc, tc }: Certificates): boolean {

@@ -22,16 +22,21 @@ export function genesisBlock(network: NetworkContext, base: Sequence): Block {
   writer.hash(network.genesis);
   writer.u64(network.set.epoch);
   const digest = hashOf("block", writer.finish());
-  return { view: 0 as View, justify: { view: 0 as View, block: ZERO_HASH }, sequence: base, digest };
+  return { view: 0 as View, justify: { view: 0 as View, block: ZERO_HASH }, sequence: base, digest, absences: [] };
 }
 
-export function blockHash({ view, justify, sequence, digest }: Block): Hash {
+export function blockHash({ view, justify, sequence, digest, absences }: Block): Hash {
   const writer = new Writer(96);
   writer.u64(view);
   writer.u64(justify.view);
   writer.hash(justify.block);
   writer.u64(sequence);
   writer.hash(digest);
+  for (const { validator, failures, until } of absences) {
+    writer.u16(validator);
+    writer.u8(failures);
+    writer.u64(until);
+  }
   return hashOf("block", writer.finish());
 }
 

@@ -4,7 +4,8 @@ import type { Sequence, ValidatorIndex, View } from "../../membership/ids.ts";
 import type { Proof, Signed } from "../../membership/seal.ts";
 import type { BlockNode, CommitTarget } from "./block-tree.ts";
 import { CLOCK_SKEW_MS_MAX, COMMITS_MAX, FETCH_DIGESTS_MAX, RECEIVE_WINDOW, UNSETTLED_MAX } from "./limits.ts";
-import type { Commit, Qc, Vote } from "./messages.ts";
+import { mayLead } from "./leaders.ts";
+import type { Commit, Qc, Tc, Vote } from "./messages.ts";
 import { type Instant, refOf, type Replica, type Said } from "./replica.ts";
 import { statementOf } from "./statements.ts";
 
@@ -14,16 +15,20 @@ import { statementOf } from "./statements.ts";
 export function tryVote(replica: Replica, at: Instant): void {
   const { self, tree, view } = replica;
   if (self === null || !replica.started) return;
-  const node = tree.sorted().find(({ block, settled }) => block.view === view && settled !== null);
+  const node = tree.sorted().find((known) => known.block.view === view && isLed(replica, known));
   if (node === undefined) return;
-  const { block, batch, proposal } = node;
-  const tc = proposal?.message.tc ?? replica.tc;
+  const { block, batch } = node;
+  const tc = tcFor(replica, node);
   const extendsLock = tree.isAncestor(replica.lock, node);
   if (!replica.rules.mayVote({ block, tc, lastView: replica.lastView, lock: replica.lock, extendsLock })) return;
   if (tree.hasContent(node) && !isTimely(replica, node, at)) return;
   if (!replica.isHeld(batch)) {
     const missing = batch.bundles.filter((bundle) => !replica.lanes.has(bundle)).slice(0, FETCH_DIGESTS_MAX);
-    replica.emit({ kind: "fetch-bundles", digests: missing, from: [replica.leader] });
+    replica.emit({
+      kind: "fetch-bundles",
+      digests: missing,
+      from: [node.proposal?.proof.seal.signer ?? replica.leader],
+    });
     return;
   }
   replica.vote = refOf(node);
@@ -33,6 +38,23 @@ export function tryVote(replica: Replica, at: Instant): void {
   replica.trace("prepare", block.sequence);
 }
 
+/** Whether a block that joined is of one who may lead its view: by the round, only after a time-out certificate. */
+function isLed(replica: Replica, node: BlockNode): boolean {
+  const { block, proposal, settled } = node;
+  const parent = replica.tree.parentOf(node);
+  if (proposal === null || settled === null || parent === undefined) return false;
+  const turn = { view: block.view, author: proposal.proof.seal.signer };
+  const right = mayLead(replica.leaders, replica.set, parent.block, turn);
+  if (right !== "after-timeout") return right !== null;
+  // Else the one that a certificate elects could hide it, build on an older one, and blame the leaders in between.
+  const tc = tcFor(replica, node);
+  return !replica.leaders.wantsTimeouts || (tc !== null && tc.view + 1 === block.view);
+}
+
+function tcFor(replica: Replica, { proposal }: BlockNode): Tc | null {
+  return proposal?.message.tc ?? replica.tc;
+}
+
 /** Content within the bounds that keep leaders from giving out absurd times, or places without end. */
 function isTimely(replica: Replica, node: BlockNode, at: Instant): boolean {
   const { batch, block } = node;
@@ -40,7 +62,8 @@ function isTimely(replica: Replica, node: BlockNode, at: Instant): boolean {
   if (Math.abs(aheadMs) > CLOCK_SKEW_MS_MAX) {
     // The look is repeated while the view lasts; its leader did it once.
     if (replica.untimely !== node.hash) {
-      replica.trace("discard", block.sequence, `a proposal ${aheadMs} ms away from this node's clock`);
+      const detail = `a proposal ${aheadMs} ms away from this node's clock`;
+      replica.trace("discard", block.sequence, detail, node.proposal?.proof.seal.signer);
     }
     replica.untimely = node.hash;
     return false;
@@ -50,11 +73,11 @@ function isTimely(replica: Replica, node: BlockNode, at: Instant): boolean {
 
 /** Says the vote of this view, if there was one, with the commits that it stands for: one turn, one signature. */
 export function sayVote(replica: Replica, to: ValidatorIndex | "leader" | "all", view: View): void {
-  const { vote, tree, set } = replica;
+  const { vote, tree, set, leaders } = replica;
   const node = vote === null || vote.view !== view ? undefined : tree.get(vote.block);
   const targets = node === undefined ? null : tree.commitsOf(node);
   if (node === undefined || targets === null) return;
-  const next = set.leaderOf((view + 1) as View);
+  const next = leaders.electedOn(set, node.block);
   const commits = targets.map((target): Commit => ({ kind: "commit", view, ...target }));
   for (const message of [...commits, { kind: "vote" as const, ...refOf(node) }]) {
     if (to === "all") replica.say(message);

@@ -71,5 +71,5 @@ function withThreePhases(plan: Plan): Plan {
 
 /** Also without comings and goings: nothing takes the place of the views that matter. */
 function withTwoPhases(plan: Plan): Plan {
-  return { ...plan, hotstuff: { phases: 2, voteRoute: "leader" }, joiners: 0, changes: [] };
+  return { ...plan, hotstuff: { phases: 2, voteRoute: "leader", leaders: "round-robin" }, joiners: 0, changes: [] };
 }
