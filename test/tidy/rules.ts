@@ -17,6 +17,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   storage: ["lib", "codec", "crypto", "membership", "node"],
   observability: ["lib", "codec", "crypto", "membership", "consensus", "node"],
   api: ["lib", "codec", "crypto", "membership", "replication", "node"],
+  // For the tests of those who write applications.
+  testing: ["lib", "crypto", "membership", "replication"],
   // Runs in browsers: it speaks HTTP to nodes, and shares no line with them but the check of what they prove.
   client: ["light"],
   sim: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "node", "storage"],
