@@ -1,6 +1,7 @@
 import { decode, encode } from "../codec/codec.ts";
 import { MerkleTree } from "../crypto/merkle.ts";
 import type { NodeId } from "../crypto/identity.ts";
+import type { HybridSignature } from "../crypto/signature.ts";
 import { contentOf } from "../dag/vertex.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -65,6 +66,7 @@ export class AcceptanceProofs {
   readonly #kept = new KeptWords();
   readonly #waiting = new Map<Hash, Waiting>();
   readonly #pauses = new Set<() => void>();
+  #signing: Promise<unknown> = Promise.resolve();
   #isCollecting = false;
   #collectedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
@@ -110,12 +112,19 @@ export class AcceptanceProofs {
     const { ledger } = this.#ports;
     const found = await Promise.all(vertices.map((vertex) => ledger.vertex(vertex)));
     const indices = found.flatMap((each, index) => (each?.metadata.isAccepted === true ? [index] : []));
-    // Read now, not before: the epoch may have ended meanwhile, and an epoch's word is its validators' alone.
+    // Read now, not before: the epoch may have ended meanwhile, and it is no validator's word any more.
     const { network, self: signer } = this.#ports.epochs;
     if (signer === null || network.set.epoch !== epoch || indices.length === 0) return NOTHING_ACCEPTED;
     const { root } = new MerkleTree(this.#leavesOf(epoch, vertices, indices));
-    const signature = await this.#ports.signer.sign(sealedBytes(network, signer, indices.length, root));
+    const signature = await this.#sign(sealedBytes(network, signer, indices.length, root));
     return { indices, seal: { signer, leafCount: indices.length, signature } };
+  }
+
+  /** One at a time, however many ask: this node's votes must not wait behind its words. */
+  async #sign(message: Uint8Array): Promise<HybridSignature> {
+    const signed = this.#signing.then(() => this.#ports.signer.sign(message));
+    this.#signing = signed.catch(() => undefined);
+    return await signed;
   }
 
   #leavesOf(epoch: Epoch, vertices: readonly Hash[], indices: readonly number[]): readonly Hash[] {
