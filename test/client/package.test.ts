@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NodeProcess } from "../../src/cli/node-process.ts";
@@ -150,6 +150,16 @@ describe("the package, installed", () => {
       const { stdout } = await command(join(ROOT, "node_modules/.bin/tsc"), "--noEmit", ...args, ...how, "user.mts");
       expect(stdout).toBe("");
     }
+  });
+
+  test("has all that the template of an application imports, with types for a strict compiler, and passes its check", async () => {
+    const copy = join(folder, "template");
+    cpSync(join(ROOT, "examples/app-template"), copy, { recursive: true });
+    symlinkSync(join(ROOT, "node_modules/@types"), join(folder, "node_modules/@types"));
+    const compiled = await command(join(ROOT, "node_modules/.bin/tsc"), "--project", copy);
+    expect(compiled).toEqual({ code: 0, stdout: "", stderr: "" });
+    const { code, stderr } = await command(process.execPath, "test", "--cwd", copy);
+    expect([code, stderr]).toEqual([0, expect.stringContaining(" 1 pass")]);
   });
 
   test("is nothing but its own modules to a browser", async () => {
