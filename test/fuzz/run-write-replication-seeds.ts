@@ -1,10 +1,19 @@
 /** Writes the seeds of replication-targets.ts by the real encoders. Run by hand after a change of a format: `node scripts/bun.cjs test/fuzz/run-write-replication-seeds.ts`. */
 import { type Codec, encode } from "../../src/codec/codec.ts";
+import type { NodeId } from "../../src/crypto/identity.ts";
 import { toHash } from "../../src/lib/hash.ts";
 import type { Position, Sequence } from "../../src/membership/ids.ts";
 import { type ClientId, commandCodec } from "../../src/replication/command.ts";
 import { type KvCommand, type KvWrite, kvCommandCodec } from "../../src/replication/key-value/kv-command.ts";
 import { kvAnswerCodec, kvQuestionCodec } from "../../src/replication/key-value/kv-query.ts";
+import {
+  type LedgerCommand,
+  ledgerCommandCodec,
+  ledgerReceiptCodec,
+} from "../../src/replication/ledger/ledger-command.ts";
+import { ledgerAnswerCodec, ledgerQuestionCodec } from "../../src/replication/ledger/ledger-query.ts";
+import { OrderedLedger } from "../../src/replication/ledger/ordered-ledger.ts";
+import { Owners } from "../../src/replication/ledger/owners.ts";
 import { encodeOutcome, type Outcome, outcomeCodec, RESULT_KEPT_BYTES } from "../../src/replication/outcome.ts";
 import { sessionsRecordCodec } from "../../src/replication/sessions-record.ts";
 import { manifestCodec } from "../../src/replication/snapshot.ts";
@@ -70,5 +79,46 @@ function writeStore(): void {
   seed("kv-answer", "count", kvAnswerCodec, { kind: "count", count: 5 });
 }
 
+function writeLedger(): void {
+  const transfer = { kind: "transfer", from: "a/x", to: "b/x", amount: 5n } as const;
+  const approve = { kind: "approve", account: "a/x", spender: "b/x", amount: 5n } as const;
+  const draw = { kind: "transfer-from", spender: "a/x", from: "b/x", to: "a/x", amount: 4n } as const;
+  const balances = { fromBalance: 1n, toBalance: 2n };
+  const commands: readonly LedgerCommand[] = [
+    { ...transfer, number: null },
+    { ...transfer, number: 1 },
+    { ...approve, expected: null },
+    { ...approve, expected: 0n },
+    draw,
+  ];
+  for (const [place, command] of commands.entries()) seed("ledger-command", `${place}`, ledgerCommandCodec, command);
+  seed("ledger-receipt", "transfer", ledgerReceiptCodec, { ...transfer, number: 1, ...balances });
+  seed("ledger-receipt", "approve", ledgerReceiptCodec, { ...approve, previous: 0n });
+  seed("ledger-receipt", "draw", ledgerReceiptCodec, { ...draw, allowance: 0n, ...balances });
+  seed("ledger-question", "account", ledgerQuestionCodec, { kind: "account", name: "a/x" });
+  seed("ledger-question", "allowance", ledgerQuestionCodec, { kind: "allowance", account: "b/x", spender: "a/x" });
+  seed("ledger-question", "accounts", ledgerQuestionCodec, { kind: "accounts", prefix: "a", from: null, limit: 1 });
+  seed("ledger-question", "allowances", ledgerQuestionCodec, {
+    kind: "allowances",
+    account: "b/x",
+    from: "a/x",
+    limit: 2,
+  });
+  seed("ledger-question", "summary", ledgerQuestionCodec, { kind: "summary" });
+  const line = { name: "a/x", balance: 9n, applied: 1 };
+  const allowance = { account: "b/x", spender: "a/x", amount: 4n };
+  seed("ledger-answer", "account", ledgerAnswerCodec, { kind: "account", account: line });
+  seed("ledger-answer", "accounts", ledgerAnswerCodec, { kind: "accounts", accounts: [line], next: "b/x" });
+  seed("ledger-answer", "allowances", ledgerAnswerCodec, { kind: "allowances", allowances: [allowance], next: null });
+  const owners = new Owners([{ name: "a", nodeId: "c".repeat(64) as NodeId }]);
+  const accounts = new Map([
+    ["a/x", 9n],
+    ["b/x", 5n],
+  ]);
+  const [chunk = VALUE] = new OrderedLedger({ accounts, owners }).snapshot();
+  keep("ledger-chunk", "seed-two", chunk);
+}
+
 writeHost();
 writeStore();
+writeLedger();

@@ -19,10 +19,12 @@ export function parseAmount(text: string): bigint | null {
 }
 
 function fromBytes(bytes: Uint8Array): bigint {
-  return bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  return new DataView(bytes.buffer, bytes.byteOffset, BYTES).getBigUint64(0, true);
 }
 
 function toBytes(amount: bigint): Uint8Array {
   assert(amount >= 0n && amount <= AMOUNT_MAX, `an amount of ${amount}`);
-  return Uint8Array.from({ length: BYTES }, (_, index) => Number((amount >> BigInt(8 * index)) & 0xffn));
+  const bytes = new Uint8Array(BYTES);
+  new DataView(bytes.buffer).setBigUint64(0, amount, true);
+  return bytes;
 }
