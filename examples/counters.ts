@@ -2,17 +2,12 @@
 import { createHash } from "node:crypto";
 import { type Application, CommandRejected, QueryRefused } from "cretoai/application";
 
-interface Command {
-  readonly counter: string;
-  readonly add: number;
-}
-
 const text = new TextDecoder("utf-8", { fatal: true });
 const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
 /** Commands and questions come from anybody: whatever they are, every node must refuse them in the same way. */
-function parse(command: Uint8Array): Command {
-  let value: Partial<Command>;
+function parse(command: Uint8Array): { readonly counter: string; readonly add: number } {
+  let value: { readonly counter?: unknown; readonly add?: unknown } | null;
   try {
     value = JSON.parse(text.decode(command));
   } catch {

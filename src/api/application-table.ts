@@ -72,7 +72,7 @@ export const APPLICATION_ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: "/v1/commands/{client}/{number}",
-    summary: "What is remembered of a command",
+    summary: "What this node remembers of a command; one that lags knows less, and says so by 404",
     answers: { 200: "Outcome" },
     problems: ["malformed", "no-application", "unknown-command", "number-forgotten"],
     handle: getOutcome,

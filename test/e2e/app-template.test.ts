@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { blocksOf, freeBase, moved, prepare, runScript } from "./document-script.ts";
 
 const TEMPLATE = join(import.meta.dirname, "../../examples/app-template");
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 180_000;
 setDefaultTimeout(PATIENCE_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "cretoai-template-"));

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { blocksOf, freeBase, moved, prepare, runScript } from "./document-script.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 let folder = "";
 beforeEach(() => {
