@@ -34,6 +34,8 @@ export interface SimTask {
   readonly runs: number;
   readonly jobs: number;
   readonly planOf: (seed: number) => Plan;
+  /** What the order drives, for people. */
+  readonly application: string;
   /** The words that repeat the run of one seed. */
   readonly repeat: (seed: number) => string;
   readonly json: boolean;
@@ -87,7 +89,7 @@ export function taskOf(words: SimWords): SimTask {
   };
 }
 
-function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | "repeat"> {
+function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | "application" | "repeat"> {
   const chaosS = numberOf("--until", words.until, 1, SECONDS_MAX);
   const until = chaosS === null ? {} : { chaosMs: chaosS * 1_000 };
   const crypto = words.crypto === undefined ? {} : { crypto: oneOf("--crypto", words.crypto, ["modelled", "real"]) };
@@ -101,6 +103,7 @@ function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | 
     const plan = quoted(words.plan);
     return {
       planOf: (seed) => ({ ...given, ...until, ...crypto, seed }),
+      application: given.application,
       repeat: (seed) => command([`--plan ${plan}`], seed),
     };
   }
@@ -121,7 +124,12 @@ function plansOf(words: SimWords, given: Plan | null): Pick<SimTask, "planOf" | 
     ...attacks,
     ...(byzantine === null ? {} : { byzantine }),
   };
-  return { planOf: (seed) => planOf({ seed, ...fixed }), repeat: (seed) => command([], seed) };
+  const byWord = engine === "avalanche" ? "log" : words.app;
+  return {
+    planOf: (seed) => planOf({ seed, ...fixed }),
+    application: byWord ?? "applications by the seed",
+    repeat: (seed) => command([], seed),
+  };
 }
 
 /** A word as a shell takes it. */

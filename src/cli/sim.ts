@@ -34,7 +34,7 @@ function introduce(task: SimTask): void {
   const seeds = runs === 1 ? `seed ${seedFrom}` : `seeds ${seedFrom} to ${seedFrom + runs - 1}`;
   const jobs = Math.min(runs, task.jobs);
   const processes = jobs === 1 ? "1 process" : `${jobs} processes`;
-  console.log(`${seeds}: ${nodes} nodes, ${engine}, ${crypto} signatures, ${processes}`);
+  console.log(`${seeds}: ${nodes} nodes, ${engine}, ${crypto} signatures, ${task.application}, ${processes}`);
   const { liars } = planOf(seedFrom);
   if (liars.length > faultTolerance(nodes))
     console.log(
@@ -113,10 +113,11 @@ async function keepLeast(task: SimTask, { seed, invariant, detail }: TimedResult
 }
 
 /** Faults, pieces of work and attacks: what a plan consists of. */
-function partsOf({ faults, work, spends, liars }: Plan): number {
+function partsOf({ faults, work, clients, spends, liars }: Plan): number {
   return (
     faults.length +
     work.length +
+    clients.length +
     spends.length +
     liars.reduce((sum, { attacks }) => sum + Math.max(1, attacks.length), 0)
   );

@@ -23,7 +23,7 @@ const SHORT_MS = 20;
 const REST_MS = 100;
 
 /**
- * A smaller plan that still fails: fewer faults, work, liars and attacks (delta debugging, Zeller & Hildebrandt 2002), then
+ * A smaller plan that still fails: fewer faults, work, clients, liars and attacks (delta debugging, Zeller & Hildebrandt 2002), then
  * plainer values, until nothing can be taken away. `stillFails` has to ask for the same invariant, or another failure is
  * what is left. The settle time stays: with less of it a slow run would look like a stuck one.
  */
@@ -88,6 +88,7 @@ class Search {
 async function shrinkLists(search: Search): Promise<void> {
   await search.shrink(search.plan.faults, (plan, faults) => ({ ...plan, faults }));
   await search.shrink(search.plan.work, (plan, work) => ({ ...plan, work }));
+  await search.shrink(search.plan.clients, (plan, clients) => ({ ...plan, clients }));
   await search.shrink(search.plan.spends, (plan, spends) => ({ ...plan, spends }));
   // A second twin is a process of its own, whose number others' faults name: twins are not taken away.
   const twins = search.plan.liars.filter(({ twin }) => twin);
@@ -123,8 +124,9 @@ function put(plan: Plan, at: number, fault: Fault): Plan {
 /** Plans that are a little plainer, the boldest first. */
 const SIMPLER: readonly ((plan: Plan) => readonly Plan[])[] = [
   (plan) => {
-    const { links, disks, clocks, timeouts, windows, sampling, reportIntervalMs } = BASE_PLAN;
+    const { links, disks, clocks, timeouts, windows, sampling, reportIntervalMs, snapshots } = BASE_PLAN;
     return [
+      { ...plan, application: "log", snapshots, clients: [] },
       { ...plan, links, disks, clocks, timeouts, windows, sampling, reportIntervalMs },
       { ...plan, links },
       { ...plan, disks },
@@ -133,6 +135,7 @@ const SIMPLER: readonly ((plan: Plan) => readonly Plan[])[] = [
       { ...plan, windows },
       { ...plan, sampling },
       { ...plan, reportIntervalMs },
+      { ...plan, snapshots },
       { ...plan, links: { ...plan.links, loss: 0 } },
       { ...plan, links: { ...plan.links, breakage: 0 } },
       { ...plan, links: { ...plan.links, duplication: 0 } },
@@ -147,10 +150,19 @@ const SIMPLER: readonly ((plan: Plan) => readonly Plan[])[] = [
         { ...work, bytes: 8 },
       ].map((plainer) => ({ ...plan, work: plan.work.map((other, index) => (index === at ? plainer : other)) })),
     ),
+  (plan) =>
+    plan.clients.flatMap((client, at) =>
+      [
+        { ...client, commands: 1, atATime: 1 },
+        { ...client, commands: Math.ceil(client.commands / 2) },
+        { ...client, commands: Math.max(1, client.commands - 1) },
+        { ...client, atATime: 1 },
+      ].map((plainer) => ({ ...plan, clients: plan.clients.map((other, index) => (index === at ? plainer : other)) })),
+    ),
   (plan) => plan.faults.flatMap((fault, at) => shorter(fault).map((plainer) => put(plan, at, plainer))),
   (plan) => {
     const { chaosMs } = plan;
-    const given = [...plan.work, ...plan.spends].map(({ atMs }) => atMs);
+    const given = [...plan.work, ...plan.spends, ...plan.clients].map(({ atMs }) => atMs);
     const last = Math.max(0, ...given, ...plan.faults.map(endOf));
     return [Math.ceil(last) + REST_MS, Math.floor(chaosMs / 2)]
       .filter((ms) => ms < chaosMs && ms >= SHORT_MS)

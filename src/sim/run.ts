@@ -40,7 +40,7 @@ export interface RunResult {
 const EVENTS_MAX = 3_000_000;
 
 /** Between two looks at the real event loop: the native hash's buffers are freed only there. */
-const EVENTS_PER_BREATH = 20_000;
+const EVENTS_PER_BREATH = 5_000;
 
 /** How often the end of a run is looked for, in virtual milliseconds. */
 const LOOK_MS = 100;
@@ -60,6 +60,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
   world.schedule.at(plan.chaosMs, () => heal(world));
   const endMs = plan.chaosMs + plan.settleMs;
   const done = await turn(world, endMs, options.eventsMax ?? EVENTS_MAX);
+  await breathe();
   if (!done)
     world.fail(new Violation("liveness", `not done ${plan.settleMs} ms after the last fault: ${describe(world)}`));
   return resultOf(world);

@@ -41,6 +41,13 @@ describe("cretoai-node sim", () => {
     expect(readdirSync(folder)).not.toContain("sim-failures");
   });
 
+  test("runs the application that it is told to, with clients that are answered", async () => {
+    const { code, stdout } = await sim("--app", "ledger", "--seed", "3", "--runs", "2", "--until", "2");
+    expect(code).toBe(0);
+    expect(stdout).toStartWith("seeds 3 to 4: 4 nodes, pbft, modelled signatures, ledger");
+    expect(stdout).toMatch(/^commands answered +[1-9]\d*$/m);
+  });
+
   test("prints the fresh seed that it takes", async () => {
     const { code, stdout } = await sim("--runs", "1", "--until", "1");
     expect(code).toBe(0);
@@ -108,6 +115,9 @@ describe("cretoai-node sim", () => {
   const WRONG: readonly (readonly [words: string, message: string])[] = [
     ["--nodes four", '--nodes is "four", but must be a whole number 1 to 100'],
     ["--engine raft", '--engine is "raft", but must be one of pbft'],
+    ["--app leger", '--app is "leger", but must be one of log, key-value, ledger; did you mean "ledger"?'],
+    ["--engine avalanche --app ledger", "only log runs on it"],
+    ["--plan hopeless.json --app log", "exclude each other"],
     ["--attacks equivocat", 'did you mean "equivocate"?'],
     ["--byzantine 4", '--byzantine is "4", but must be a whole number 0 to 3'],
     ["--seed 4294967295 --runs 2", "go beyond the last seed"],
