@@ -57,19 +57,20 @@ export class LightClient {
     const session = await this.#open();
     const path = `/v1/vertices/${checkedHash(hash)}/proof`;
     const { pool } = this.#transport;
-    for (;;) {
+    for (let coming: CretoError | null = null; ; ) {
       const failures: CretoError[] = [];
-      const first = await pool.pick(patience);
+      const first = await pool.pick(patience).catch((error: unknown) => {
+        throw givenUp(error, coming);
+      });
       for (const node of [first, ...pool.nodes.filter(({ url }) => url !== first.url)]) {
         const answer = await this.#provenBy(node, session, { hash, path }, patience);
         if (!(answer instanceof CretoError)) return answer;
-        if (patience.ended !== null) throw givenUp(patience.ended, failures.at(-1) ?? answer);
+        if (patience.ended !== null) throw givenUp(patience.ended, failures.at(-1) ?? coming);
         failures.push(answer);
       }
-      const coming = comingOf(failures);
+      coming = comingOf(failures);
       if (coming === null) throw worstOf(failures);
       await pause(coming.retryAfterMs ?? PAUSE_MS, patience.signal).catch(() => undefined);
-      if (patience.ended !== null) throw givenUp(patience.ended, coming);
     }
   }
 
@@ -89,7 +90,7 @@ export class LightClient {
     } catch (error) {
       const failure = asNotProved(error, node);
       // Who knows nothing of it may be the best one to ask for everything else.
-      if (!HAS_NONE.includes(failure.code)) pool.failed(node, failure.retryAfterMs);
+      if (patience.ended === null && !HAS_NONE.includes(failure.code)) pool.failed(node, failure.retryAfterMs);
       return failure;
     }
   }
@@ -99,7 +100,8 @@ export class LightClient {
     const before = session.epoch;
     const ask = { method: "GET", path: "/v1/epochs", query: { from: before }, isRepeatable: true } as const;
     const { body } = await this.#transport.askOnce(ask, pinned, patience);
-    session.follow(new Fields(body, "epochs").texts("links").map(bytesOf));
+    // Another call may have come further meanwhile: these links are of the past then.
+    if (session.epoch === before) session.follow(new Fields(body, "epochs").texts("links").map(bytesOf));
     if (session.epoch > before) return;
     throw new CretoError("not-proved", `the node does not show how epoch ${before} ended`, { node: pinned.url });
   }
@@ -154,9 +156,9 @@ function worstOf(failures: readonly CretoError[]): CretoError {
   return said[0] ?? failures[0] ?? new CretoError("invalid-argument", "no node to ask");
 }
 
-/** What kept the call from its result until its time was over. */
-function givenUp(ended: CretoError, last: CretoError): CretoError {
-  return ended.code === "timeout" ? last : ended;
+/** What kept the call from its result until its time was over, where anything did. */
+function givenUp(ended: unknown, last: CretoError | null): unknown {
+  return last !== null && ended instanceof CretoError && ended.code === "timeout" ? last : ended;
 }
 
 function messageOf(error: unknown): string {

@@ -281,6 +281,10 @@ describe("when the validators change", () => {
         expect(await alone.verified(late).catch((error: { code: string }) => error.code)).toBe("not-proved");
         alone.close();
       });
+      const twice = connect({ nodes: [cluster.node(3).apiUrl], trusted });
+      const [one, other] = await Promise.all([late, late].map((hash) => twice.verified(hash)));
+      expect(other).toEqual(one);
+      twice.close();
       // Whoever has no proof is passed over as well, whatever its reason: another one was there.
       for (const [kind, status] of [["not-provable", 409] as const, ["unknown-vertex", 404] as const]) {
         const refuse = (): Response => Response.json({ type: `/problems/${kind}`, title: kind, status }, { status });
