@@ -1,4 +1,5 @@
 import type { Effect, Engine, EngineEvent } from "../consensus/engine.ts";
+import type { Leaders } from "../consensus/hotstuff/leaders.ts";
 import type { Block, HotStuffMessage, Proposal, Qc } from "../consensus/hotstuff/messages.ts";
 import { blockHash } from "../consensus/hotstuff/statements.ts";
 import { type Batch, batchDigest, NULL_BATCH } from "../dag/batch.ts";
@@ -11,7 +12,11 @@ import type { AttackName } from "./plan.ts";
 
 /** The attacks of `attacks.ts` on what HotStuff says; those on frames and answers are in `lying-transport.ts`. */
 
-type HotStuffScene = Omit<Scene, "prove">;
+interface HotStuffScene extends Omit<Scene, "prove"> {
+  /** Who leads in this network. */
+  readonly leaders: Leaders;
+}
+
 type HotStuffEffect = Effect<HotStuffMessage>;
 type Edit = (effect: HotStuffEffect, event: EngineEvent<HotStuffMessage>) => readonly HotStuffEffect[];
 
@@ -96,7 +101,8 @@ const EDITORS: Readonly<Partial<Record<AttackName, (scene: HotStuffScene) => Edi
       if (event.kind === "message") learn(event.signed.message, known, blocks);
       if (effect.kind !== "broadcast" || effect.message.kind !== "proposal") return [effect];
       const { message } = effect;
-      const stale = onOldCertificate(message, random.shuffled([...known.values()]), blocks) ?? message;
+      const stale =
+        onOldCertificate(scene, message, { known: random.shuffled([...known.values()]), blocks }) ?? message;
       return toEach(scene, () => random.pick([stale, stale, message]));
     };
   },
@@ -111,16 +117,26 @@ const EDITORS: Readonly<Partial<Record<AttackName, (scene: HotStuffScene) => Edi
     const lie: Proposal = { ...message, qc: forged, block: { ...block, justify } };
     return toEach(scene, () => scene.random.pick([message, lie]));
   },
-  /** A certificate whose commits say something else, or are left out. */
-  "forge-certificate": (scene) => (effect) => {
-    if (effect.kind !== "broadcast" && effect.kind !== "send") return [effect];
-    const { message } = effect;
-    if (message.kind !== "proposal" && message.kind !== "certificates") return [effect];
-    if (message.qc === null || scene.random.chance(0.3)) return [effect];
-    const digest = batchDigest({ timestampMs: 6, bundles: [] });
-    const commits = message.qc.commits.map((commit) => ({ ...commit, digest }));
-    const qc = { ...message.qc, commits: scene.random.chance(0.5) ? commits : commits.slice(1) };
-    return [{ ...effect, message: { ...message, qc } }];
+  /**
+   * A certificate whose commits say something else, or are left out; and, for a second block of its own, one of its own vote
+   * alone, or of that as often as a quorum has votes.
+   */
+  "forge-certificate": (scene) => {
+    const { random } = scene;
+    const seconds = new Map<Hash, ValidatorIndex>();
+    return (effect, event) => {
+      if (isEnd(effect)) return [effect, ...thinCertificates(scene, event, seconds)];
+      if (effect.kind !== "broadcast" && effect.kind !== "send") return [effect];
+      const { message } = effect;
+      if (message.kind === "proposal" && effect.kind === "broadcast" && random.chance(0.5))
+        return twoBlocks(scene, message, seconds);
+      if (message.kind !== "proposal" && message.kind !== "certificates") return [effect];
+      if (message.qc === null || random.chance(0.3)) return [effect];
+      const digest = batchDigest({ timestampMs: 6, bundles: [] });
+      const commits = message.qc.commits.map((commit) => ({ ...commit, digest }));
+      const qc = { ...message.qc, commits: random.chance(0.5) ? commits : commits.slice(1) };
+      return [{ ...effect, message: { ...message, qc } }];
+    };
   },
   "wrong-state": (scene) => (effect) => {
     if (effect.kind !== "broadcast" || effect.message.kind !== "checkpoint" || scene.random.chance(0.2))
@@ -164,16 +180,19 @@ const EDITORS: Readonly<Partial<Record<AttackName, (scene: HotStuffScene) => Edi
       return withBatch(message, { ...message.batch, bundles });
     });
   },
+  /** At another place, in another view; beside another leader; with false words about leaders. */
   "propose-anywhere": (scene) => {
     const { random } = scene;
-    return rewriting((message) => {
+    const bent = rewriting((message) => {
       if (random.chance(0.4)) return message;
       const { block } = message;
+      if (random.chance(0.3)) return { ...message, block: { ...block, absences: slander(scene, block) } };
       const distance = random.between(-3, 60);
       const sequence = Math.max(0, block.sequence + distance) as Sequence;
       const view = (block.view + random.between(1, 20)) as View;
       return { ...message, block: random.chance(0.5) ? { ...block, sequence } : { ...block, view } };
     });
+    return (effect, event) => (isEnd(effect) ? [effect, ...besideTheLeader(scene, event)] : bent(effect, event));
   },
   /** Leads just fast enough to look alive: proposals with nothing in them. */
   crawl: () => rewriting((message) => withBatch(message, NULL_BATCH)),
@@ -198,6 +217,57 @@ const EDITORS: Readonly<Partial<Record<AttackName, (scene: HotStuffScene) => Edi
   },
 };
 
+/**
+ * The second one to one that does not lead next, with an own vote for it; what makes a certificate of that vote comes when it
+ * is signed. All others certify the first block: who believes in the second one is alone with it.
+ */
+function twoBlocks(
+  scene: HotStuffScene,
+  message: Proposal,
+  seconds: Map<Hash, ValidatorIndex>,
+): readonly HotStuffEffect[] {
+  const { random, self, leaders, network } = scene;
+  const next = leaders.electedOn(network.set, message.block);
+  const victim = random.pick(others(scene).filter((other) => other !== next));
+  const other = withBatch(message, otherBatch(message.batch));
+  const block = blockHash(other.block);
+  remember(seconds, block, victim);
+  return [
+    ...toEach(scene, (to) => (to === victim ? other : message)),
+    { kind: "send", to: self, message: { kind: "vote", view: other.block.view, block } },
+  ];
+}
+
+function thinCertificates(
+  scene: HotStuffScene,
+  event: EngineEvent<HotStuffMessage>,
+  seconds: ReadonlyMap<Hash, ValidatorIndex>,
+): readonly HotStuffEffect[] {
+  if (event.kind !== "message" || !scene.mayLie()) return [];
+  const { message, proof } = event.signed;
+  if (message.kind !== "vote" || proof.seal.signer !== scene.self) return [];
+  const to = seconds.get(message.block);
+  if (to === undefined) return [];
+  const { random, network } = scene;
+  const times = random.pick([1, network.set.quorum - 1, network.set.quorum]);
+  const votes = Array.from({ length: times }, () => proof);
+  const qc: Qc = { view: message.view, block: message.block, votes, commits: [] };
+  return [{ kind: "send", to, message: { kind: "certificates", qc, tc: null } }];
+}
+
+/** Everybody else failed. */
+function slander(scene: HotStuffScene, { view }: Block): Block["absences"] {
+  return others(scene).map((validator) => ({ validator, failures: 3, until: (view + 500) as View }));
+}
+
+/** A block of its own with the certificates of another's, as if that one's turn were its own. */
+function besideTheLeader(scene: HotStuffScene, event: EngineEvent<HotStuffMessage>): readonly HotStuffEffect[] {
+  if (event.kind !== "message" || scene.random.chance(0.8) || !scene.mayLie()) return [];
+  const { message, proof } = event.signed;
+  if (message.kind !== "proposal" || proof.seal.signer === scene.self) return [];
+  return toEach(scene, () => withBatch(message, otherBatch(message.batch)));
+}
+
 function rewriting(rewrite: (message: Proposal) => Proposal): Edit {
   return (effect) => {
     if (effect.kind !== "broadcast" || effect.message.kind !== "proposal") return [effect];
@@ -221,14 +291,14 @@ function otherBatch(batch: Batch): Batch {
 
 /** With every commit that the vote could stand for. */
 function votesFor(
-  { random, network }: HotStuffScene,
+  { random, network, leaders }: HotStuffScene,
   blocks: ReadonlyMap<Hash, Block>,
   hash: Hash,
 ): readonly HotStuffEffect[] {
   const block = blocks.get(hash);
   if (block === undefined) return [];
   const { view } = block;
-  const next = network.set.leaderOf((view + 1) as View);
+  const next = leaders.electedOn(network.set, block);
   const messages: HotStuffMessage[] = [{ kind: "vote", view, block: hash }];
   let at: Block | undefined = block;
   for (let depth = 0; at !== undefined && depth < 8; depth++) {
@@ -245,13 +315,20 @@ function learn(message: HotStuffMessage, known: Map<Hash, Qc>, blocks: Map<Hash,
     remember(known, message.qc.block, message.qc);
 }
 
-function onOldCertificate(message: Proposal, known: readonly Qc[], blocks: ReadonlyMap<Hash, Block>): Proposal | null {
+function onOldCertificate(
+  { leaders, network, self }: HotStuffScene,
+  message: Proposal,
+  { known, blocks }: { readonly known: readonly Qc[]; readonly blocks: ReadonlyMap<Hash, Block> },
+): Proposal | null {
+  const { view } = message.block;
   for (const qc of known) {
     const parent = blocks.get(qc.block);
     if (parent === undefined || qc.view >= message.block.view) continue;
     const content = message.batch.bundles.length > 0 ? 1 : 0;
     const justify = { view: qc.view, block: qc.block };
-    return { ...message, qc, block: { ...message.block, justify, sequence: (parent.sequence + content) as Sequence } };
+    const sequence = (parent.sequence + content) as Sequence;
+    const absences = leaders.absencesOf(network.set, parent, { view, author: self });
+    return { ...message, qc, block: { ...message.block, justify, sequence, absences } };
   }
   return null;
 }

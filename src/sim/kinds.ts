@@ -1,6 +1,7 @@
 import { AvalancheEngine, type AvalancheOptions } from "../consensus/avalanche/engine.ts";
 import type { Engine } from "../consensus/engine.ts";
 import { HotStuffEngine, type HotStuffOptions } from "../consensus/hotstuff/engine.ts";
+import { leadersOf } from "../consensus/hotstuff/leaders.ts";
 import type { HotStuffMessage } from "../consensus/hotstuff/messages.ts";
 import { PbftEngine, type PbftOptions } from "../consensus/pbft/engine.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
@@ -137,6 +138,7 @@ export function liarKind(world: World, liar: Liar): NodeKind {
         status: () => engine.status(),
         wallMs: () => Math.floor(EPOCH_MS + world.schedule.nowMs),
         mayLie: upTo(LIES_MAX),
+        leaders: leadersOf(world.plan.hotstuff.leaders),
       });
     },
     makeLeaderless: (options, node) => {

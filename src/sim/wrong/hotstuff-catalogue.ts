@@ -1,5 +1,5 @@
 import type { Plan } from "../plan.ts";
-import { approving, counting, forgettingVoteRows, tardy, unbound } from "./wrong-hotstuff.ts";
+import { approving, counting, credulous, forgettingVoteRows, tardy, unbound } from "./wrong-hotstuff.ts";
 import type { WrongNode } from "./wrong-node.ts";
 
 /** Bugs of HotStuff's engine: `catalogue.ts` has them with all others. */
@@ -47,6 +47,15 @@ export const WRONG_HOTSTUFF: readonly WrongNode[] = [
     expects: ["no-contradiction"],
     swarm: { nodes: 4, engine: "hotstuff", byzantine: 0 },
     plant: { makeHotStuff: tardy },
+  },
+  {
+    bug: "a certificate that is believed whoever and however few signed it",
+    breaks: "a certificate is a quorum's: q distinct validators (Yin et al. 2019, §4; hotstuff/statements.ts)",
+    seeds: 10,
+    expects: ["agreement", "state-equality", "no-failure"],
+    says: /agreement|state-equality|more than f validators lie/,
+    swarm: { nodes: 4, engine: "hotstuff", byzantine: 1, attacks: ["forge-certificate"] },
+    plant: { makeHotStuff: credulous },
   },
   {
     bug: "two phases that look at no time-out certificate",
