@@ -91,7 +91,7 @@ describe("a replicated ledger", () => {
           }
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
@@ -121,7 +121,7 @@ describe("a replicated ledger", () => {
         // 1 + 2 + 3 + 4 + 0, six times; a transfer of nothing is refused as often as it comes.
         expect(node.ledger.audit().lowest).toBe(40n);
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 });
