@@ -96,7 +96,7 @@ export async function answerQuestion(body: Uint8Array, sources: AnswerSources): 
     case "committed": {
       const rows = await sources.ledger.committed(question.from, ANSWER_BODIES_MAX);
       const slots = upToSoftMax(rows, (row) => row.length);
-      const { sequence: first } = await sources.ledger.logStart();
+      const first = rows.length > 0 ? question.from : (await sources.ledger.logStart()).sequence;
       return encode(committedAnswerCodec, { slots, checkpoint: encodedCheckpoint(sources), first });
     }
     case "witness":

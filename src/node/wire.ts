@@ -163,7 +163,7 @@ export interface CommittedAnswer {
   readonly slots: readonly Uint8Array[];
   /** The newest stable checkpoint certificate, encoded. */
   readonly checkpoint: Uint8Array | null;
-  /** Where the answerer's log begins: who asks for what lies before finds a snapshot, or somebody who kept it. */
+  /** What was asked for, where it is there; else where the answerer's log begins: for what lies before there are snapshots. */
   readonly first: Sequence;
 }
 

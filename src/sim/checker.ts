@@ -13,6 +13,8 @@ import type { DurableRow, VoteRules } from "./vote-rules.ts";
 interface Witness {
   readonly positions: Map<Hash, number>;
   position: number;
+  /** What lies between these positions it took over as a state, and never finalized one by one. */
+  skipped: readonly { readonly after: number; readonly upTo: number }[];
   finalizing: number;
   /** The time of the last vertex that it finalized, in milliseconds since 1970. */
   timestampMs: number;
@@ -27,16 +29,20 @@ export class Checker {
   readonly #states = new Map<Sequence, Hash>();
   readonly #checkpoints = new Map<Sequence, Hash>();
   readonly #order = new Map<number, Hash>();
+  readonly #places = new Map<Hash, number>();
   readonly #witnesses = new Map<number, Witness>();
   /** Hashes of payloads that clients gave to correct validators. */
   readonly #payloads = new Set<string>();
   readonly #isCorrect: (place: number) => boolean;
   readonly #rules: VoteRules;
+  readonly #isMistaken: (place: number) => boolean;
   #checks = 0;
 
-  constructor(isCorrect: (place: number) => boolean, rules: VoteRules) {
+  /** @param isMistaken whether a node's states are wrong for now, and it does not know */
+  constructor(isCorrect: (place: number) => boolean, rules: VoteRules, isMistaken: (place: number) => boolean) {
     this.#isCorrect = isCorrect;
     this.#rules = rules;
+    this.#isMistaken = isMistaken;
   }
 
   /** Checks that were made. */
@@ -53,8 +59,31 @@ export class Checker {
     return this.#of(place).position;
   }
 
+  /** Final one by one, or in a state that was taken over. */
   hasFinal(place: number, vertex: Hash): boolean {
-    return this.#of(place).positions.has(vertex);
+    const { positions, skipped } = this.#of(place);
+    if (positions.has(vertex)) return true;
+    const position = this.#places.get(vertex);
+    return position !== undefined && skipped.some(({ after, upTo }) => position > after && position <= upTo);
+  }
+
+  /** The node's state is another one from now on: it goes on behind a position, further on or back. */
+  onReplaced(place: number, to: number): void {
+    const witness = this.#of(place);
+    if (to > witness.position) witness.skipped = [...witness.skipped, { after: witness.position, upTo: to }];
+    for (const [vertex, position] of witness.positions) if (position > to) witness.positions.delete(vertex);
+    witness.position = to;
+    if (to === 0) witness.timestampMs = 0;
+  }
+
+  /** It took a state over, which is to be that of all. */
+  onTaken(place: number, sequence: Sequence, stateDigest: Hash): void {
+    this.#checks += 1;
+    if (this.#states.get(sequence) === stateDigest) return;
+    throw new Violation(
+      "state-equality",
+      `node ${place} took over another state after place ${sequence} than others have`,
+    );
   }
 
   onSubmitted(payload: Uint8Array): void {
@@ -83,7 +112,7 @@ export class Checker {
 
   onStep(place: number, event: EngineEvent<NodeMessage>, status: EngineStatus): void {
     this.#rules.onStep(place, event, status);
-    if (event.kind !== "executed") return;
+    if (event.kind !== "executed" || this.#isMistaken(place)) return;
     const agreed = this.#states.get(event.sequence);
     if (agreed !== undefined && agreed !== event.stateDigest) {
       throw new Violation(
@@ -137,6 +166,7 @@ export class Checker {
         throw new Violation("agreement", `place ${sequence} is ${hash} at node ${place}, ${agreed} elsewhere`);
       }
       this.#order.set(sequence, hash);
+      this.#places.set(hash, sequence);
       if (purpose === "application") this.#checkValidity(place, payload);
     }
   }
@@ -197,7 +227,7 @@ export class Checker {
   #of(place: number): Witness {
     const known = this.#witnesses.get(place);
     if (known !== undefined) return known;
-    const witness: Witness = { positions: new Map(), position: 0, finalizing: 0, timestampMs: 0 };
+    const witness: Witness = { positions: new Map(), position: 0, skipped: [], finalizing: 0, timestampMs: 0 };
     this.#witnesses.set(place, witness);
     return witness;
   }

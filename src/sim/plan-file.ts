@@ -57,7 +57,7 @@ export const BASE_PLAN: Plan = {
   liars: [],
   work: [],
   application: "log",
-  snapshots: { interval: 20, kept: 2 },
+  snapshots: { interval: 20, kept: 2, joinGap: 0, retention: 0 },
   clients: [],
   spends: [],
   faults: [],
@@ -135,6 +135,7 @@ const faultShapes = {
   "disk-full": { kind: z.literal("disk-full"), node: place, atMs: time, durationMs: time },
   "slow-disk": { kind: z.literal("slow-disk"), node: place, atMs: time, durationMs: time, fsyncMs: time },
   "lost-disk": { kind: z.literal("lost-disk"), node: place, atMs: time, downMs: time },
+  "wrong-state": { kind: z.literal("wrong-state"), node: place, atMs: time, durationMs: time },
 } satisfies Readonly<Record<Fault["kind"], Shape>>;
 
 const FAULTS = Object.keys(faultShapes);
@@ -148,6 +149,7 @@ const fault: z.ZodType<Fault> = z.discriminatedUnion(
     table(faultShapes["disk-full"]),
     table(faultShapes["slow-disk"]),
     table(faultShapes["lost-disk"]),
+    table(faultShapes["wrong-state"]),
   ],
   { error: ({ input }) => wrong(kindOf(input), `a fault: one of ${FAULTS.join(", ")}`) },
 );
@@ -215,7 +217,12 @@ const schema = table({
     BASE_PLAN.work,
   ),
   application: oneOf(SIM_APPLICATIONS).default(BASE_PLAN.application),
-  snapshots: table({ interval: whole(1, 10_000), kept: whole(1, 10) }).default(BASE_PLAN.snapshots),
+  snapshots: table({
+    interval: whole(1, 10_000),
+    kept: whole(1, 10),
+    joinGap: whole(0, 10_000).default(0),
+    retention: whole(0, 1_000_000).default(0),
+  }).default(BASE_PLAN.snapshots),
   clients: list(
     table({ atMs: time, commands: whole(1, 10_000), atATime: whole(1, AT_A_TIME_MAX), patienceMs: whole(1, 60_000) }),
   ).default(BASE_PLAN.clients),

@@ -91,7 +91,9 @@ export type Fault =
       readonly fsyncMs: number;
     }
   /** The node crashes and finds an empty disk. */
-  | { readonly kind: "lost-disk"; readonly node: number; readonly atMs: number; readonly downMs: number };
+  | { readonly kind: "lost-disk"; readonly node: number; readonly atMs: number; readonly downMs: number }
+  /** What the application of this node comes to is wrong for so long, as by a fault of its memory, or until it starts again. */
+  | { readonly kind: "wrong-state"; readonly node: number; readonly atMs: number; readonly durationMs: number };
 
 /** Payloads of clients that one node is given. */
 export interface Work {
@@ -112,10 +114,14 @@ export interface Client {
   readonly patienceMs: number;
 }
 
-/** How often nodes take a snapshot of their application, in vertices, and how many they keep. */
+/** How often nodes take a snapshot of their application, in vertices, how many they keep, and what becomes of the log. */
 export interface Snapshots {
   readonly interval: number;
   readonly kept: number;
+  /** So many batches behind, a node takes the state over from others; 0: only where nobody has the log any more. */
+  readonly joinGap: number;
+  /** So many of the newest vertices stay; 0 for all. */
+  readonly retention: number;
 }
 
 /** One vertex of a leaderless network that claims these coins for itself: of all that claim one, one is final. */

@@ -106,6 +106,14 @@ export function scheduleFault(world: World, fault: Fault): void {
         schedule.after(fault.downMs, () => node.start());
       });
       return;
+    case "wrong-state":
+      schedule.at(fault.atMs, () => {
+        world.node(fault.node).isWrong = true;
+      });
+      schedule.at(endMs(fault.durationMs), () => {
+        world.node(fault.node).isWrong = false;
+      });
+      return;
     case "partition":
       schedule.at(fault.atMs, () => {
         for (const [from, to] of fault.blocked) network.block(from, to, true);

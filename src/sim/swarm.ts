@@ -9,6 +9,7 @@ import {
   type Liar,
   type Plan,
   type Sampling,
+  type Snapshots,
   SIM_APPLICATIONS,
   type SimApplication,
   type SimEngine,
@@ -113,7 +114,7 @@ function applicationOf(
   if (application === "log") return { application, snapshots, clients };
   return {
     application,
-    snapshots: { interval: random.pick([4, 20, 60]), kept: random.pick([1, 2, 3]) },
+    snapshots: { interval: random.pick([4, 20, 60]), kept: random.pick([1, 2, 3]), ...transferOf(seed) },
     clients: Array.from(
       { length: random.pick([1, 2, 4]) },
       (): Client => ({
@@ -124,6 +125,12 @@ function applicationOf(
       }),
     ),
   };
+}
+
+/** When states are taken over and logs forgotten, drawn apart: early, so that every run is likely to see it. */
+function transferOf(seed: number): Pick<Snapshots, "joinGap" | "retention"> {
+  const random = Random.of(seed, 0xa1);
+  return { joinGap: random.pick([0, 4, 12]), retention: random.pick([0, 1, 20]) };
 }
 
 /** What only a leaderless network has, drawn apart: an ordered one's plans stay as they are. */

@@ -1,76 +1,43 @@
 import { decode } from "../codec/codec.ts";
 import type { AvalancheOptions } from "../consensus/avalanche/engine.ts";
-import type { Engine, Trace } from "../consensus/engine.ts";
+import type { Engine } from "../consensus/engine.ts";
 import type { NodeId } from "../crypto/identity.ts";
 import type { BundleRef } from "../dag/bundle.ts";
-import type { Equivocation } from "../membership/equivocation.ts";
 import { type DagStanding, dagStandingCodec } from "../node/dag-rows.ts";
 import type { NodeMessage } from "../node/engines.ts";
 import { bundleKey } from "../node/ledger-keys.ts";
-import { type MembershipState, type ValidatorSetChanged, validatorSetOf } from "../membership/membership-state.ts";
-import type { NetworkContext, ValidatorSet } from "../membership/validator-set.ts";
-import type { Plan } from "./plan.ts";
-import type { Schedule } from "./schedule.ts";
+import { validatorSetOf } from "../membership/membership-state.ts";
+import type { ValidatorSet } from "../membership/validator-set.ts";
 import { HotStuffEngine, type HotStuffOptions } from "../consensus/hotstuff/engine.ts";
 import type { HotStuffMessage } from "../consensus/hotstuff/messages.ts";
 import type { PbftMessage } from "../consensus/pbft/messages.ts";
 import type { PbftOptions } from "../consensus/pbft/engine.ts";
 import { asciiBytes } from "../lib/ascii.ts";
-import type { Hash } from "../lib/hash.ts";
 import type { Epoch, ValidatorIndex } from "../membership/ids.ts";
 import { engineKey } from "../node/ledger.ts";
 import { ConsensusNode } from "../node/consensus-node.ts";
 import type { NodeParts } from "../node/node-parts.ts";
 import type { ApplicationService } from "../node/application-service.ts";
-import type { Log, LogLevel, LoopObserver } from "../node/observer.ts";
-import { PeerBook } from "../node/peer-book.ts";
+import type { Log, LoopObserver } from "../node/observer.ts";
+import { isRecoverable, recover, type Recoverable } from "../node/transfer/recovery.ts";
+import type { PeerBook } from "../node/peer-book.ts";
 import { PeerGuard } from "../node/peer-guard.ts";
 import { observerOf } from "../node/peer-watch.ts";
-import type { Clock, Transport } from "../node/ports.ts";
+import type { Transport } from "../node/ports.ts";
 import { type ReplicatedParts, ReplicatedService } from "../node/replicated/replicated-service.ts";
 import { Replication, type ReplicationOptions } from "../node/replicated/replication.ts";
-import type { FinalizedItem, ProposedChange, Submission } from "../node/service.ts";
+import type { ProposedChange, Submission } from "../node/service.ts";
 import type { Ban } from "../peering/ban.ts";
-import type { ViolationType } from "../peering/peer-score.ts";
 import { MemoryDisk } from "../storage/memory-database.ts";
 import { hotStuffParts, leaderlessParts } from "./engine-parts.ts";
 import { replicationOptions } from "./applications/replication-options.ts";
-import type { TestedApplication } from "./applications/tested-application.ts";
 import { Random } from "./random.ts";
+import type { NodeWorld } from "./node-world.ts";
+import { virtualBook, type VirtualBookPorts } from "./virtual-book.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { VirtualDatabase, VirtualDisk } from "./virtual-disk.ts";
 import { signerOf, verifierOf, type VirtualKeys } from "./virtual-keys.ts";
-import type { VirtualNetwork } from "./virtual-network.ts";
 import { VirtualTransport } from "./virtual-transport.ts";
-
-/** What a node needs of the world around it. */
-export interface NodeWorld {
-  readonly plan: Plan;
-  readonly schedule: Schedule;
-  readonly network: VirtualNetwork;
-  readonly allKeys: ReadonlyMap<NodeId, VirtualKeys>;
-  /** What every node begins with. */
-  readonly membership: MembershipState;
-  /** What the order drives; null for a log. */
-  readonly application: TestedApplication | null;
-  networkContext(): NetworkContext;
-  /** One life's replicated application is made: with somebody who looks on, where it is a correct node's. */
-  onReplication(node: VirtualNode, replication: Replication): Replication;
-  onLog(node: VirtualNode, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
-  onTrace(node: VirtualNode, trace: Trace): void;
-  /** The disk is read, nothing was said yet. */
-  onOpened(node: VirtualNode, opened: ConsensusNode): Promise<void>;
-  onCrash(node: VirtualNode): void;
-  onFatal(node: VirtualNode, error: unknown): void;
-  onSubmitted(payload: Uint8Array): void;
-  onAccepted(node: VirtualNode, hashes: readonly Hash[], payloads: readonly Uint8Array[]): void;
-  onEquivocation(node: VirtualNode, equivocation: Equivocation): void;
-  onFinal(node: VirtualNode, items: readonly FinalizedItem[]): void;
-  onValidators(node: VirtualNode, changed: ValidatorSetChanged): void;
-  onRejected(node: VirtualNode, peer: NodeId, reason: string): void;
-  onViolation(node: VirtualNode, peer: NodeId, type: ViolationType): void;
-  onBanned(node: VirtualNode, peer: NodeId, reason: string): void;
-}
 
 export interface VirtualNodeOptions {
   /** Its number among the processes of the world. */
@@ -109,6 +76,18 @@ interface Life {
 const SIGN_MS_MAX = 1;
 const VERIFY_MS_MAX = 1;
 
+/** From the end of a node that stopped to start again on another state to its start. */
+const START_AGAIN_MS = 20;
+
+/** What a node's observer hears and this world does not need. */
+const UNSEEN: Pick<LoopObserver, "onTurn" | "onProposed" | "onFinalized" | "onFinality" | "onIgnored"> = {
+  onTurn: () => undefined,
+  onProposed: () => undefined,
+  onFinalized: () => undefined,
+  onFinality: () => undefined,
+  onIgnored: () => undefined,
+};
+
 /** A node of production over virtual ports, which can crash at every operation of a port and start again. */
 export class VirtualNode {
   readonly place: number;
@@ -116,13 +95,17 @@ export class VirtualNode {
   readonly isCorrect: boolean;
   readonly disk: VirtualDisk = new VirtualDisk();
   readonly random: Random;
-  readonly #world: NodeWorld;
+  /** Its application comes to wrong states, though it does not know. */
+  isWrong = false;
+  readonly #world: NodeWorld<VirtualNode>;
   readonly #options: VirtualNodeOptions;
   /** Kept in a file beside the database, and so through crashes. */
   #bans: ReadonlyMap<NodeId, Ban> = new Map();
+  /** Why the last life ended, where the next one is to put that right first. */
+  #recovery: Recoverable | null = null;
   #life: Life | null = null;
 
-  constructor(world: NodeWorld, options: VirtualNodeOptions) {
+  constructor(world: NodeWorld<VirtualNode>, options: VirtualNodeOptions) {
     this.#world = world;
     this.#options = options;
     this.place = options.place;
@@ -193,6 +176,7 @@ export class VirtualNode {
 
   loseDisk(): void {
     this.crash();
+    this.#recovery = null;
     this.disk.rows = new MemoryDisk();
   }
 
@@ -222,8 +206,28 @@ export class VirtualNode {
     return row === undefined ? null : decode(dagStandingCodec, row);
   }
 
+  /** The process ends its node and starts it again on another state. */
+  #startAgain(recovery: Recoverable): void {
+    this.#world.onRecovery(this, recovery);
+    this.crash();
+    this.isWrong = false;
+    this.#recovery = recovery;
+    this.#world.schedule.after(START_AGAIN_MS, () => this.start());
+  }
+
+  /** Once: a crash in between is a crash of the process, which then starts on what is on its disk. */
+  async #recover({ network, membership, nodeId, database }: NodeParts): Promise<void> {
+    const recovery = this.#recovery;
+    this.#recovery = null;
+    if (recovery === null) return;
+    const { engine } = this.#world.plan;
+    await recover({ network, membership, nodeId, engine, database, log: this.#log() }, recovery);
+  }
+
   async #open(life: Life): Promise<void> {
     const parts = this.#parts(life);
+    await this.#recover(parts);
+    if (!life.alive) return;
     const node = await ConsensusNode.open(this.#options.alterParts?.(parts, this) ?? parts);
     if (!life.alive) return;
     life.node = node;
@@ -256,12 +260,14 @@ export class VirtualNode {
     return this.#options.makeService?.(parts, this) ?? new ReplicatedService(parts);
   }
 
-  #replication(): Pick<NodeParts, "replication"> {
+  #replication(): Pick<NodeParts, "replication" | "joinGap"> {
     const { application, plan } = this.#world;
     if (application === null) return {};
-    const options = replicationOptions({ application, snapshots: plan.snapshots, log: this.#log() });
+    const { snapshots } = plan;
+    const { checkpointInterval } = plan.windows;
+    const options = replicationOptions({ application, snapshots, checkpointInterval, log: this.#log() });
     const made = this.#options.makeReplication?.(options, this) ?? new Replication(options);
-    return { replication: this.#world.onReplication(this, made) };
+    return { replication: this.#world.onReplication(this, made), joinGap: snapshots.joinGap };
   }
 
   #parts(life: Life): NodeParts {
@@ -310,7 +316,9 @@ export class VirtualNode {
       limits: { payloadBytesMax: 65_536, pendingVerticesMax: 10_000, submissionVerticesMax: 10_000 },
       alpn: "virtual",
       onFatal: (error) => {
-        if (life.alive) world.onFatal(this, error);
+        if (!life.alive) return;
+        if (isRecoverable(error)) this.#startAgain(error);
+        else world.onFatal(this, error);
       },
       makeEngine: (options) => {
         const engine = this.#options.makeEngine({ ...options, windows: plan.windows }, this);
@@ -344,27 +352,20 @@ export class VirtualNode {
     return life.alive;
   }
 
-  #newBook(
-    life: Life,
-    ports: { readonly clock: Clock; readonly transport: Transport; readonly validators: () => ValidatorSet },
-  ): PeerBook {
-    const { clock, transport, validators } = ports;
-    return new PeerBook({
-      validators,
-      clock,
+  #newBook(life: Life, ports: Pick<VirtualBookPorts, "clock" | "transport" | "validators">): PeerBook {
+    return virtualBook({
+      ...ports,
       log: this.#log(),
       bans: this.#bans,
       save: (bans) => {
         this.#bans = new Map(bans);
-        return Promise.resolve();
       },
       onViolation: (peer, type) => {
         if (life.alive) this.#world.onViolation(this, peer, type);
       },
       onBanned: (peer, reason) => {
-        if (!life.alive) return;
-        this.#world.onBanned(this, peer, reason);
-        transport.disconnect(peer, reason);
+        if (life.alive) this.#world.onBanned(this, peer, reason);
+        return life.alive;
       },
     });
   }
@@ -376,12 +377,8 @@ export class VirtualNode {
   #watching(life: Life): Omit<LoopObserver, "log"> {
     const world = this.#world;
     return {
+      ...UNSEEN,
       onTrace: (trace) => world.onTrace(this, trace),
-      onTurn: () => undefined,
-      onProposed: () => undefined,
-      onFinalized: () => undefined,
-      onFinality: () => undefined,
-      onIgnored: () => undefined,
       onRejected: (peer, reason) => {
         if (life.alive) world.onRejected(this, peer, reason);
       },

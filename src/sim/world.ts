@@ -21,7 +21,7 @@ import { testedApplication } from "./applications/application-by-name.ts";
 import { ReplicaChecker } from "./applications/replica-checker.ts";
 import type { TestedApplication } from "./applications/tested-application.ts";
 import { VirtualClient } from "./applications/virtual-client.ts";
-import { watchedReplication } from "./applications/watched-replication.ts";
+import { mistakenReplication, watchedReplication } from "./applications/watched-replication.ts";
 import { Checker } from "./checker.ts";
 import { DagChecker } from "./dag-checker.ts";
 import { DagKnowledge, type KnownBundle } from "./dag-knowledge.ts";
@@ -38,7 +38,10 @@ import { Schedule } from "./schedule.ts";
 import type { Recorder } from "./recorder.ts";
 import { type VirtualKeys, virtualKeys } from "./virtual-keys.ts";
 import { type Endpoint, VirtualNetwork } from "./virtual-network.ts";
-import { type NodeWorld, VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
+import type { Recoverable } from "../node/transfer/recovery.ts";
+import { Recoveries } from "./recoveries.ts";
+import type { NodeWorld } from "./node-world.ts";
+import { VirtualNode, type VirtualNodeOptions } from "./virtual-node.ts";
 
 /** How a process of this world is made: correct, lying, or wrong by plan. */
 export type NodeKind = Pick<
@@ -72,11 +75,13 @@ const REMOVES = { admit: null, dismiss: "dismissed", leave: "left" } as const;
  * A network of nodes in virtual time: one thread, one schedule, one seed. Whatever happens is an entry of the schedule;
  * after each one the promises that it set off are run to their end, so that the order of everything is the schedule's.
  */
-export class World implements NodeWorld {
+export class World implements NodeWorld<VirtualNode> {
   readonly plan: Plan;
   readonly schedule: Schedule = new Schedule();
   readonly network: VirtualNetwork;
   readonly checker: Checker;
+  /** Nodes that end to start again on another state. */
+  readonly recoveries: Recoveries;
   /** Of a leaderless network; null where everything is ordered. */
   readonly dag: WatchedDag | null;
   readonly application: TestedApplication | null;
@@ -128,7 +133,8 @@ export class World implements NodeWorld {
     const liars = new Map(plan.liars.map((liar) => [liar.node, liar]));
     const isCorrect = (place: number): boolean => !liars.has(place) && place < ordered.length;
     this.oracle = new Oracle(this.networkContext(), isCorrect, PROTOCOLS[plan.engine]);
-    this.checker = new Checker(isCorrect, rulesOf(plan));
+    this.checker = new Checker(isCorrect, rulesOf(plan), (place) => this.nodes[place]?.isWrong === true);
+    this.recoveries = new Recoveries(plan, this.checker);
     this.dag = plan.engine === "avalanche" ? this.#watchDag() : null;
     const nodeIds = ordered.map(({ nodeId }) => nodeId);
     this.application = testedApplication(plan.application, nodeIds, plan.nodes);
@@ -172,7 +178,7 @@ export class World implements NodeWorld {
   onReplication(node: VirtualNode, replication: Replication): Replication {
     const { replicas } = this;
     if (replicas === null || !node.isCorrect) return replication;
-    return watchedReplication(replication, {
+    const watched = watchedReplication(replication, {
       onExecuted: (batch) => {
         this.fingerprint.text(batch.root);
         this.guard(() => replicas.onExecuted(node.place, batch, (question) => replication.query(question)));
@@ -182,6 +188,7 @@ export class World implements NodeWorld {
         this.guard(() => replicas.onRestored(node.place, sequence, replication.root));
       },
     });
+    return mistakenReplication(watched, () => node.isWrong);
   }
 
   #watchDag(): WatchedDag {
@@ -244,6 +251,7 @@ export class World implements NodeWorld {
       const reread = await opened.finalized({ from: 1, limit: lastSequence });
       return this.guard(() => checker.onReread(node.place, reread));
     }
+    this.guard(() => this.recoveries.onStart(node.place, { lastBatch, lastSequence }));
     const known = this.checker.position(node.place);
     if (lastSequence < known) {
       const forgot = `node ${node.place} came back at place ${lastSequence}, it had finalized ${known}`;
@@ -251,6 +259,11 @@ export class World implements NodeWorld {
     }
     const untold = await opened.finalized({ from: known + 1, limit: lastSequence - known });
     this.onFinal(node, untold);
+  }
+
+  onRecovery(node: VirtualNode, recovery: Recoverable): void {
+    this.recorder?.note(this.schedule.nowMs, node.place, `starts again: ${recovery.message}`);
+    if (node.isCorrect) this.guard(() => this.recoveries.onRecovery(node.place, recovery));
   }
 
   onCrash(node: VirtualNode): void {
@@ -307,6 +320,8 @@ export class World implements NodeWorld {
     this.recorder?.note(this.schedule.nowMs, node.place, `rejects ${blamed}: ${reason}`);
     if (!node.isCorrect) return;
     this.detected.add(blamed);
+    // It is true: it said a state that is not the quorum's.
+    if (this.recoveries.isMistaken(blamed)) return;
     this.guard(() => this.checker.onBlamed(node.place, blamed, reason));
   }
 
@@ -320,7 +335,8 @@ export class World implements NodeWorld {
   onBanned(node: VirtualNode, peer: NodeId, reason: string): void {
     const blamed = present(this.#places.get(peer), "the place of a peer");
     this.recorder?.note(this.schedule.nowMs, node.place, `bans ${blamed}: ${reason}`);
-    if (node.isCorrect) this.guard(() => this.checker.onBlamed(node.place, blamed, `ban: ${reason}`));
+    if (!node.isCorrect || this.recoveries.isMistaken(blamed)) return;
+    this.guard(() => this.checker.onBlamed(node.place, blamed, `ban: ${reason}`));
   }
 
   onEquivocation(node: VirtualNode, { first }: Equivocation): void {

@@ -41,7 +41,10 @@ const FAULTS: Readonly<Record<Fault["kind"], (node: number, atMs: number) => Fau
   "disk-full": (node, atMs) => ({ kind: "disk-full", node, atMs, durationMs: 700 }),
   "slow-disk": (node, atMs) => ({ kind: "slow-disk", node, atMs, durationMs: 900, fsyncMs: 400 }),
   "lost-disk": (node, atMs) => ({ kind: "lost-disk", node, atMs, downMs: 200 }),
+  "wrong-state": (node, atMs) => ({ kind: "wrong-state", node, atMs, durationMs: 60_000 }),
 };
+
+const LASTING: readonly Fault["kind"][] = ["lost-disk", "wrong-state"];
 
 const CIRCUMSTANCES: Readonly<Record<Circumstance, (plan: Plan) => Plan>> = {
   "links.delayMaxMs": (plan) => ({ ...plan, links: { ...plan.links, delayMaxMs: 500 } }),
@@ -115,13 +118,13 @@ function calm(seed: number, engine: SimEngine = "pbft"): Plan {
   };
 }
 
-/** One after the other, on every node in turn. A lost disk makes its node one of the f for long: it happens once. */
+/** One after the other, on every node in turn. A lost disk, or a wrong state, makes its node one of the f for long: once. */
 function repeated(plan: Plan, make: (node: number, atMs: number) => Fault): Plan {
   const { seed } = plan;
   const faults = [600, 1_700, 2_900, 4_100, 5_300].map((atMs, index) =>
     make((seed + index) % NODES, atMs + (seed % 50)),
   );
-  return { ...plan, faults: faults.filter(({ kind }, index) => kind !== "lost-disk" || index === 2) };
+  return { ...plan, faults: faults.filter(({ kind }, index) => !LASTING.includes(kind) || index === 2) };
 }
 
 /** An attack needs the circumstances in which it does harm: it comes with all other faults. */

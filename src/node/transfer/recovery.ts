@@ -91,7 +91,8 @@ async function install(parts: RecoveryParts, state: VerifiedState): Promise<void
   });
   await recordEngine(ledger, batch, { engine, epoch: execution.epoch, stable: checkpointOf(certificate) });
   await database.write(batch.finish());
-  // What was executed before is not connected to this any more.
+  // What was executed before is not connected to this any more; it may be of validators that came meanwhile.
+  ledger.follow({ genesis: network.genesis, set: validatorSetOf(state.membership) });
   await forgetOld({ ledger, database });
 }
 

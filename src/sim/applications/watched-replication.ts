@@ -1,5 +1,6 @@
 import type { HeldBundle } from "../../dag/bundle.ts";
-import type { Hash } from "../../lib/hash.ts";
+import { hashOf } from "../../crypto/hash.ts";
+import { type Hash, hashBytes } from "../../lib/hash.ts";
 import type { Position, Sequence } from "../../membership/ids.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import type { Replication } from "../../node/replicated/replication.ts";
@@ -11,6 +12,16 @@ export interface ReplicationWatcher {
   /** Before anything of it is durable. */
   onExecuted(batch: ExecutedBatch): void;
   onRestored(sequence: Sequence): void;
+}
+
+/** The same, wrong for as long as something is. */
+export function mistakenReplication(replication: Replication, isWrong: () => boolean): Replication {
+  const apply = replication.apply.bind(replication);
+  replication.apply = (...ordered) => {
+    const root = apply(...ordered);
+    return isWrong() ? hashOf("record", hashBytes(root)) : root;
+  };
+  return replication;
 }
 
 /** The very replication, with somebody who looks on. */

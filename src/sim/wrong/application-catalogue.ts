@@ -84,5 +84,5 @@ function withImpatientClients(plan: Plan): Plan {
   const faults = Array.from({ length: 8 }, (_, index): Fault => {
     return { kind: "crash", node: index % plan.nodes, atMs: 900 + 600 * index, operations: index % 7, downMs: 200 };
   });
-  return { ...plan, clients, faults, snapshots: { interval: 20, kept: 2 } };
+  return { ...plan, clients, faults, snapshots: { ...plan.snapshots, interval: 20, kept: 2 } };
 }
