@@ -5,6 +5,8 @@
  *   npm run bench                                all scenarios
  *   npm run bench -- --seconds 5 --only batch    shorter, and only scenarios whose name contains "batch"
  *   npm run bench -- --engine avalanche --validators 3
+ *   npm run bench -- --engine hotstuff --phases 2 --vote-route all --leaders round-robin
+ *   npm run bench -- --engine hotstuff --down 1  the last node is stopped before the load
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -45,6 +47,10 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     validators: { type: "string", default: "4" },
     engine: { type: "string", default: "pbft" },
+    phases: { type: "string" },
+    "vote-route": { type: "string" },
+    leaders: { type: "string" },
+    down: { type: "string", default: "0" },
     out: { type: "string", default: join(import.meta.dirname, "out", "latest.json") },
   },
 });
@@ -57,24 +63,30 @@ const folder = mkdtempSync(join(tmpdir(), "cretoai-bench-"));
 const testnet = await createTestnet({
   validators: Number(values.validators),
   engine: values.engine,
+  ...(values.phases === undefined ? {} : { phases: Number(values.phases) }),
+  ...(values["vote-route"] === undefined ? {} : { voteRoute: values["vote-route"] }),
+  ...(values.leaders === undefined ? {} : { leaders: values.leaders }),
   output: join(folder, "net"),
   basePort: 0,
   host: "127.0.0.1",
   hybrid: true,
 });
-const nodes = testnet.map(({ config }) => new NodeProcess(loadConfig(config)));
+const all = testnet.map(({ config }) => new NodeProcess(loadConfig(config)));
+/** Those that clients talk to. */
+const nodes = all.slice(0, all.length - Number(values.down));
 const results: Readonly<Record<string, unknown>>[] = [];
 try {
-  for (const node of nodes) node.start();
-  await Promise.all(nodes.map((node) => node.whenReady(30_000)));
+  for (const node of all) node.start();
+  await Promise.all(all.map((node) => node.whenReady(30_000)));
+  await Promise.all(all.slice(nodes.length).map((node) => node.crash()));
   console.log(
-    `${nodes.length} nodes as processes, ${values.engine}, fsync and hybrid signatures on, ${values.seconds} s each\n`,
+    `${nodes.length} of ${all.length} nodes as processes, ${values.engine}, fsync and hybrid signatures on, ${values.seconds} s each\n`,
   );
   console.log("scenario                  finalized/s     p50     p95     p99     max ms    CPU/node   RSS/node");
   for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only)))
     results.push(await measure(scenario));
 } finally {
-  await Promise.all(nodes.map((node) => node.stop()));
+  await Promise.all(all.map((node) => node.stop()));
   rmSync(folder, { recursive: true, force: true });
 }
 mkdirSync(join(values.out, ".."), { recursive: true });

@@ -7,7 +7,11 @@ import { present } from "../../src/lib/assert.ts";
 import { HotStuffCluster } from "../hotstuff/hotstuff-cluster.ts";
 import { keep } from "./corpus.ts";
 
-const cluster = new HotStuffCluster({ count: 4, seed: 1, variant: { phases: 3, voteRoute: "leader" } });
+const cluster = new HotStuffCluster({
+  count: 4,
+  seed: 1,
+  variant: { phases: 3, voteRoute: "leader", leaders: "reputation" },
+});
 const messages = new Map<string, HotStuffMessage>();
 
 cluster.onEffect = (_, effect) => {

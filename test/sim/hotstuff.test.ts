@@ -60,14 +60,20 @@ describe("runs of HotStuff are made of their plan alone", () => {
     expect(await traceOf({ ...plan, seed: 8 })).not.toEqual(once);
   });
 
-  test("plans of 2 and of 3 phases and of both ways for votes come up", () => {
+  test("plans of 2 and of 3 phases, of both ways for votes and to choose leaders come up", () => {
     const ways = Array.from({ length: 40 }, (_, seed) => planOf({ seed, nodes: 4, engine }).hotstuff);
     expect(new Set(ways.map(({ phases, voteRoute }) => `${phases} ${voteRoute}`)).size).toBe(4);
+    expect(new Set(ways.map(({ leaders }) => leaders)).size).toBe(2);
   });
 });
 
 describe("what a run once found", () => {
   test("a witness that heard a validator give a view up can say so to one that comes back", async () => {
-    for (const seed of [98, 395, 500]) expect((await runPlan(planOf({ seed, nodes: 4, engine }))).detail).toBe("");
+    for (const seed of [98, 395, 500]) {
+      const plan = planOf({ seed, nodes: 4, engine });
+      // As it was found: leaders took turns.
+      const { detail } = await runPlan({ ...plan, hotstuff: { ...plan.hotstuff, leaders: "round-robin" } });
+      expect(detail).toBe("");
+    }
   });
 });
