@@ -33,6 +33,9 @@ const AHEAD_MAX = 48;
 /** How often a command is given to two validators at the same instant. */
 const TWICE = 0.15;
 
+/** How often an answer is followed by an old number once more, with another command: it is answered for the first, or forgotten. */
+const REPEATED = 0.1;
+
 /** How often an answer is followed by a read, and how many of those want to see all that anybody was told. */
 const READS = 0.25;
 const LINEARIZABLE = 0.7;
@@ -132,7 +135,15 @@ export class VirtualClient {
     if (!this.#open.delete(number)) return;
     this.#answered += 1;
     if (this.#random.chance(READS)) this.#read();
+    if (this.#random.chance(REPEATED)) this.#repeat();
     this.#fill();
+  }
+
+  #repeat(): void {
+    const number = this.#random.between(1, this.#next - 1);
+    const node = this.#anyone();
+    if (!this.#open.has(number))
+      this.#submit(number, this.#world.application.commandOf(this.#random, node.index), node);
   }
 
   #read(): void {
