@@ -311,7 +311,9 @@ simulator
 
 simulator
   .command("predict")
-  .description("what throughput and latency the cost model expects of networks of several sizes")
+  .description(
+    "what throughput and latency the cost model expects of networks of several sizes; with --engine pbft or hotstuff, what that engine's own code does",
+  )
   .option("-n, --nodes <counts>", "these sizes only, with commas between, such as 4,7,31")
   .option("--costs <file>", "costs measured on this machine (docs/cost-model.md), instead of the reference's")
   // `sim` has options of the same names, which take the words first.

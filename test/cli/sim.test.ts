@@ -112,6 +112,15 @@ describe("cretoai-node sim", () => {
     expect(stdout).toMatch(/^ +31 /m);
   });
 
+  test("predicts with the code of the engine that is named", async () => {
+    const { code, stdout } = await sim("predict", "--engine", "hotstuff", "--nodes", "4");
+    expect(code).toBe(0);
+    expect(stdout).toContain("hotstuff, 3 phases, votes to leader; 32 requests");
+    expect(stdout).toMatch(/^ +4 +\d+ +\d+ +\d+ /m);
+    const wrong = await sim("predict", "--engine", "avalanche");
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("sim scale")]);
+  });
+
   const WRONG: readonly (readonly [words: string, message: string])[] = [
     ["--nodes four", '--nodes is "four", but must be a whole number 1 to 100'],
     ["--engine raft", '--engine is "raft", but must be one of pbft'],
