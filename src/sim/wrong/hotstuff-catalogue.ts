@@ -36,7 +36,7 @@ export const WRONG_HOTSTUFF: readonly WrongNode[] = [
     breaks: "one vote in a view (Algorithm 4)",
     seeds: 60,
     expects: ["no-contradiction", "no-false-blame"],
-    says: /twice|evidence against correct validator/,
+    says: /twice|evidence against correct validator|it gave up view/,
     swarm: { nodes: 4, engine: "hotstuff", byzantine: 1, attacks: ["equivocate"] },
     plant: { makeHotStuff: approving },
   },
