@@ -26,7 +26,7 @@ import type { StoredBundle } from "./ledger.ts";
 import type { LoopObserver } from "./observer.ts";
 import type { Clock, Transport } from "./ports.ts";
 import type { NetworkContext } from "../membership/validator-set.ts";
-import { openTaker, type StateTaken, type StateTaker, type TakingPorts } from "./transfer/state-taker.ts";
+import { openTaker, type StateTaker, TAKING_PAUSE_MS, type TakingPorts } from "./transfer/state-taker.ts";
 import type { SealVerification } from "./verification.ts";
 import type { AboutDag, CommittedAnswer, DagAnswer, ProvenBody } from "./wire.ts";
 
@@ -87,8 +87,9 @@ export interface CatchUpPorts<M> extends Omit<TakingPorts, "epochs" | "transport
   /** Checks a peer's bundle in full; null where it is not acceptable. */
   open(body: ProvenBody): Promise<StoredBundle | null>;
   onBundles(bundles: readonly StoredBundle[], source: "disk" | "peer"): void;
-  /** The node is to stop, and to start again on this state. */
-  onStateTaken(taken: StateTaken): void;
+  isStopped(): boolean;
+  /** The node is to stop; with a `StateTaken`, to start again on that. */
+  onFailure(error: unknown): void;
   feed(event: EngineEvent<M>): void;
   now(): { readonly nowMs: number; readonly wallMs: number };
 }
@@ -100,6 +101,8 @@ export class CatchUp<M> {
   /** Null where there is no application whose state could be taken over. */
   readonly #taker: StateTaker | null;
   #following = false;
+  /** After which place the log is not to be had. */
+  #insisting: Sequence | null = null;
 
   constructor(ports: CatchUpPorts<M>) {
     this.#ports = ports;
@@ -210,14 +213,33 @@ export class CatchUp<M> {
     if (taker.isBusy) return true;
     const taken = await taker.maybeTake(executed);
     if (taken === null || taken.state.execution.sequence <= this.#ports.epochs.engine.status().executed) return false;
-    this.#ports.onStateTaken(taken);
+    this.#ports.onFailure(taken);
     return true;
   }
 
   async #askCommitted(peer: NodeId, from: Sequence): Promise<CommittedAnswer | null> {
     const answer = await this.#fetcher.fetchCommitted(peer, from);
-    if (answer !== null && answer.slots.length === 0 && answer.first > from) this.#taker?.onLogGone();
+    const after = (from - 1) as Sequence;
+    const isGone = answer !== null && answer.slots.length === 0 && answer.first > from;
+    if (isGone && this.#taker?.onLogGone(peer, after) === true) this.#insist(after);
     return answer;
+  }
+
+  /**
+   * The log behind this place is not to be had: a state is asked for again and again, until something else helped. No
+   * event might come that asks once more: idle peers say nothing.
+   */
+  #insist(executed: Sequence): void {
+    if (this.#insisting === executed) return;
+    this.#insisting = executed;
+    const { clock, epochs } = this.#ports;
+    const attempt = (): void => {
+      if (this.#ports.isStopped() || epochs.engine.status().executed !== executed) return;
+      this.#takesState(executed).then((isTaken) => {
+        if (!isTaken) clock.setTimer(clock.monotonicMs() + TAKING_PAUSE_MS, attempt);
+      }, this.#ports.onFailure);
+    };
+    attempt();
   }
 
   #named(indices: readonly ValidatorIndex[]): readonly NodeId[] {

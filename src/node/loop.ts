@@ -66,12 +66,11 @@ export class NodeLoop<M> implements TransportHandler {
       isStopped: () => this.#stopped,
       onFailure: (error) => this.#fail(error),
     });
-    const { network } = epochs;
-    this.#verification = new SealVerification(network, options.verifier);
+    this.#verification = new SealVerification(epochs.network, options.verifier);
     this.#outbox = this.#newOutbox();
     this.#exchange = new BundleExchange({
       ...options,
-      network,
+      network: epochs.network,
       self: () => epochs.self,
       ownLane: () => epochs.ownLane,
       outbox: this.#outbox,
@@ -93,7 +92,8 @@ export class NodeLoop<M> implements TransportHandler {
       open: (body) => this.#inbound.openBundle(body),
       ...lookUpIn(options.dag),
       onBundles: (bundles, source) => this.#bodies.takeFetched(bundles, source),
-      onStateTaken: (taken) => this.#fail(taken),
+      isStopped: () => this.#stopped,
+      onFailure: (error) => this.#fail(error),
       feed: (event) => this.#feed(event),
       now: () => this.#now(),
     });

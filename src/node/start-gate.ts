@@ -163,6 +163,8 @@ export class StartGate {
     if (!isLater && vote <= rememberedVote && view <= rememberedView && nonce <= rememberedNonce) return this.#free();
     const stable = Math.max(vote, ...heard.map((one) => one.stable)) + AMNESIA_DISTANCE;
     this.#state = "silent";
+    // One that is for a later epoch lasts longer.
+    if (this.#silence !== null && this.#silence.epoch > epoch) return;
     this.#silence = { epoch, term: network.set.termOf(self), stable, nonce, viewFloor: views.length === 0 ? -1 : view };
     this.#options.remember(this.#silence);
     log("error", "node.amnesia", { rememberedNonce, rememberedVote, seenNonce: nonce, seenVote: vote, stable });

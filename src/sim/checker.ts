@@ -72,14 +72,17 @@ export class Checker {
     const witness = this.#of(place);
     if (to > witness.position) witness.skipped = [...witness.skipped, { after: witness.position, upTo: to }];
     for (const [vertex, position] of witness.positions) if (position > to) witness.positions.delete(vertex);
+    // What it finalizes again has the times that it had.
+    if (to < witness.position) witness.timestampMs = 0;
     witness.position = to;
-    if (to === 0) witness.timestampMs = 0;
   }
 
   /** It took a state over, which is to be that of all. */
   onTaken(place: number, sequence: Sequence, stateDigest: Hash): void {
     this.#checks += 1;
-    if (this.#states.get(sequence) === stateDigest) return;
+    const agreed = this.#states.get(sequence);
+    // Nobody's engine is told of an epoch's last batch.
+    if (agreed === undefined || agreed === stateDigest) return;
     throw new Violation(
       "state-equality",
       `node ${place} took over another state after place ${sequence} than others have`,

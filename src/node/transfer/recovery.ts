@@ -152,8 +152,10 @@ function placeOf(good: CertifiedSnapshot | null): { readonly sequence: Sequence;
   return good?.snapshot.execution ?? { sequence: 0 as Sequence, position: 0 as Position };
 }
 
-function checkpointOf(certificate: StateCertificate): CheckpointCertificate {
+/** Null where an epoch ended with this state: the next one's engine begins there. */
+function checkpointOf(certificate: StateCertificate): CheckpointCertificate | null {
   const state = stateOf(certificate);
-  const { epoch, proofs } = certificate;
+  const { epoch, phase, proofs } = certificate;
+  if (phase !== "checkpoint") return null;
   return { epoch, sequence: state.sequence, stateDigest: executionStateDigest(state), proofs };
 }

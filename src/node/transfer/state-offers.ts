@@ -1,19 +1,33 @@
 import { encode } from "../../codec/codec.ts";
 import { encodeLink, type EpochLink } from "../../light/epochs.ts";
-import { type StateCertificate, stateCertificateCodec, stateOf } from "../../light/state-certificate.ts";
+import {
+  type StateCertificate,
+  stateCertificateCodec,
+  stateOf,
+  type StatePhase,
+} from "../../light/state-certificate.ts";
 import type { Epoch, Sequence } from "../../membership/ids.ts";
 import { membershipStateCodec } from "../../membership/membership-state.ts";
-import { executionStateDigest } from "../../replication/executor.ts";
+import { type ExecutionState, executionStateDigest } from "../../replication/executor.ts";
 import { encodeManifest } from "../../replication/snapshot.ts";
 import type { Database } from "../ports.ts";
 import { ProofLedger } from "../proof-ledger.ts";
 import { SnapshotStore, type StoredSnapshot } from "../replicated/snapshot-store.ts";
 import type { SnapshotOffer } from "../wire.ts";
 
-/** A snapshot of exactly the state for which a quorum's checkpoint stands. */
+/** A snapshot of exactly the state for which a quorum's checkpoint, or its word of how an epoch ended, stands. */
 export interface CertifiedSnapshot {
   readonly snapshot: StoredSnapshot;
   readonly certificate: StateCertificate;
+}
+
+/**
+ * Whether such a certificate is enough to begin with a state: it is a checkpoint, or how an epoch ended; the next one's engine
+ * begins with that. Other words of what was executed are no part of what an engine knows.
+ */
+export function beginsWithIt(phase: StatePhase, epoch: Epoch, state: ExecutionState): boolean {
+  if (phase === "checkpoint") return state.epoch === epoch;
+  return state.epoch === epoch + 1 && state.epochBase === state.sequence;
 }
 
 /** What of the states on this disk others can take over, because a quorum certified it. */
@@ -31,7 +45,7 @@ export class StateOffers {
     for (const snapshot of await this.#snapshots.list(upTo)) {
       const { execution } = snapshot;
       const certificate = await this.#proofs.certificateAt(execution.sequence);
-      if (certificate === null || certificate.phase !== "checkpoint" || certificate.epoch !== execution.epoch) continue;
+      if (certificate === null || !beginsWithIt(certificate.phase, certificate.epoch, execution)) continue;
       if (executionStateDigest(stateOf(certificate)) === executionStateDigest(execution))
         return { snapshot, certificate };
     }

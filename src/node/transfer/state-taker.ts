@@ -15,8 +15,8 @@ import { OfferFault, OfferUnproved, type VerifiedState, verifyOffer } from "./ve
 /** Head, or a chunk of up to 1 MiB. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
-/** Between two attempts: meanwhile the log is taken, where somebody has it. */
-const PAUSE_MS = 5_000;
+/** Between two attempts, in milliseconds: meanwhile the log is taken, where somebody has it. */
+export const TAKING_PAUSE_MS = 5_000;
 
 export interface StateTakerPorts {
   readonly epochs: { readonly network: NetworkContext; readonly membership: MembershipState };
@@ -60,7 +60,8 @@ export class StateTaker {
   readonly #ports: StateTakerPorts;
   readonly #snapshots: SnapshotStore;
   #furthest = 0 as Sequence;
-  #isLogGone = false;
+  /** Who does not have the log behind this place any more. */
+  #gone: { after: Sequence; peers: Set<NodeId> } = { after: 0 as Sequence, peers: new Set() };
   #nextAtMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
 
@@ -79,9 +80,14 @@ export class StateTaker {
     if (executed > this.#furthest) this.#furthest = executed;
   }
 
-  /** A peer says that its log begins behind what this node asked for; a hint. */
-  onLogGone(): void {
-    this.#isLogGone = true;
+  /**
+   * A peer says that its log begins further on than after this place. Answers whether that is so: f + 1 say it, or all who
+   * can be asked. A single liar could make the node start again and again.
+   */
+  onLogGone(peer: NodeId, after: Sequence): boolean {
+    if (this.#gone.after !== after) this.#gone = { after, peers: new Set() };
+    this.#gone.peers.add(peer);
+    return this.#isLogGone(after);
   }
 
   /**
@@ -91,21 +97,28 @@ export class StateTaker {
   async maybeTake(executed: Sequence): Promise<StateTaken | null> {
     const { gap, clock } = this.#ports;
     const isFar = gap > 0 && this.#furthest - executed >= gap;
-    if (this.#isBusy || !(isFar || this.#isLogGone) || clock.monotonicMs() < this.#nextAtMs) return null;
+    const isGone = this.#isLogGone(executed);
+    if (this.#isBusy || !(isFar || isGone) || clock.monotonicMs() < this.#nextAtMs) return null;
     this.#isBusy = true;
     try {
       // What a liar said of itself is forgotten with the attempt.
-      const above = (executed + (this.#isLogGone ? 0 : Math.floor(gap / 2))) as Sequence;
+      const above = (executed + (isGone ? 0 : Math.floor(gap / 2))) as Sequence;
       this.#furthest = executed;
-      this.#isLogGone = false;
       for (const source of await this.#sources(above)) {
         if (await this.#takeFrom(source)) return new StateTaken(source.state);
       }
       return null;
     } finally {
       this.#isBusy = false;
-      this.#nextAtMs = clock.monotonicMs() + PAUSE_MS;
+      this.#nextAtMs = clock.monotonicMs() + TAKING_PAUSE_MS;
     }
+  }
+
+  #isLogGone(after: Sequence): boolean {
+    const { reachable, epochs } = this.#ports;
+    if (this.#gone.after !== after || this.#gone.peers.size === 0) return false;
+    if (this.#gone.peers.size >= epochs.network.set.honestMinority) return true;
+    return reachable().every((peer) => this.#gone.peers.has(peer));
   }
 
   /** What peers offer and a quorum certified, the newest first. */

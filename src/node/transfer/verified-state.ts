@@ -16,6 +16,7 @@ import {
 } from "../../membership/membership-state.ts";
 import type { NetworkContext, Validator } from "../../membership/validator-set.ts";
 import type { ExecutionState } from "../../replication/executor.ts";
+import { beginsWithIt } from "./state-offers.ts";
 import { type Manifest, manifestCodec } from "../../replication/snapshot.ts";
 import type { Verifier } from "../ports.ts";
 import { SealVerification } from "../verification.ts";
@@ -66,8 +67,10 @@ export async function verifyOffer(
   const membership = opened(() => decode(membershipStateCodec, offer.membership));
   const manifest = opened(() => decode(manifestCodec, offer.manifest));
   const execution = opened(() => stateOf(certificate));
-  require_(certificate.phase === "checkpoint", "no checkpoint");
-  require_(execution.epoch === certificate.epoch, "not of its signers' epoch");
+  require_(
+    beginsWithIt(certificate.phase, certificate.epoch, execution),
+    "that is no checkpoint and no end of an epoch",
+  );
   require_(execution.sequence > above, `after batch ${execution.sequence}, not after ${above}`);
   require_(membershipDigest(membership) === execution.membership, "with other validators than it names");
   require_(execution.resolution === null, "with open conflicts of a leaderless network");
