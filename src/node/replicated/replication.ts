@@ -13,6 +13,7 @@ import type { Ledger } from "../ledger.ts";
 import type { Log } from "../observer.ts";
 import type { Database } from "../ports.ts";
 import { Pruner } from "../transfer/pruner.ts";
+import { StateOffers } from "../transfer/state-offers.ts";
 import { orderedBatch, type PlacedBundle } from "./ordered-batch.ts";
 import { restoreReplica } from "./replica-restore.ts";
 import { type LogState, SnapshotStore } from "./snapshot-store.ts";
@@ -58,6 +59,7 @@ export class Replication {
   #effects: Effects = { handled: [], changes: null };
   #snapshots: SnapshotStore | null = null;
   #pruner: Pruner | null = null;
+  #offers: StateOffers | null = null;
   /** Of the last snapshot, or where this process began. */
   #snapshotAt = 0;
   #isTaking = false;
@@ -101,6 +103,7 @@ export class Replication {
   ): Promise<void> {
     const snapshots = new SnapshotStore(parts.database);
     this.#snapshots = snapshots;
+    this.#offers = new StateOffers(parts.database);
     const { retention = 0 } = this.#options;
     this.#pruner = new Pruner({ ...parts, snapshots, retention, log: this.#options.log });
     const newReplica = (): Replica => {
@@ -145,7 +148,9 @@ export class Replication {
     this.#snapshotAt = position;
     try {
       const { stateChunks } = await snapshots.write(state, this.#replica.snapshot());
-      await snapshots.keep(snapshotsKept);
+      // The newest that others can take over stays: those after it may never be certified, where an epoch ends before.
+      const certified = await this.#offers?.certified(sequence);
+      await snapshots.keep(snapshotsKept, certified?.snapshot.execution.sequence ?? null);
       log("info", "snapshot.taken", { batch: sequence, vertex: position, chunks: stateChunks.length });
       await this.#pruner?.prune(state.execution);
     } finally {

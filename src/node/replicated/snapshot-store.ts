@@ -124,8 +124,11 @@ export class SnapshotStore {
     return chunks;
   }
 
-  /** Deletes all but the newest so many whole ones, and what was begun before them and never ended. */
-  async keep(count: number): Promise<void> {
+  /**
+   * Deletes all but the newest so many whole ones, and what was begun before them and never ended.
+   * @param also one that stays besides; null for none
+   */
+  async keep(count: number, also: Sequence | null): Promise<void> {
     const whole: Sequence[] = [];
     const all = await this.#sequences();
     for (const sequence of all) {
@@ -133,7 +136,7 @@ export class SnapshotStore {
     }
     const oldest = whole.at(-count);
     if (oldest === undefined) return;
-    for (const sequence of all) if (sequence < oldest) await this.#delete(sequence);
+    for (const sequence of all) if (sequence < oldest && sequence !== also) await this.#delete(sequence);
   }
 
   /** Deletes every snapshot, whole or not, of a later batch. */
