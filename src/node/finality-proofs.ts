@@ -52,7 +52,10 @@ export class FinalityProofs implements ProofService {
     const vertex = await this.#ledger.vertex(hash);
     if (vertex === null) return null;
     const { metadata, stored } = vertex;
-    const run = present(await this.#runAt(metadata), `the run of final vertex ${hash}`);
+    const found = await this.#runAt(metadata);
+    // It may have been forgotten since it was read.
+    if (found === null && (await this.#ledger.vertex(hash)) === null) return null;
+    const run = present(found, `the run of final vertex ${hash}`);
     const certificate = await this.states.certificateFor(run.batch);
     if (certificate === null) {
       const why = `no quorum of validators confirmed batch ${run.batch} to this node yet`;

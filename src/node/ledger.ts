@@ -222,6 +222,8 @@ export class Ledger {
     const metadata = await this.#metadata(id);
     if (metadata === null || metadata.kind !== "vertex") return null;
     const stored = await this.bundle(metadata.bundle);
+    // Both rows go in one write, which may have come between the two reads.
+    if (stored === null && (await this.#metadata(id)) === null) return null;
     return { metadata, stored: present(stored, `the bundle of finalized vertex ${id}`) };
   }
 
@@ -251,8 +253,12 @@ export class Ledger {
     }));
   }
 
-  /** Encoded committed places from a sequence on, without gaps; none where the log begins later. */
+  /**
+   * Encoded committed places from a sequence on, without gaps; none where the log begins later. What lies before its beginning
+   * is about to be deleted, and after a crash may stay: its bodies may be gone, and it does not lead to what comes after it.
+   */
   async committed(from: Sequence, limit: number): Promise<readonly Uint8Array[]> {
+    if (from < (await this.logStart()).sequence) return [];
     const rows = await this.#database.scan("log", { gte: numberKey(from), limit });
     const [first] = rows;
     return first === undefined || keyNumber(first.key) !== from ? [] : rows.map((row) => row.value);

@@ -35,18 +35,24 @@ export class Reader {
   ): Promise<readonly FinalizedItem[]> {
     const count = Math.min(limit, last - from + 1);
     if (count <= 0) return [];
-    const { position: first } = await this.#ledger.logStart();
-    if (from < first) {
-      const why = `this node's log begins with sequence ${first}: read from there, or ask a node that keeps more`;
-      throw new NodeError("too-old", why);
-    }
+    await this.#requireKept(from);
     const runs = await this.#ledger.finalizedRuns(from, count);
     const items: FinalizedItem[] = [];
     for (const { firstPosition, run } of runs) {
-      const stored = present(await this.#pool.find(run.bundle), `the finalized bundle ${run.bundle}`);
-      items.push(...finalizedItems(this.#network, stored, firstPosition, run.timestampMs));
+      const stored = await this.#pool.find(run.bundle);
+      // It may have been forgotten since its run was read.
+      if (stored === null) await this.#requireKept(from);
+      const found = present(stored, `the finalized bundle ${run.bundle}`);
+      items.push(...finalizedItems(this.#network, found, firstPosition, run.timestampMs));
     }
     return items.filter((item) => item.sequence >= from && item.sequence < from + count);
+  }
+
+  async #requireKept(from: number): Promise<void> {
+    const { position: first } = await this.#ledger.logStart();
+    if (from >= first) return;
+    const why = `this node's log begins with sequence ${first}: read from there, or ask a node that keeps more`;
+    throw new NodeError("too-old", why);
   }
 
   #view(

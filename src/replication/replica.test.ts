@@ -298,6 +298,15 @@ describe("a snapshot of a replica", () => {
     expect(codeOf(() => restored(spoilt))).toBe(code);
   });
 
+  test("is refused where the application cannot even hash what it made of the bytes of whoever sent them", () => {
+    const journal = new Journal();
+    const target = new Replica(journal);
+    journal.hash = (): never => {
+      throw new RangeError("a line that is none");
+    };
+    expect(codeOf(() => target.restore(manifest, chunks))).toBe("not-state");
+  });
+
   test("can be restored after one that was refused, over a state that is there", () => {
     const target = new Replica(new Journal());
     target.applyBatch(say([9, 1, "x"]));

@@ -49,7 +49,10 @@ const beginningOf = ({ genesis }: NetworkContext): Place => ({
  * @throws NodeError `storage-failed` where no way leads to the state that this node has executed and voted for
  */
 export async function restoreReplica(ports: RestorePorts, execution: ExecutionState): Promise<Replica> {
+  const { sequence: first } = await ports.ledger.logStart();
   for (const { execution: from, manifest } of await ports.snapshots.list(execution.sequence)) {
+    // It is of a time before the state that was taken over: what came in between is not on this disk.
+    if (from.sequence + 1 < first) continue;
     const replica = ports.newReplica();
     try {
       replica.restore(manifest, await ports.snapshots.chunks(manifest));
@@ -60,7 +63,6 @@ export async function restoreReplica(ports: RestorePorts, execution: ExecutionSt
       ports.log("warn", "snapshot.damaged", { batch: from.sequence, why: error.message });
     }
   }
-  const { sequence: first } = await ports.ledger.logStart();
   if (first > 1) {
     throw new NodeError(
       "storage-failed",
