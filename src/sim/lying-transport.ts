@@ -23,6 +23,7 @@ import {
   type Question,
   questionCodec,
 } from "../node/wire.ts";
+import { isAboutState, lieAboutState } from "./state-lies.ts";
 import { LIARS_MARK } from "./violation.ts";
 import type { AttackName } from "./plan.ts";
 import type { Random } from "./random.ts";
@@ -65,7 +66,10 @@ export class LyingTransport implements Transport {
       onFrame: (peer, lane, frame) => handler.onFrame(peer, lane, frame),
       onRequest: async (peer, body) => {
         const honest = await handler.onRequest(peer, body);
-        return kindOf(body) === "dag" ? this.#claims(honest) : this.#answer(honest);
+        const kind = kindOf(body);
+        if (kind === "dag") return this.#claims(honest);
+        if (!isAboutState(kind)) return this.#answer(honest);
+        return this.#does("lie") ? lieAboutState(kind, honest, this.#scene.random) : honest;
       },
     });
   }
