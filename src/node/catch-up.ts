@@ -126,8 +126,8 @@ export class CatchUp<M> {
   }
 
   /** How far a peer says that it is; a hint. */
-  onPeerStatus({ executed }: PeerStatus): void {
-    this.#taker?.onPeerStatus(executed);
+  onPeerStatus(from: ValidatorIndex, { executed }: PeerStatus): void {
+    this.#taker?.onPeerStatus(this.#ports.courier.nodeId(from), executed);
   }
 
   async fetchBundles(digests: readonly Hash[], from: readonly ValidatorIndex[]): Promise<void> {
@@ -210,7 +210,7 @@ export class CatchUp<M> {
   async #takesState(executed: Sequence): Promise<boolean> {
     const taker = this.#taker;
     if (taker === null) return false;
-    if (taker.isBusy) return true;
+    if (taker.holdsLog) return true;
     const taken = await taker.maybeTake(executed);
     if (taken === null || taken.state.execution.sequence <= this.#ports.epochs.engine.status().executed) return false;
     this.#ports.onFailure(taken);

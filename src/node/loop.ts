@@ -237,7 +237,7 @@ export class NodeLoop<M> implements TransportHandler {
       onBundles: (bundles, sender) => this.#bodies.take(bundles, sender),
       onStatus: (from, frame) => {
         this.#speech.onPeer();
-        this.#catchUp.onPeerStatus(frame.status);
+        this.#catchUp.onPeerStatus(from, frame.status);
         this.#feed({ kind: "peer-status", ...this.#now(), from, status: this.#courier.inThisEpoch(frame) });
         this.#exchange.push(from, frame.lanes);
       },

@@ -2,6 +2,7 @@ import { CHECKPOINT_INTERVAL } from "../../consensus/checkpoint.ts";
 import type { HeldBundle } from "../../dag/bundle.ts";
 import { present } from "../../lib/assert.ts";
 import type { Hash } from "../../lib/hash.ts";
+import type { Sequence } from "../../membership/ids.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import type { Execution, ExecutionState, OrderedBundles } from "../../replication/executor.ts";
 import type { TakenChanges } from "../../replication/key-value/changes.ts";
@@ -44,6 +45,12 @@ export interface Applied {
   readonly changes: TakenChanges | null;
 }
 
+/** The rows of one snapshot, of which somebody else than this node's own execution writes. */
+export interface SnapshotPlace {
+  readonly isOvertaken: () => boolean;
+  readonly release: () => void;
+}
+
 /** What one batch did, until it is durable. */
 type Effects = Pick<Applied, "handled" | "changes">;
 
@@ -63,6 +70,8 @@ export class Replication {
   /** Of the last snapshot, or where this process began. */
   #snapshotAt = 0;
   #isTaking = false;
+  /** A snapshot of this batch is being taken over from peers. */
+  #reserved: Sequence | null = null;
 
   constructor(options: ReplicationOptions) {
     this.#options = options;
@@ -136,12 +145,28 @@ export class Replication {
     return effects;
   }
 
+  /**
+   * A snapshot of this batch is about to be taken over from peers, and this node takes none of it meanwhile: its rows would be the
+   * same. One at a time; null where this node has come to that batch by itself.
+   */
+  reserve(sequence: Sequence): SnapshotPlace | null {
+    if (this.sequence >= sequence) return null;
+    this.#reserved = sequence;
+    return {
+      isOvertaken: () => this.sequence >= sequence,
+      release: () => {
+        this.#reserved = null;
+      },
+    };
+  }
+
   /** The step is over: the state may be kept if it is time for that. Resolves when that is done. */
   async maybeSnapshot(state: LogState): Promise<void> {
     const { snapshotInterval, snapshotsKept, checkpointInterval = CHECKPOINT_INTERVAL, log } = this.#options;
     const snapshots = this.#snapshots;
     const { sequence, position } = state.execution;
     if (snapshots === null || this.#isTaking || sequence % checkpointInterval !== 0) return;
+    if (sequence === this.#reserved) return;
     // Counted from the beginning of the log, so that all nodes keep the same states and can deliver each other's chunks.
     if (Math.floor(position / snapshotInterval) === Math.floor(this.#snapshotAt / snapshotInterval)) return;
     this.#isTaking = true;

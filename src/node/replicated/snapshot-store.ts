@@ -139,6 +139,11 @@ export class SnapshotStore {
     for (const sequence of all) if (sequence < oldest && sequence !== also) await this.#delete(sequence);
   }
 
+  /** Deletes the rows of a snapshot that did not become whole. */
+  async forgetUnfinished(sequence: Sequence): Promise<void> {
+    if ((await this.#database.get("snapshots", rowKey(sequence, HEAD))) === undefined) await this.#delete(sequence);
+  }
+
   /** Deletes every snapshot, whole or not, of a later batch. */
   async forgetAfter(sequence: Sequence): Promise<void> {
     for (const one of await this.#sequences()) if (one > sequence) await this.#delete(one);

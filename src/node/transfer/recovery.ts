@@ -12,7 +12,7 @@ import { ZERO_HASH } from "../../lib/hash.ts";
 import type { StateCertificate } from "../../light/state-certificate.ts";
 import { stateOf } from "../../light/state-certificate.ts";
 import type { Epoch, Position, Sequence } from "../../membership/ids.ts";
-import { type MembershipState, validatorSetOf } from "../../membership/membership-state.ts";
+import { type MembershipState, membershipStateCodec, validatorSetOf } from "../../membership/membership-state.ts";
 import type { NetworkContext } from "../../membership/validator-set.ts";
 import { executionStateDigest } from "../../replication/executor.ts";
 import { Ledger } from "../ledger.ts";
@@ -83,6 +83,15 @@ async function install(parts: RecoveryParts, state: VerifiedState): Promise<void
     proofs.closeEpochEnd(batch, epoch);
   }
   proofs.recordCertificate(batch, execution.sequence, certificate);
+  if (certificate.phase === "executed") {
+    const { state: end, epoch } = certificate;
+    proofs.recordEpochEnd(batch, epoch, {
+      signer: null,
+      state: end,
+      membership: encode(membershipStateCodec, state.membership, 4_096),
+    });
+    proofs.closeEpochEnd(batch, epoch);
+  }
   // Of this batch nothing but the chain's digest after it is known, which the next one builds on.
   proofs.recordHistory(batch, execution.sequence, {
     batch: ZERO_HASH,

@@ -1,15 +1,17 @@
 import { decode, encode } from "../../codec/codec.ts";
 import type { NodeId } from "../../crypto/identity.ts";
+import type { EpochLink } from "../../light/epochs.ts";
 import type { Epoch, Sequence } from "../../membership/ids.ts";
 import type { MembershipState } from "../../membership/membership-state.ts";
 import type { NetworkContext, Validator } from "../../membership/validator-set.ts";
-import { chunkHash, type Manifest, SnapshotFault } from "../../replication/snapshot.ts";
+import { type Manifest, SnapshotFault } from "../../replication/snapshot.ts";
 import type { Replica } from "../../replication/replica.ts";
 import type { Log, LoopObserver } from "../observer.ts";
 import type { Clock, Database, Transport, Verifier } from "../ports.ts";
-import type { Replication } from "../replicated/replication.ts";
+import type { Replication, SnapshotPlace } from "../replicated/replication.ts";
 import { SnapshotStore } from "../replicated/snapshot-store.ts";
 import { pieceAnswerCodec, type Question, questionCodec, snapshotAnswerCodec, type SnapshotOffer } from "../wire.ts";
+import { ChunkDownload } from "./chunk-download.ts";
 import { OfferFault, OfferUnproved, type VerifiedState, verifyOffer } from "./verified-state.ts";
 
 /** Head, or a chunk of up to 1 MiB. */
@@ -17,6 +19,18 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 /** Between two attempts, in milliseconds: meanwhile the log is taken, where somebody has it. */
 export const TAKING_PAUSE_MS = 5_000;
+
+/** For the chunks of a manifest that f + 1 offer: then the next attempt goes on, with those who have it then. */
+const BACKED_MS = 600_000;
+
+/** For those of one that may be a liar's alone, which would take as long as it pleases. */
+const UNBACKED_MS = 60_000;
+
+/** So long the log waits for a state that f + 1 offer; then both are taken. */
+const LOG_WAITS_MS = 60_000;
+
+/** Manifests remembered for having led to nothing: it concerns the order of attempts only. */
+const FAILED_MAX = 64;
 
 export interface StateTakerPorts {
   readonly epochs: { readonly network: NetworkContext; readonly membership: MembershipState };
@@ -31,6 +45,8 @@ export interface StateTakerPorts {
   /** Who can be asked now; validators first. */
   readonly reachable: () => readonly NodeId[];
   readonly onRejected: (peer: NodeId, reason: string) => void;
+  /** Keeps this node's own snapshot of that batch away meanwhile; null where it has come there by itself. */
+  readonly reserve: (sequence: Sequence) => SnapshotPlace | null;
   /** So many batches behind, the state is taken instead of the log; 0 for never while somebody has the log. */
   readonly gap: number;
 }
@@ -51,33 +67,45 @@ export class StateTaken extends Error {
 
 /** An offer that holds, with those who can deliver its chunks. */
 interface Source {
+  readonly key: string;
   readonly state: VerifiedState;
-  readonly peers: readonly NodeId[];
+  readonly peers: NodeId[];
 }
 
 /** Takes the state over from peers where the log is too long a way, or is not to be had any more. */
 export class StateTaker {
   readonly #ports: StateTakerPorts;
   readonly #snapshots: SnapshotStore;
-  #furthest = 0 as Sequence;
+  /** How far validators say that they are. */
+  readonly #claims = new Map<NodeId, Sequence>();
   /** Who does not have the log behind this place any more. */
   #gone: { after: Sequence; peers: Set<NodeId> } = { after: 0 as Sequence, peers: new Set() };
+  /** Ends of epochs; those of the present one and later ones. */
+  readonly #proved = new Map<Epoch, EpochLink>();
+  /** How often manifests led to nothing. */
+  readonly #failed = new Map<string, number>();
+  /** Of which some chunks may be on the disk. */
+  #unfinished: Sequence | null = null;
   #nextAtMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
+  #logWaitsUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(ports: StateTakerPorts) {
     this.#ports = ports;
     this.#snapshots = new SnapshotStore(ports.database);
   }
 
-  /** Whether an attempt is under way: the log can wait for how it ends. */
-  get isBusy(): boolean {
-    return this.#isBusy;
+  /** Whether the log can wait for how an attempt ends. */
+  get holdsLog(): boolean {
+    return this.#isBusy && this.#ports.clock.monotonicMs() < this.#logWaitsUntilMs;
   }
 
   /** A peer says how far it is; a hint. */
-  onPeerStatus(executed: Sequence): void {
-    if (executed > this.#furthest) this.#furthest = executed;
+  onPeerStatus(peer: NodeId, executed: Sequence): void {
+    this.#claims.set(peer, executed);
+    const { set } = this.#ports.epochs.network;
+    if (this.#claims.size <= set.size) return;
+    for (const known of this.#claims.keys()) if (set.indexOf(known) === null) this.#claims.delete(known);
   }
 
   /**
@@ -96,20 +124,20 @@ export class StateTaker {
    */
   async maybeTake(executed: Sequence): Promise<StateTaken | null> {
     const { gap, clock } = this.#ports;
-    const isFar = gap > 0 && this.#furthest - executed >= gap;
+    if (this.#isBusy || clock.monotonicMs() < this.#nextAtMs) return null;
     const isGone = this.#isLogGone(executed);
-    if (this.#isBusy || !(isFar || isGone) || clock.monotonicMs() < this.#nextAtMs) return null;
+    if (!isGone && (gap === 0 || this.#furthest() - executed < gap)) return null;
     this.#isBusy = true;
     try {
-      // What a liar said of itself is forgotten with the attempt.
       const above = (executed + (isGone ? 0 : Math.floor(gap / 2))) as Sequence;
-      this.#furthest = executed;
       for (const source of await this.#sources(above)) {
         if (await this.#takeFrom(source)) return new StateTaken(source.state);
+        this.#onFailed(source.key);
       }
       return null;
     } finally {
       this.#isBusy = false;
+      this.#logWaitsUntilMs = Number.NEGATIVE_INFINITY;
       this.#nextAtMs = clock.monotonicMs() + TAKING_PAUSE_MS;
     }
   }
@@ -121,37 +149,60 @@ export class StateTaker {
     return reachable().every((peer) => this.#gone.peers.has(peer));
   }
 
+  /** How far one correct validator is at least: what f liars say of themselves does not count, unless nobody else is there. */
+  #furthest(): Sequence {
+    const { set } = this.#ports.epochs.network;
+    const reachable = this.#ports.reachable().filter((peer) => set.indexOf(peer) !== null);
+    const claims = reachable.flatMap((peer) => this.#claims.get(peer) ?? []).sort((left, right) => right - left);
+    return claims[Math.min(set.honestMinority, reachable.length) - 1] ?? (0 as Sequence);
+  }
+
+  #onFailed(key: string): void {
+    this.#failed.set(key, (this.#failed.get(key) ?? 0) + 1);
+    if (this.#failed.size <= FAILED_MAX) return;
+    const [oldest] = this.#failed.keys();
+    if (oldest !== undefined) this.#failed.delete(oldest);
+  }
+
   /** What peers offer and a quorum certified, the newest first. */
   async #sources(above: Sequence): Promise<readonly Source[]> {
     const offers = await Promise.all(
       this.#ports.reachable().map(async (peer) => ({ peer, offer: await this.#askOffer(peer, above) })),
     );
-    const sources = new Map<string, { state: VerifiedState; peers: NodeId[] }>();
+    const sources = new Map<string, Source>();
     for (const { peer, offer } of offers) {
       const state = offer === null ? null : await this.#verified(peer, offer, above);
       if (state === null) continue;
       // Correct nodes come to the same chunks; who has others is asked by itself.
       const key = `${state.execution.sequence}/${keyOf(state.manifest)}`;
       const known = sources.get(key);
-      if (known === undefined) sources.set(key, { state, peers: [peer] });
+      if (known === undefined) sources.set(key, { key, state, peers: [peer] });
       else known.peers.push(peer);
     }
     // A manifest is no more than its sender's word until all chunks are there: what a correct node says too comes first.
-    const { honestMinority } = this.#ports.epochs.network.set;
-    const isBacked = ({ peers }: Source): number => Number(peers.length >= honestMinority);
+    const failures = ({ key }: Source): number => this.#failed.get(key) ?? 0;
     return [...sources.values()].sort(
       (left, right) =>
-        isBacked(right) - isBacked(left) || right.state.execution.sequence - left.state.execution.sequence,
+        Number(this.#isBacked(right)) - Number(this.#isBacked(left)) ||
+        failures(left) - failures(right) ||
+        right.state.execution.sequence - left.state.execution.sequence,
     );
+  }
+
+  /** Whether a correct node is among those who offer it. */
+  #isBacked({ peers }: Source): boolean {
+    return peers.length >= this.#ports.epochs.network.set.honestMinority;
   }
 
   async #verified(peer: NodeId, offer: SnapshotOffer, above: Sequence): Promise<VerifiedState | null> {
     const { epochs, verifier, learnKeys, onRejected, log } = this.#ports;
     const { network, membership } = epochs;
+    const proved = this.#proved;
+    for (const epoch of proved.keys()) if (epoch < membership.epoch) proved.delete(epoch);
     const askEpochEnd = async (epoch: Epoch): Promise<Uint8Array | null> =>
       await this.#askPiece(peer, { kind: "epoch-end", epoch });
     try {
-      return await verifyOffer(offer, above, { network, membership, verifier, learnKeys, askEpochEnd });
+      return await verifyOffer(offer, above, { network, membership, verifier, learnKeys, askEpochEnd, proved });
     } catch (error) {
       if (error instanceof OfferFault) onRejected(peer, `invalid-snapshot: ${error.message}`);
       else if (error instanceof OfferUnproved) log("info", "state.unproved", { peer, why: error.message });
@@ -161,43 +212,58 @@ export class StateTaker {
   }
 
   /** Whether the state is whole on the disk, and its chunks lead to the certified root. */
-  async #takeFrom({ state, peers }: Source): Promise<boolean> {
-    const { newReplica, log } = this.#ports;
-    const { manifest, execution, membership } = state;
-    const hashes = [...manifest.sessionChunks, ...manifest.stateChunks];
-    log("info", "state.taking", { batch: execution.sequence, chunks: hashes.length, peers: peers.length });
-    for (const [index, hash] of hashes.entries()) {
-      const chunk = await this.#chunk(peers, { kind: "chunk", sequence: execution.sequence, number: index + 1 }, hash);
-      if (chunk === null) return false;
-      await this.#snapshots.writeChunk(execution.sequence, index + 1, chunk);
+  async #takeFrom(source: Source): Promise<boolean> {
+    const { sequence } = source.state.execution;
+    const place = this.#ports.reserve(sequence);
+    if (place === null) return false;
+    try {
+      if (this.#unfinished !== null && this.#unfinished !== sequence)
+        await this.#snapshots.forgetUnfinished(this.#unfinished);
+      this.#unfinished = sequence;
+      const isWhole = await this.#download(source, place);
+      // Its rows are of no use any more where this node came there by itself; else the next attempt finds them.
+      if (place.isOvertaken()) await this.#snapshots.forgetUnfinished(sequence);
+      if (!isWhole || place.isOvertaken()) return false;
+      return await this.#isBorneOut(source);
+    } finally {
+      place.release();
     }
+  }
+
+  async #download(source: Source, { isOvertaken }: SnapshotPlace): Promise<boolean> {
+    const { clock, log, onRejected } = this.#ports;
+    const { state, peers } = source;
+    const { manifest, execution } = state;
+    const chunks = manifest.sessionChunks.length + manifest.stateChunks.length;
+    log("info", "state.taking", { batch: execution.sequence, chunks, peers: peers.length });
+    const isBacked = this.#isBacked(source);
+    this.#logWaitsUntilMs = isBacked ? clock.monotonicMs() + LOG_WAITS_MS : Number.NEGATIVE_INFINITY;
+    const download = new ChunkDownload({
+      snapshots: this.#snapshots,
+      peers,
+      ask: (peer, chunk) => this.#askPiece(peer, { kind: "chunk", ...chunk }),
+      onWrongChunk: (peer) => onRejected(peer, "invalid-snapshot: another chunk"),
+      monotonicMs: () => clock.monotonicMs(),
+      isOvertaken,
+    });
+    return await download.run(manifest, isBacked ? BACKED_MS : UNBACKED_MS);
+  }
+
+  async #isBorneOut({ state: { execution, membership, manifest }, peers }: Source): Promise<boolean> {
+    const { newReplica, log } = this.#ports;
+    const { sequence, position } = execution;
     try {
       newReplica().restore(manifest, await this.#snapshots.chunks(manifest));
     } catch (error) {
       if (!(error instanceof SnapshotFault)) throw error;
       // Not the peers' fault for sure: another version of the application comes to another root.
-      log("error", "state.not-borne-out", { batch: execution.sequence, peers: peers.length, why: error.message });
+      log("error", "state.not-borne-out", { batch: sequence, peers: peers.length, why: error.message });
+      await this.#snapshots.forgetUnfinished(sequence);
       return false;
     }
     await this.#snapshots.writeHead({ execution, membership, manifest });
-    log("info", "state.taken", { batch: execution.sequence, vertex: execution.position });
+    log("info", "state.taken", { batch: sequence, vertex: position });
     return true;
-  }
-
-  /** From whoever delivers the bytes of this hash. */
-  async #chunk(
-    peers: readonly NodeId[],
-    question: Question & { readonly kind: "chunk" },
-    hash: Manifest["root"],
-  ): Promise<Uint8Array | null> {
-    // Spread, so that nobody carries a whole state alone.
-    for (let turn = 0; turn < peers.length; turn++) {
-      const peer = peers[(question.number + turn) % peers.length];
-      const chunk = peer === undefined ? null : await this.#askPiece(peer, question);
-      if (chunk !== null && chunkHash(chunk) === hash) return chunk;
-      if (chunk !== null && peer !== undefined) this.#ports.onRejected(peer, "invalid-snapshot: another chunk");
-    }
-    return null;
   }
 
   async #askOffer(peer: NodeId, above: Sequence): Promise<SnapshotOffer | null> {
@@ -231,7 +297,7 @@ export class StateTaker {
 }
 
 /** What of a node a `StateTaker` is made of. */
-export type TakingPorts = Omit<StateTakerPorts, "log" | "newReplica" | "reachable" | "onRejected"> & {
+export type TakingPorts = Omit<StateTakerPorts, "log" | "newReplica" | "reserve" | "reachable" | "onRejected"> & {
   readonly replication: Replication | null;
   readonly observer: Pick<LoopObserver, "log" | "onRejected">;
 };
@@ -244,6 +310,7 @@ export function openTaker(ports: TakingPorts, reachable: () => readonly NodeId[]
     ...ports,
     log: observer.log,
     newReplica: () => replication.newReplica(),
+    reserve: (sequence) => replication.reserve(sequence),
     reachable,
     onRejected: (peer, reason) => observer.onRejected(peer, reason),
   });
