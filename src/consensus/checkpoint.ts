@@ -16,7 +16,7 @@ export class StateDivergence extends Error {
   readonly own: Hash;
   readonly certified: Hash;
 
-  constructor({ sequence, stateDigest }: CheckpointCertificate, own: Hash) {
+  constructor({ sequence, stateDigest }: Pick<CheckpointCertificate, "sequence" | "stateDigest">, own: Hash) {
     super(
       `this replica's state at sequence ${sequence} is ${own}, a quorum's is ${stateDigest}: its execution diverged`,
     );

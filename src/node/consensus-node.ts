@@ -1,3 +1,4 @@
+import { StateDivergence } from "../consensus/checkpoint.ts";
 import type { CommittedSlot } from "../consensus/engine.ts";
 import { Lanes } from "../dag/lanes.ts";
 import { present } from "../lib/assert.ts";
@@ -39,6 +40,7 @@ import {
   type ValidatorView,
   type VertexView,
 } from "./service.ts";
+import { recordDivergence } from "./transfer/recovery.ts";
 import { StateOffers } from "./transfer/state-offers.ts";
 import { observerError, refusedSubmission, submissionRefusal } from "./submission-refusal.ts";
 
@@ -362,6 +364,8 @@ export class ConsensusNode implements NodeService {
     const failed = new NodeError("storage-failed", "the node failed and stops", { cause });
     this.#epochs.failAll(failed);
     this.#proposals.failAll(failed);
+    // Closing the database waits for it; a disk that fails now says so by itself.
+    if (error instanceof StateDivergence) recordDivergence(this.#parts.database, error).catch(() => undefined);
     this.#parts.onFatal(error);
   }
 }

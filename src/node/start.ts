@@ -32,7 +32,7 @@ import type { NodeService, PeerControl, ProofService } from "./service.ts";
 import { readInputs } from "./start-inputs.ts";
 import { createReplication, type Served, startApplication } from "./start-application.ts";
 import { systemClock } from "./system-clock.ts";
-import { isRecoverable, recover, type Recoverable } from "./transfer/recovery.ts";
+import { isRecoverable, recordedDivergence, recover, type Recoverable } from "./transfer/recovery.ts";
 
 /** Samples that can be foreseen can be bribed, and nonces repeated. */
 const SECURE: Entropy = { bytes: (count) => Uint8Array.from(randomBytes(count)) };
@@ -89,7 +89,8 @@ export async function startNode(
     for (const type of VIOLATION_TYPES) metrics.onViolation(type, 0);
     const database = await openDatabase(config, network.genesis, log, metrics);
     stack.defer(() => database.close());
-    if (recovery !== null) await recover({ ...identity, engine: genesis.engine, database, log }, recovery);
+    const why = recovery ?? (await recordedDivergence(database));
+    if (why !== null) await recover({ ...identity, engine: genesis.engine, database, log }, why);
     const verifier = createVerifier({ hybrid: genesis.hybrid });
     const onBanned = (peer: NodeId, reason: string): void => quic.disconnect(peer, reason);
     const book: PeerBook = await openPeerBook({ config, validators, metrics, log, onBanned });

@@ -13,7 +13,7 @@ import type { Recollection } from "../../replication/sessions.ts";
 import type { Ledger } from "../ledger.ts";
 import type { Log } from "../observer.ts";
 import type { Database } from "../ports.ts";
-import { Pruner } from "../transfer/pruner.ts";
+import { forgetOld, Pruner } from "../transfer/pruner.ts";
 import { StateOffers } from "../transfer/state-offers.ts";
 import { orderedBatch, type PlacedBundle } from "./ordered-batch.ts";
 import { restoreReplica } from "./replica-restore.ts";
@@ -125,6 +125,8 @@ export class Replication {
     this.#options.takeChanges?.(this.#application);
     const [newest] = await snapshots.list(execution.sequence);
     this.#snapshotAt = newest?.execution.position ?? 0;
+    // A crash may have come before the end of it.
+    await forgetOld(parts);
   }
 
   /**

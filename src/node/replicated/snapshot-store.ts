@@ -144,6 +144,11 @@ export class SnapshotStore {
     if ((await this.#database.get("snapshots", rowKey(sequence, HEAD))) === undefined) await this.#delete(sequence);
   }
 
+  /** With that write no later batch has a whole snapshot; what is left of them is for `forgetAfter`. */
+  async eraseAfter(batch: WriteBatch, sequence: Sequence): Promise<void> {
+    for (const one of await this.#sequences()) if (one > sequence) batch.delete("snapshots", rowKey(one, HEAD));
+  }
+
   /** Deletes every snapshot, whole or not, of a later batch. */
   async forgetAfter(sequence: Sequence): Promise<void> {
     for (const one of await this.#sequences()) if (one > sequence) await this.#delete(one);

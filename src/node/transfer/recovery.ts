@@ -1,14 +1,15 @@
 import { decode, encode } from "../../codec/codec.ts";
 import { struct } from "../../codec/composites.ts";
-import { u64 } from "../../codec/primitives.ts";
+import { hash, u64 } from "../../codec/primitives.ts";
 import type { Codec } from "../../codec/codec.ts";
+import { sequenceCodec } from "../../consensus/log-codec.ts";
 import { StateDivergence } from "../../consensus/checkpoint.ts";
 import type { CheckpointCertificate } from "../../consensus/engine.ts";
 import { replaceState as replaceInHotStuff } from "../../consensus/hotstuff/durable.ts";
 import { replaceState as replaceInPbft } from "../../consensus/pbft/durable.ts";
 import type { NodeId } from "../../crypto/identity.ts";
 import { asciiBytes } from "../../lib/ascii.ts";
-import { ZERO_HASH } from "../../lib/hash.ts";
+import { type Hash, ZERO_HASH } from "../../lib/hash.ts";
 import type { StateCertificate } from "../../light/state-certificate.ts";
 import { stateOf } from "../../light/state-certificate.ts";
 import type { Epoch, Position, Sequence } from "../../membership/ids.ts";
@@ -49,6 +50,37 @@ export interface RecoveryParts {
 /** Up to which place this node's state was found to be wrong once: a second time there is no use in going back again. */
 const ROLLED_BACK_KEY = asciiBytes("rolled-back");
 const rolledBackCodec: Codec<{ readonly sequence: number }> = struct<{ sequence: number }>({ sequence: u64 });
+
+/** That this node's state is not the quorum's, until it went back: nobody might say so again where its process ends before that. */
+const DIVERGED_KEY = asciiBytes("diverged");
+interface Divergence {
+  readonly sequence: Sequence;
+  readonly own: Hash;
+  readonly stateDigest: Hash;
+}
+const divergenceCodec: Codec<Divergence> = struct<Divergence>({
+  sequence: sequenceCodec,
+  own: hash,
+  stateDigest: hash,
+});
+
+/** Writes down why the node stops, for a next start that is not told. */
+export async function recordDivergence(
+  database: Database,
+  { sequence, own, certified: stateDigest }: StateDivergence,
+): Promise<void> {
+  const batch = new WriteBatch();
+  batch.put("consensus", DIVERGED_KEY, encode(divergenceCodec, { sequence, own, stateDigest }));
+  await database.write(batch.finish());
+}
+
+/** Why the last run on this database ended, where its state is still another than the quorum's; null where it is not. */
+export async function recordedDivergence(database: Database): Promise<StateDivergence | null> {
+  const row = await database.get("consensus", DIVERGED_KEY);
+  if (row === undefined) return null;
+  const divergence = decode(divergenceCodec, row);
+  return new StateDivergence(divergence, divergence.own);
+}
 
 /**
  * Between two runs of the node, on its database: puts the state in effect that was taken over, or goes back from a state that
@@ -111,6 +143,9 @@ async function rollBack(parts: RecoveryParts, why: StateDivergence): Promise<voi
   if (mark !== undefined && why.sequence <= decode(rolledBackCodec, mark).sequence) {
     const what = `this node went back to a certified state once, and came to a wrong one again (${why.message})`;
     const cause = "its application is another version than that of the others, or is not deterministic";
+    const forgotten = new WriteBatch();
+    forgotten.delete("consensus", DIVERGED_KEY);
+    await database.write(forgotten.finish());
     throw new NodeError("storage-failed", `${what}: ${cause}`, { cause: why });
   }
   const ledger = new Ledger(database, first);
@@ -129,9 +164,12 @@ async function rollBack(parts: RecoveryParts, why: StateDivergence): Promise<voi
   await recordEngine(ledger, batch, { engine, epoch, stable });
   recordSilence(ledger, batch, { ...parts, present, executed });
   batch.put("consensus", ROLLED_BACK_KEY, encode(rolledBackCodec, { sequence: Math.max(executed, why.sequence) }));
-  // First: a snapshot of a wrong state must never be found again, whatever comes in between.
-  await new SnapshotStore(database).forgetAfter(to.sequence);
+  batch.delete("consensus", DIVERGED_KEY);
+  // A snapshot of a wrong state must never be found again, and one of a right state not be missed by a start that comes in between.
+  const snapshots = new SnapshotStore(database);
+  await snapshots.eraseAfter(batch, to.sequence);
   await database.write(batch.finish());
+  await snapshots.forgetAfter(to.sequence);
 }
 
 /** Every checkpoint that this node may have voted for lies at or below what it executed. */
