@@ -50,6 +50,7 @@ const beginningOf = ({ genesis }: NetworkContext): Place => ({
  */
 export async function restoreReplica(ports: RestorePorts, execution: ExecutionState): Promise<Replica> {
   const { sequence: first } = await ports.ledger.logStart();
+  let why = "no snapshot on this disk is whole";
   for (const { execution: from, manifest } of await ports.snapshots.list(execution.sequence)) {
     // It is of a time before the state that was taken over: what came in between is not on this disk.
     if (from.sequence + 1 < first) continue;
@@ -57,6 +58,7 @@ export async function restoreReplica(ports: RestorePorts, execution: ExecutionSt
     try {
       replica.restore(manifest, await ports.snapshots.chunks(manifest));
       if (await isReplayed(ports, replica, from, execution)) return replica;
+      why = "the application comes to another state than this node had from every snapshot on this disk";
       ports.log("warn", "snapshot.wrong", { batch: from.sequence, why: "it leads to another state than the log" });
     } catch (error) {
       if (!(error instanceof SnapshotFault)) throw error;
@@ -66,7 +68,7 @@ export async function restoreReplica(ports: RestorePorts, execution: ExecutionSt
   if (first > 1) {
     throw new NodeError(
       "storage-failed",
-      `no snapshot on this disk is whole, and the log begins with batch ${first}: move the data folder away and start again, ` +
+      `${why}, and the log begins with batch ${first}: move the data folder away and start again, ` +
         "the node then takes everything over from its peers",
     );
   }

@@ -98,13 +98,22 @@ export class SnapshotStore {
   /** Up to a sequence, the newest first. A head that cannot be read is passed over: an older snapshot and the log do as well. */
   async list(upTo: Sequence): Promise<readonly StoredSnapshot[]> {
     const found: StoredSnapshot[] = [];
-    for (const sequence of await this.#sequences()) {
-      if (sequence > upTo) continue;
-      const row = await this.#database.get("snapshots", rowKey(sequence, HEAD));
-      const snapshot = row === undefined ? null : open(row);
+    for (const sequence of await this.sequences(upTo)) {
+      const snapshot = await this.head(sequence);
       if (snapshot !== null) found.push(snapshot);
     }
-    return found.reverse();
+    return found;
+  }
+
+  /** Up to a sequence, the newest first: those of which there is anything. */
+  async sequences(upTo: Sequence): Promise<readonly Sequence[]> {
+    return (await this.#sequences()).filter((sequence) => sequence <= upTo).toReversed();
+  }
+
+  /** Null where it is not whole, or cannot be read. */
+  async head(sequence: Sequence): Promise<StoredSnapshot | null> {
+    const row = await this.#database.get("snapshots", rowKey(sequence, HEAD));
+    return row === undefined ? null : open(row);
   }
 
   /** One chunk, by its number from 1; null where this snapshot is gone, or has no such chunk. */

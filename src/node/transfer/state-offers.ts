@@ -34,6 +34,8 @@ export function beginsWithIt(phase: StatePhase, epoch: Epoch, state: ExecutionSt
 export class StateOffers {
   readonly #snapshots: SnapshotStore;
   readonly #proofs: ProofLedger;
+  /** Of the newest that was asked for. A snapshot that others may take over changes no more. */
+  #made: { readonly sequence: Sequence; readonly offer: SnapshotOffer } | null = null;
 
   constructor(database: Database) {
     this.#snapshots = new SnapshotStore(database);
@@ -42,25 +44,36 @@ export class StateOffers {
 
   /** Up to a sequence, the newest; null where none is certified. */
   async certified(upTo: Sequence): Promise<CertifiedSnapshot | null> {
-    for (const snapshot of await this.#snapshots.list(upTo)) {
-      const { execution } = snapshot;
-      const certificate = await this.#proofs.certificateAt(execution.sequence);
-      if (certificate === null || !beginsWithIt(certificate.phase, certificate.epoch, execution)) continue;
-      if (executionStateDigest(stateOf(certificate)) === executionStateDigest(execution))
-        return { snapshot, certificate };
+    for (const sequence of await this.#snapshots.sequences(upTo)) {
+      const found = await this.#certifiedAt(sequence);
+      if (found !== null) return found;
     }
     return null;
   }
 
+  /** What is made of a snapshot once is kept: whoever asks again and again costs this node a look at the keys. */
   async newest(above: Sequence): Promise<SnapshotOffer | null> {
-    const found = await this.certified(Number.MAX_SAFE_INTEGER as Sequence);
-    if (found === null || found.snapshot.execution.sequence <= above) return null;
-    const { snapshot, certificate } = found;
-    return {
-      certificate: encode(stateCertificateCodec, certificate, 1_024 + 5_000 * certificate.proofs.length),
-      membership: encode(membershipStateCodec, snapshot.membership, 4_096),
-      manifest: encodeManifest(snapshot.manifest),
-    };
+    for (const sequence of await this.#snapshots.sequences(Number.MAX_SAFE_INTEGER as Sequence)) {
+      if (sequence <= above) return null;
+      if (this.#made?.sequence === sequence) return this.#made.offer;
+      const found = await this.#certifiedAt(sequence);
+      if (found === null) continue;
+      this.#made = { sequence, offer: offerOf(found) };
+      return this.#made.offer;
+    }
+    return null;
+  }
+
+  /** The certificate is looked for first: it is small, and what has none is offered to nobody. */
+  async #certifiedAt(sequence: Sequence): Promise<CertifiedSnapshot | null> {
+    const certificate = await this.#proofs.certificateAt(sequence);
+    const snapshot = certificate === null ? null : await this.#snapshots.head(sequence);
+    if (certificate === null || snapshot === null) return null;
+    const { execution } = snapshot;
+    if (!beginsWithIt(certificate.phase, certificate.epoch, execution)) return null;
+    return executionStateDigest(stateOf(certificate)) === executionStateDigest(execution)
+      ? { snapshot, certificate }
+      : null;
   }
 
   async chunk(sequence: Sequence, number: number): Promise<Uint8Array | null> {
@@ -75,4 +88,12 @@ export class StateOffers {
     const link: EpochLink | null = certificate === null ? null : { certificate, membership: end.membership };
     return link === null ? null : encodeLink(link);
   }
+}
+
+function offerOf({ snapshot, certificate }: CertifiedSnapshot): SnapshotOffer {
+  return {
+    certificate: encode(stateCertificateCodec, certificate, 1_024 + 5_000 * certificate.proofs.length),
+    membership: encode(membershipStateCodec, snapshot.membership, 4_096),
+    manifest: encodeManifest(snapshot.manifest),
+  };
 }
