@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { readdirSync, readlinkSync } from "node:fs";
 import { connect } from "node:quic";
 import type { NodeId } from "../crypto/identity.ts";
@@ -295,6 +296,22 @@ describe("a connection ended by this node", () => {
     dialer.transport.setAddress(third.keys.nodeId, `127.0.0.1:${third.address.port}`);
     await third.until("connected");
     expect(listener.events.filter((event) => event === "connected").length).toBe(1);
+  });
+});
+
+describe("a UDP port that another program has", () => {
+  test("is refused at the start, in words, and not listened on in silence", async () => {
+    const other = createSocket("udp4");
+    try {
+      const port = await new Promise<number>((resolve) => {
+        other.bind(0, "127.0.0.1", () => resolve(other.address().port));
+      });
+      await expect(peer({ port })).rejects.toThrow(
+        new RegExp(`^cannot listen on UDP 127\\.0\\.0\\.1:${port}: .*Bind failure.*choose another quic_port`),
+      );
+    } finally {
+      other.close();
+    }
   });
 });
 

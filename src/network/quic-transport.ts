@@ -1,4 +1,4 @@
-import { connect, listen, type QuicEndpoint, type QuicSession, type QuicStream, type SessionOptions } from "node:quic";
+import { connect, type QuicEndpoint, type QuicSession, type QuicStream, type SessionOptions } from "node:quic";
 import type { NodeId, PublicKeys } from "../crypto/identity.ts";
 import type { HybridSignature } from "../crypto/signature.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -13,6 +13,7 @@ import type {
   Transport,
   TransportHandler,
 } from "../node/ports.ts";
+import { listenBound } from "./bound-endpoint.ts";
 import { createTlsCredentials, type TlsCredentials } from "./certificate.ts";
 import { closeEndpointAfter, closeSession, Connection } from "./connection.ts";
 import { Dialer, hostAndPort, type PeerAddress } from "./dialer.ts";
@@ -125,7 +126,7 @@ class QuicTransportImpl implements QuicTransport {
     this.#handler = handler;
     const { host, port } = this.#options.listen;
     try {
-      this.#endpoint = await listen((session) => this.#onSession(session), this.#listenOptions(host, port));
+      this.#endpoint = await listenBound((session) => this.#onSession(session), this.#listenOptions(host, port));
     } catch (error) {
       throw new TransportError(
         "cannot-listen",
@@ -175,10 +176,8 @@ class QuicTransportImpl implements QuicTransport {
     this.#dialer.stop();
     const connections = this.#registry.all();
     await Promise.all(connections.map((connection) => connection.closeGracefully("shutdown", CLOSE_FLUSH_MS)));
-    const endpoint = this.#endpoint;
-    if (endpoint === null) return;
-    endpoint.closed.catch(() => undefined);
-    endpoint.destroy();
+    this.#endpoint?.closed.catch(() => undefined);
+    this.#endpoint?.destroy();
   }
 
   #onSession(session: QuicSession): void {
