@@ -216,17 +216,17 @@ export class VirtualNode {
   }
 
   /** Once: a crash in between is a crash of the process, which then starts on what is on its disk. */
-  async #recover({ network, membership, nodeId, database }: NodeParts): Promise<void> {
-    const recovery = this.#recovery;
-    this.#recovery = null;
-    if (recovery === null) return;
+  async #recover({ network, membership, nodeId, database }: NodeParts, recovery: Recoverable): Promise<void> {
     const { engine } = this.#world.plan;
     await recover({ network, membership, nodeId, engine, database, log: this.#log() }, recovery);
   }
 
   async #open(life: Life): Promise<void> {
     const parts = this.#parts(life);
-    await this.#recover(parts);
+    const recovery = this.#recovery;
+    this.#recovery = null;
+    // Only then: a start without one reads the disk in the very entry of the schedule that starts it.
+    if (recovery !== null) await this.#recover(parts, recovery);
     if (!life.alive) return;
     const node = await ConsensusNode.open(this.#options.alterParts?.(parts, this) ?? parts);
     if (!life.alive) return;

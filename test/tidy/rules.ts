@@ -22,7 +22,19 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Runs in browsers: it speaks HTTP to nodes, and shares no line with them but the check of what they prove.
   client: ["light"],
   // Its liars forge what light clients and joining nodes are shown.
-  sim: ["lib", "codec", "crypto", "membership", "dag", "consensus", "replication", "peering", "light", "node", "storage"],
+  sim: [
+    "lib",
+    "codec",
+    "crypto",
+    "membership",
+    "dag",
+    "consensus",
+    "replication",
+    "peering",
+    "light",
+    "node",
+    "storage",
+  ],
   cli: ["lib", "codec", "crypto", "membership", "node", "observability", "sim", "light", "client"],
 };
 
