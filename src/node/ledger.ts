@@ -30,6 +30,7 @@ import {
   metadataCodec,
   type VertexMetadata,
 } from "./ledger-rows.ts";
+import { eraseBundle, lastNamed, recordNamed } from "./named-bundles.ts";
 import type { Database } from "./ports.ts";
 import type { LogState } from "./replicated/snapshot-store.ts";
 import type { Silence } from "./start-gate.ts";
@@ -100,6 +101,9 @@ export class Ledger {
     for (const executed of execution.executed) {
       this.#recordBundle(batch, executed, bundleOf(executed.ref.digest), slot.sequence, execution.timestampMs);
     }
+    const taken = new Set(execution.executed.map(({ ref }) => ref.digest));
+    const passedOver = slot.batch.bundles.filter((digest) => !taken.has(digest));
+    recordNamed(batch, passedOver, slot.sequence);
     batch.put("consensus", EXECUTION_KEY, encode(executionStateCodec, execution.state));
     if (execution.membership === membershipBefore) return;
     batch.put("consensus", MEMBERSHIP_KEY, encode(membershipStateCodec, execution.membership, 4_096));
@@ -307,13 +311,16 @@ export class Ledger {
     });
   }
 
-  /** Takes back what `recordExecution` wrote of a bundle; with `isForgotten`, the bundle itself goes too. */
+  /**
+   * Takes back what `recordExecution` wrote of a bundle.
+   * @param start where the log begins from now on: the bundle itself goes too, unless a place from there on names it once more
+   */
   async eraseRun(
     batch: WriteBatch,
     { firstPosition, run }: { readonly firstPosition: Position; readonly run: FinalizedRun },
-    isForgotten: boolean,
+    start: Sequence | null,
   ): Promise<void> {
-    const { bundle: digest, creator, firstNonce, height, timestampMs } = run;
+    const { bundle: digest, height, timestampMs } = run;
     batch.delete("finalized", numberKey(firstPosition));
     batch.delete("index_height", indexKey(height, firstPosition));
     batch.delete("index_timestamp", indexKey(timestampMs, firstPosition));
@@ -322,9 +329,8 @@ export class Ledger {
     const { ref, vertexIds } = stored.held;
     batch.delete("edges", edgeKey(ref.previous, present(vertexIds[0], "a bundle's first vertex")));
     for (const id of vertexIds) batch.delete("metadata", hashKey(id));
-    if (!isForgotten) return;
-    batch.delete("vertices", bundleKey(creator, firstNonce, digest));
-    batch.delete("metadata", hashKey(digest));
+    if (start === null) return;
+    if (((await lastNamed(this.#database, digest)) ?? 0) < start) eraseBundle(batch, stored);
   }
 
   /** At most `limit` sequences of the log from one on, ascending. */

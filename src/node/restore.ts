@@ -133,11 +133,8 @@ async function checkLog(ledger: Ledger, execution: ExecutionState): Promise<void
     if (slot === null) throw damaged(`the log has no place ${sequence}, though ${execution.sequence} is executed`);
     if (batchDigest(slot.batch) !== slot.certificate.digest)
       throw damaged(`place ${sequence} is not what was certified`);
-    for (const digest of slot.batch.bundles) {
-      if ((await ledger.bundle(digest)) === null && !(await isForgotten(ledger, sequence)))
-        throw damaged(`place ${sequence} names bundle ${digest}, which is gone`);
-    }
   }
+  await checkBundles(ledger, execution, from);
   if ((await ledger.committedSlot((execution.sequence + 1) as Sequence)) !== null) {
     throw damaged(`the log goes on after the executed place ${execution.sequence}`);
   }
@@ -146,6 +143,18 @@ async function checkLog(ledger: Ledger, execution: ExecutionState): Promise<void
 /** Asked seldom: bundles of old places go before the places do, and a crash may have come in between. */
 async function isForgotten(ledger: Ledger, sequence: number): Promise<boolean> {
   return sequence < (await ledger.logStart()).sequence;
+}
+
+/** What these places executed is here. They may name more: what was executed before, and is forgotten since. */
+async function checkBundles(ledger: Ledger, { position }: ExecutionState, from: number): Promise<void> {
+  for (let last: number = position; last > 0; ) {
+    const [found] = await ledger.finalizedRuns(last, 1);
+    if (found === undefined || found.run.batch < from) return;
+    const { bundle, batch } = found.run;
+    if ((await ledger.bundle(bundle)) === null)
+      throw damaged(`place ${batch} executed bundle ${bundle}, which is gone`);
+    last = found.firstPosition - 1;
+  }
 }
 
 async function waitingOfLane(

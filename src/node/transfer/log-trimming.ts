@@ -1,6 +1,7 @@
 import type { Position, Sequence } from "../../membership/ids.ts";
 import type { Ledger } from "../ledger.ts";
 import type { LogStart } from "../ledger-rows.ts";
+import { forgetNamed } from "../named-bundles.ts";
 import type { Database } from "../ports.ts";
 import { WriteBatch } from "../write-batch.ts";
 
@@ -22,7 +23,7 @@ export async function undoAfter(
   }
   for (let from = position + 1; ; ) {
     const page = await ledger.runs({ from, before: Number.MAX_SAFE_INTEGER }, PAGE_ROWS);
-    for (const one of page) await ledger.eraseRun(batch, one, false);
+    for (const one of page) await ledger.eraseRun(batch, one, null);
     const last = page.at(-1);
     if (last === undefined) break;
     from = last.firstPosition + 1;
@@ -41,7 +42,7 @@ export async function forgetBefore(
     const runs = await ledger.runs({ from: 0, before: start.position }, PAGE_ROWS);
     if (runs.length === 0) break;
     const batch = new WriteBatch();
-    for (const one of runs) await ledger.eraseRun(batch, one, true);
+    for (const one of runs) await ledger.eraseRun(batch, one, start.sequence);
     await database.write(batch.finish());
   }
   for (;;) {
@@ -51,4 +52,5 @@ export async function forgetBefore(
     for (const sequence of sequences) ledger.eraseSlot(batch, sequence);
     await database.write(batch.finish());
   }
+  await forgetNamed({ ledger, database }, start.sequence, (await ledger.loadExecution())?.lanes ?? []);
 }
