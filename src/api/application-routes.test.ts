@@ -133,7 +133,10 @@ describe("a command", () => {
     const named = { ...only, "x-cretoai-number": "1" };
     const send = (headers: Record<string, string>, body: string | Uint8Array<ArrayBuffer> = "x") =>
       ask("/v1/commands", { method: "POST", headers, body });
-    expect((await send(octets)).status).toBe(400);
+    expect(await send(octets)).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringContaining("32 hexadecimal digits") },
+    });
     expect((await send(only)).status).toBe(400);
     expect((await send({ ...named, "x-cretoai-number": "1.5" })).status).toBe(400);
     expect((await send({ ...named, "content-type": "text/plain" })).status).toBe(415);

@@ -11,7 +11,7 @@ export async function readCommand(request: Request): Promise<Command> {
   if (mediaType(request) === "application/octet-stream") {
     const name = nameOfHeaders(request.headers);
     const body = await readBody(request);
-    if (name === null) throw new ApiProblem("malformed", `a command has the headers ${HEADERS.join(" and ")}`);
+    if (name === null) throw new ApiProblem("malformed", NAMELESS);
     return { ...name, body: fitting(body, "the command") };
   }
   return commandOf(await readObject(request, MEMBERS), "");
@@ -34,6 +34,8 @@ export async function readCommands(request: Request): Promise<readonly Command[]
 }
 
 const HEADERS = ["x-cretoai-client", "x-cretoai-number"] as const;
+
+const NAMELESS = `a command has the headers ${HEADERS[0]}, 32 hexadecimal digits chosen at random once, and ${HEADERS[1]}: 1, 2, 3, ...`;
 
 /** Null where the caller names no client. */
 export function nameOfHeaders(headers: Headers): CommandName | null {

@@ -37,6 +37,12 @@ interface Entry {
   readonly version: number;
 }
 
+interface Written {
+  readonly version: number;
+  readonly previous: number | null;
+  readonly isReplay: boolean;
+}
+
 interface Page {
   readonly items: readonly Entry[];
   readonly next: string | null;
@@ -119,8 +125,11 @@ function printEntry(entry: Entry, { json }: KvOptions): void {
 
 function say(done: string, key: string, { body }: Answer, { json }: KvOptions): void {
   if (json === true) return console.log(JSON.stringify(body));
-  const { version, previous } = body as { readonly version: number; readonly previous: number | null };
-  console.log(`${done}\t${lineText(key)}\tversion ${version}, ${previous === null ? "was absent" : `was ${previous}`}`);
+  const { version, previous, isReplay } = body as Written;
+  const before = previous === null ? "was absent" : `was ${previous}`;
+  // A number stands for its first write, whatever is sent under it again: who sends another one must see that.
+  const replay = isReplay ? "\t(before, under this number)" : "";
+  console.log(`${done}\t${lineText(key)}\tversion ${version}, ${before}${replay}`);
 }
 
 async function read(

@@ -58,7 +58,7 @@ command("testnet", "make keys, configuration files and a genesis for a new netwo
   "testnet --validators 4 --output ./net",
   "testnet --validators 7 --engine avalanche --application ledger --output ./net --base-port 9100 --json",
 ])
-  .requiredOption("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", wholeNumber)
+  .option("-n, --validators <count>", "how many; 4 tolerate one that lies, 7 two", wholeNumber, 4)
   .requiredOption("-o, --output <folder>", "a new or empty folder")
   .option("-e, --engine <name>", "pbft and hotstuff order everything; avalanche orders only what conflicts", "pbft")
   .option(

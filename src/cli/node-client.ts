@@ -81,7 +81,8 @@ export async function get(url: string, path: string): Promise<unknown> {
 }
 
 export function detailOf(body: unknown): string {
-  if (typeof body !== "object" || body === null) return String(body);
+  // No problem document, so no node's API: a metrics port, a proxy, another program. Its page is of no use here.
+  if (typeof body !== "object" || body === null) return "something other than a node's API is there (api.http_port)";
   const detail: unknown = Reflect.get(body, "detail");
   return typeof detail === "string" ? detail : JSON.stringify(body);
 }

@@ -78,7 +78,8 @@ export async function testnet(options: TestnetOptions): Promise<void> {
   for (const { name, config, quicPort, httpPort, metricsPort } of nodes) {
     console.log(`  ${name}  QUIC ${quicPort}  API ${httpPort}  metrics ${metricsPort}  ${config}`);
   }
-  console.log(`Start each with: cretoai-node start --config ${nodes[0]?.config ?? ""}`);
+  const app = options.application === "custom" ? " --app <your file>" : "";
+  console.log(`Start each with: cretoai-node start --config ${nodes[0]?.config ?? ""}${app}`);
 }
 
 export async function createTestnet(options: TestnetOptions): Promise<readonly TestnetNode[]> {

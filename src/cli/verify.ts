@@ -5,8 +5,8 @@ import type { FinalityVerdict } from "../light/verdict.ts";
 import { isHash } from "../lib/hash.ts";
 import { firstMembership, type Genesis, GenesisError, networkContextOf, parseGenesis } from "../node/genesis.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
-import { get, type TargetOptions, targetUrl } from "./node-client.ts";
-import { valueText } from "./kv-text.ts";
+import { call, get, type TargetOptions, targetUrl } from "./node-client.ts";
+import { lineText, valueText } from "./kv-text.ts";
 
 interface VerifyOptions extends TargetOptions {
   readonly genesis?: string;
@@ -38,8 +38,19 @@ export async function verify(hash: string | undefined, options: VerifyOptions): 
     else console.log(`the validators of epoch ${session.epoch} follow from those that were trusted`);
   } catch (error) {
     if (!(error instanceof LightError)) throw error;
-    throw new CommandFailed(`NOT proved (${error.code}): ${error.message}`);
+    throw new CommandFailed(`NOT proved (${error.code}): ${error.message}${await otherNetwork(session, url)}`);
   }
+}
+
+/** The likeliest reason is the file of another network. What the node says of itself decides nothing here. */
+async function otherNetwork(session: LightSession, url: string): Promise<string> {
+  const body = await call(url, "/v1/status").then(
+    (answer) => answer.body,
+    () => null,
+  );
+  const genesis: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "genesis") : undefined;
+  if (typeof genesis !== "string" || genesis === session.genesis) return "";
+  return `\nThe node says that its network has genesis ${lineText(genesis)}, the trusted one is ${session.genesis}: is it the right file?`;
 }
 
 async function verdictOn(hash: string, session: LightSession, url: string): Promise<FinalityVerdict> {
@@ -95,7 +106,8 @@ function read(file: string): Uint8Array {
   try {
     return Uint8Array.from(readFileSync(file));
   } catch (error) {
-    throw new CommandFailed(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandFailed(`${file} cannot be read: ${why}`, EXIT.usage);
   }
 }
 

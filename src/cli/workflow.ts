@@ -121,8 +121,8 @@ async function withClient(options: TargetOptions, work: (client: Client) => Prom
 
 function failureOf({ code, message }: CretoError): CommandFailed {
   if (code === "unreachable") return new CommandFailed(message, EXIT.unreachable);
-  if (code === "malformed-question" || code === "bad-answer")
-    return new CommandFailed(`this network's application is not that of workflows: ${message}`);
+  if (code === "malformed-question" || code === "query-refused" || code === "bad-answer")
+    return new CommandFailed(`this network's application is not that of workflows: ${lineText(message)}`);
   return new CommandFailed(message, NOT_READY.includes(code) ? EXIT.notReady : EXIT.failed);
 }
 

@@ -147,7 +147,10 @@ export class Client {
    */
   async verified(hash: string, options: CallOptions = {}): Promise<VerifiedVertex> {
     const light = this.#light;
-    if (light === null) throw new CretoError("invalid-argument", "connect was given no trusted validators");
+    if (light === null) {
+      const how = "give it `trusted`, the bytes that `cretoai-node verify --write-trusted` wrote";
+      throw new CretoError("invalid-argument", `connect was given no trusted validators: ${how}`);
+    }
     return await this.#run(options, (patience) => light.verified(hash, patience));
   }
 

@@ -352,6 +352,7 @@ describe("a configuration file", () => {
     try {
       const file = join(folder, "node.toml");
       expect(() => loadConfig(file)).toThrow("cannot be read");
+      expect(() => loadConfig(folder)).toThrow("is a folder: name the file in it");
       writeFileSync(file, '[node]\nid = "n1"');
       expect(loadConfig(file)).toMatchObject({ file, node: { id: "n1", data_dir: join(folder, "data") } });
     } finally {

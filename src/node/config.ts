@@ -51,8 +51,10 @@ export function loadConfig(file: string, environment: Environment = {}): NodeCon
   try {
     toml = readFileSync(file, "utf8");
   } catch (error) {
+    const isFolder = error instanceof Error && Reflect.get(error, "code") === "EISDIR";
+    const what = isFolder ? "is a folder: name the file in it, such as node.toml" : `cannot be read (${String(error)})`;
     throw new ConfigError("not-found", file, [
-      `cannot be read (${String(error)}); \`cretoai-node testnet\` makes a cluster with its configuration files`,
+      `${what}; \`cretoai-node testnet\` makes a cluster with its configuration files`,
     ]);
   }
   return parseConfig(toml, resolve(file), environment);

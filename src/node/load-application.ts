@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Application } from "../replication/replicated.ts";
@@ -22,7 +23,7 @@ export async function loadApplication(file: string): Promise<() => Application> 
   try {
     exported = await import(pathToFileURL(path).href);
   } catch (cause) {
-    throw new ApplicationFileError(`the application ${path} cannot be loaded: ${String(cause)}`, { cause });
+    throw new ApplicationFileError(`the application ${path} cannot be loaded: ${whyNot(path, cause)}`, { cause });
   }
   const factory: unknown = Reflect.get(exported as object, FACTORY);
   if (typeof factory !== "function") {
@@ -32,6 +33,17 @@ export async function loadApplication(file: string): Promise<() => Application> 
   const make = (): Application => checked(path, Reflect.apply(factory, undefined, []));
   make();
   return make;
+}
+
+function whyNot(path: string, cause: unknown): string {
+  if (!existsSync(path)) return "there is no such file";
+  if (!(cause instanceof Error)) return String(cause);
+  const position: unknown = Reflect.get(cause, "position");
+  if (typeof position === "object" && position !== null)
+    return `${cause.message}, in line ${Reflect.get(position, "line")} of ${Reflect.get(position, "file")}`;
+  if (cause.message.includes("Cannot find package 'cretoai'"))
+    return `${cause.message}: install the package there (npm install), or keep the file in a clone of cretoai`;
+  return String(cause);
 }
 
 function checked(path: string, made: unknown): Application {

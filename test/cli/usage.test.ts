@@ -51,7 +51,7 @@ describe("the command line", () => {
     ["dance"],
     ["start"],
     ["start", "--config"],
-    ["testnet", "--output", "x"],
+    ["testnet", "--validators", "4"],
     ["testnet", "--validators", "0", "--output", "x"],
     ["testnet", "--validators", "four", "--output", "x"],
     ["testnet", "--validators", "4", "--engine", "raft", "--output", "x"],

@@ -58,7 +58,9 @@ describe("an application of the user's own, on four real nodes", () => {
 
   test.each([
     ["no file", "", 'application "custom": start the node with --app'],
-    ["a file that is not there", "missing.ts", "cannot be loaded"],
+    ["a file that is not there", "missing.ts", "cannot be loaded: there is no such file"],
+    ["a file that is no TypeScript", "broken.ts", "in line 2 of "],
+    ["a file beside which the package is not", "alone.ts", "install the package there"],
     ["a file without the function", "empty.ts", "exports no function createApplication"],
     ["an application that lacks methods", "half.ts", "has no query, snapshot, restore, stateHash"],
   ])(
@@ -70,6 +72,11 @@ describe("an application of the user's own, on four real nodes", () => {
       writeFileSync(
         join(folder, "half.ts"),
         "export const createApplication = () => ({ name: 'half', apply() {} });\n",
+      );
+      writeFileSync(join(folder, "broken.ts"), "// one\nexport const x = ;\n");
+      writeFileSync(
+        join(folder, "alone.ts"),
+        'import { CommandRejected } from "cretoai/application";\nexport { CommandRejected };\n',
       );
       const app = file === "" ? [] : ["--app", join(folder, file)];
       const { code, stdout, stderr } = await run(["start", "--config", configs[0] ?? "", ...app]);

@@ -53,6 +53,7 @@ describe("docs/applications.md", () => {
     const { code, stdout, stderr } = await runScript(folder, script);
     expect([code, code === 0 ? "" : stderr]).toEqual([0, ""]);
     expect(stdout).toContain(`"result":"${btoa('{"counter":"votes","value":2}')}"`);
+    expect(stdout).toContain(`"answer":"${btoa('{"counter":"votes","value":2}')}"`);
     expect(stdout).toContain(" applied, ");
   });
 });

@@ -186,7 +186,9 @@ describe("who trusts the genesis file and no node", () => {
     writeFileSync(file, JSON.stringify({ ...text, network: "another" }));
     const { code, stderr } = await verify(early, cluster.node(0).apiUrl, file);
     expect(stderr).toContain("bad-signature");
+    expect(stderr).toContain("is it the right file?");
     expect(code).toBe(1);
+    expect((await verify(early, cluster.node(0).apiUrl, `${file}.missing`)).code).toBe(2);
   });
 
   test("knows nothing of a hash that no vertex has", async () => {
