@@ -330,7 +330,7 @@ export class Ledger {
     batch.delete("edges", edgeKey(ref.previous, present(vertexIds[0], "a bundle's first vertex")));
     for (const id of vertexIds) batch.delete("metadata", hashKey(id));
     if (start === null) return;
-    if (((await lastNamed(this.#database, digest)) ?? 0) < start) eraseBundle(batch, stored);
+    if (((await lastNamed(this.#database, digest)) ?? 0) < start) eraseBundle(batch, ref);
   }
 
   /** At most `limit` sequences of the log from one on, ascending. */

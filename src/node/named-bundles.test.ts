@@ -102,7 +102,7 @@ describe("a bundle that a leader names again after it was executed", () => {
     await forgottenBefore(scene, 2, 2);
     const { digest } = first.held.ref;
     const lost = new WriteBatch();
-    eraseBundle(lost, first);
+    eraseBundle(lost, first.held.ref);
     await scene.database.write(lost.finish());
     expect(await scene.ledger.bundle(digest)).toBeNull();
     expect(await startsAgain(scene)).toBe(3);
@@ -123,7 +123,7 @@ describe("a bundle that a leader names again after it was executed", () => {
   test("that a place executed must be there", async () => {
     const scene = await executed([first], [second]);
     const lost = new WriteBatch();
-    eraseBundle(lost, second);
+    eraseBundle(lost, second.held.ref);
     await scene.database.write(lost.finish());
     await expect(startsAgain(scene)).rejects.toThrow("which is gone");
   });

@@ -1,11 +1,10 @@
+import type { BundleRef } from "../dag/bundle.ts";
 import { asciiBytes } from "../lib/ascii.ts";
 import type { Hash } from "../lib/hash.ts";
-import type { LaneTip } from "../dag/lanes.ts";
 import type { Sequence } from "../membership/ids.ts";
-import type { Ledger, StoredBundle } from "./ledger.ts";
 import { bundleKey, hashKey, keyNumber, numberKey } from "./ledger-keys.ts";
 import type { Database } from "./ports.ts";
-import { WriteBatch } from "./write-batch.ts";
+import type { WriteBatch } from "./write-batch.ts";
 
 /**
  * Bundles that a place of the log names and did not execute: they were executed before, maybe long ago, or their turn had not
@@ -30,38 +29,24 @@ export async function lastNamed(database: Database, digest: Hash): Promise<numbe
   return row === undefined ? null : keyNumber(row);
 }
 
-export function eraseBundle(batch: WriteBatch, { held: { ref } }: StoredBundle): void {
-  batch.delete("vertices", bundleKey(ref.creator, ref.firstNonce, ref.digest));
-  batch.delete("metadata", hashKey(ref.digest));
+export function forgetName(batch: WriteBatch, digest: Hash): void {
+  batch.delete("consensus", keyOf(digest));
 }
 
-/**
- * Lets go of what only places before the log's beginning name.
- * @param executed the lanes as they are: what may still execute stays, and so does what the log that is left executed
- */
-export async function forgetNamed(
-  { ledger, database }: { readonly ledger: Ledger; readonly database: Database },
-  start: Sequence,
-  executed: readonly LaneTip[],
-): Promise<void> {
+/** The rows of a bundle. */
+export function eraseBundle(batch: WriteBatch, { creator, firstNonce, digest }: BundleRef): void {
+  batch.delete("vertices", bundleKey(creator, firstNonce, digest));
+  batch.delete("metadata", hashKey(digest));
+}
+
+/** Those that no place from this one on names, a page at a time. */
+export async function* namedBefore(database: Database, start: Sequence): AsyncGenerator<readonly Hash[]> {
   for (let gte = asciiBytes(PREFIX); ; ) {
     const rows = await database.scan("consensus", { gte, lt: asciiBytes(`${PREFIX}~`), limit: PAGE_ROWS });
-    const batch = new WriteBatch();
-    for (const { key, value } of rows) {
-      if (keyNumber(value) >= start) continue;
-      const stored = await ledger.bundle(String.fromCharCode(...key.subarray(PREFIX.length)) as Hash);
-      if (stored !== null && isOpen(stored, executed)) continue;
-      batch.delete("consensus", key);
-      const [first] = stored?.held.vertexIds ?? [];
-      if (stored !== null && first !== undefined && (await ledger.vertex(first)) === null) eraseBundle(batch, stored);
-    }
-    if (batch.count > 0) await database.write(batch.finish());
+    const old = rows.filter(({ value }) => keyNumber(value) < start);
+    yield old.map(({ key }) => String.fromCharCode(...key.subarray(PREFIX.length)) as Hash);
     const last = rows.at(-1);
     if (last === undefined || rows.length < PAGE_ROWS) return;
     gte = Uint8Array.of(...last.key, 0);
   }
-}
-
-function isOpen({ held: { ref } }: StoredBundle, executed: readonly LaneTip[]): boolean {
-  return ref.firstNonce > (executed[ref.creator]?.nonce ?? 0);
 }

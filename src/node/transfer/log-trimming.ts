@@ -1,7 +1,7 @@
 import type { Position, Sequence } from "../../membership/ids.ts";
 import type { Ledger } from "../ledger.ts";
 import type { LogStart } from "../ledger-rows.ts";
-import { forgetNamed } from "../named-bundles.ts";
+import { eraseBundle, forgetName, namedBefore } from "../named-bundles.ts";
 import type { Database } from "../ports.ts";
 import { WriteBatch } from "../write-batch.ts";
 
@@ -52,5 +52,24 @@ export async function forgetBefore(
     for (const sequence of sequences) ledger.eraseSlot(batch, sequence);
     await database.write(batch.finish());
   }
-  await forgetNamed({ ledger, database }, start.sequence, (await ledger.loadExecution())?.lanes ?? []);
+  await forgetNamed({ ledger, database }, start.sequence);
+}
+
+/** Lets go of what only places before the log's beginning name, unless it may still execute, or the log that is left executed it. */
+async function forgetNamed(
+  { ledger, database }: { readonly ledger: Ledger; readonly database: Database },
+  start: Sequence,
+): Promise<void> {
+  const lanes = (await ledger.loadExecution())?.lanes ?? [];
+  for await (const digests of namedBefore(database, start)) {
+    const batch = new WriteBatch();
+    for (const digest of digests) {
+      const { ref, vertexIds } = (await ledger.bundle(digest))?.held ?? {};
+      if (ref !== undefined && ref.firstNonce > (lanes[ref.creator]?.nonce ?? 0)) continue;
+      forgetName(batch, digest);
+      const [first] = vertexIds ?? [];
+      if (ref !== undefined && first !== undefined && (await ledger.vertex(first)) === null) eraseBundle(batch, ref);
+    }
+    if (batch.count > 0) await database.write(batch.finish());
+  }
 }
