@@ -20,7 +20,11 @@ const OUTCOME = object({
   batch: BATCH,
   hash: { ...HASH_OR_NULL, description: "the vertex that carried it; null where it is not known any more" },
   stateHash: STATE_HASH,
-  isReplay: { ...flag, description: "it had taken effect before it was asked for this time" },
+  isReplay: {
+    ...flag,
+    description:
+      "this node had applied it before it was asked; false, with the first one's position, where it had not yet",
+  },
 });
 
 const ENTRY = object({ key: KEY, value: BASE64, version: VERSION });

@@ -10,7 +10,7 @@ const PLACE = {
   position: { ...COUNT, description: "total order only: its place, from 1" },
   batch: BATCH,
   stateHash: STATE_HASH,
-  isReplay: { ...flag, description: "total order only: it had taken effect before it was asked for this time" },
+  isReplay: { ...flag, description: "total order only: this node had applied it before it was asked" },
 };
 
 const BALANCES = { fromBalance: AMOUNT, toBalance: AMOUNT };

@@ -11,7 +11,7 @@ export interface LedgerStanding {
 
 /** Where a command to the ledger took its place in the total order. */
 export interface LedgerPlace extends LedgerStanding {
-  /** It had taken effect before: this is what the network remembers of it. */
+  /** The node that answered knew its effect before it was asked. One that did not answers with the same `position` and false. */
   readonly isReplay: boolean;
 }
 

@@ -10,7 +10,10 @@ export interface CommandPlace extends CommandId {
   readonly hash: string | null;
   /** Of the node's state after the batch, or after a later one. */
   readonly stateHash: string;
-  /** It had been applied before: this is what the network remembers of it. */
+  /**
+   * The node that answered had applied it before it was asked: this is what it remembers. False says less: a node that had not
+   * executed the first one yet when it was sent again answers as the first one was answered, with the same `position`.
+   */
   readonly isReplay: boolean;
 }
 
