@@ -112,7 +112,8 @@ export class StartGate {
 
   /** This node becomes a validator, by its start or by a new epoch. */
   close(remembered: Remembered): void {
-    if (this.#silence !== null && this.#silence.epoch === this.#options.network.set.epoch) {
+    // Of a later epoch: this node's state went back over an epoch's end, and what it said in this one is forgotten.
+    if (this.#silence !== null && this.#silence.epoch >= this.#options.network.set.epoch) {
       this.#state = "silent";
       return;
     }
@@ -131,6 +132,7 @@ export class StartGate {
   onExecuted(state: ExecutionState, stable: Sequence): void {
     const self = this.#options.self();
     if (this.#state !== "silent" || self === null || this.#silence === null) return;
+    if (this.#silence.epoch > this.#options.network.set.epoch) return;
     const executedNonce = state.lanes[self]?.nonce ?? 0;
     if (stable < this.#silence.stable || executedNonce < this.#silence.nonce) return;
     this.#options.log("info", "node.speaks-again", { stable });

@@ -180,9 +180,10 @@ function recordSilence(
 ): void {
   const set = validatorSetOf(parts.present);
   const self = set.indexOf(parts.nodeId);
-  if (self === null) return;
   const { epoch } = set;
-  ledger.recordSilence(batch, { epoch, term: set.termOf(self), stable: parts.executed, nonce: 0, viewFloor: -1 });
+  // It may have been a validator of an epoch to which it goes back.
+  const term = self === null ? epoch : set.termOf(self);
+  ledger.recordSilence(batch, { epoch, term, stable: parts.executed, nonce: 0, viewFloor: -1 });
 }
 
 async function recordEngine(
