@@ -52,8 +52,11 @@ async function stopInTime(node: RunningNode, log: Log): Promise<void> {
     log("error", "node.stop-timeout", { afterMs: STOP_MS_MAX });
     process.exit(1);
   }, STOP_MS_MAX);
-  await node.stop();
-  clearTimeout(timer);
+  try {
+    await node.stop();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function inputEnd(): Promise<void> {

@@ -313,12 +313,13 @@ export class Ledger {
 
   /**
    * Takes back what `recordExecution` wrote of a bundle.
-   * @param start where the log begins from now on: the bundle itself goes too, unless a place from there on names it once more
+   * @param forgotten where the log begins from now on, and the lanes' last vertices: the bundle itself goes too, unless a place from
+   * there on names it once more, or it is its lane's last, which proves to a creator that lost its disk how far its lane went
    */
   async eraseRun(
     batch: WriteBatch,
     { firstPosition, run }: { readonly firstPosition: Position; readonly run: FinalizedRun },
-    start: Sequence | null,
+    forgotten: { readonly start: Sequence; readonly tips: ReadonlySet<Hash> } | null,
   ): Promise<void> {
     const { bundle: digest, height, timestampMs } = run;
     batch.delete("finalized", numberKey(firstPosition));
@@ -329,8 +330,11 @@ export class Ledger {
     const { ref, vertexIds } = stored.held;
     batch.delete("edges", edgeKey(ref.previous, present(vertexIds[0], "a bundle's first vertex")));
     for (const id of vertexIds) batch.delete("metadata", hashKey(id));
-    if (start === null) return;
-    if (((await lastNamed(this.#database, digest)) ?? 0) < start) eraseBundle(batch, ref);
+    if (forgotten === null) return;
+    const { start, tips } = forgotten;
+    if (((await lastNamed(this.#database, digest)) ?? 0) >= start) return;
+    if (tips.has(ref.tip)) recordNamed(batch, [digest], start);
+    else eraseBundle(batch, ref);
   }
 
   /** At most `limit` sequences of the log from one on, ascending. */

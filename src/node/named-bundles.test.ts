@@ -94,7 +94,6 @@ describe("a bundle that a leader names again after it was executed", () => {
     expect(await has(scene, first)).toBe(true);
     await forgottenBefore(scene, 4, 4);
     expect(await has(scene, first)).toBe(false);
-    expect(await has(scene, third)).toBe(false);
   });
 
   test("does not keep the node from starting where it is gone", async () => {
@@ -118,6 +117,22 @@ describe("a bundle that a leader names again after it was executed", () => {
     await forgottenBefore(late, 4, 3);
     expect(await has(late, second)).toBe(false);
     expect(await startsAgain(late)).toBe(4);
+  });
+
+  test("stays while it is its lane's last, and not for ever", async () => {
+    const scene = await executed([first], [second], [third]);
+    await forgottenBefore(scene, 4, 4);
+    expect(await has(scene, second)).toBe(false);
+    expect(await has(scene, third)).toBe(true);
+    await forgottenBefore(scene, 5, 5);
+    expect(await has(scene, third)).toBe(true);
+    expect((await scene.ledger.bundleUpTo(creator, 0 as Epoch, 9))?.held.ref).toEqual(third.held.ref);
+    const lanes = scene.state.lanes.map((lane) => ({ ...lane, nonce: 4 as Nonce, tip: network.genesis }));
+    const moved = new WriteBatch();
+    scene.ledger.recordState(moved, { execution: { ...scene.state, lanes }, membership });
+    await scene.database.write(moved.finish());
+    await forgottenBefore(scene, 6, 6);
+    expect(await has(scene, third)).toBe(false);
   });
 
   test("that a place executed must be there", async () => {

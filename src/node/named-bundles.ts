@@ -9,7 +9,7 @@ import type { WriteBatch } from "./write-batch.ts";
 /**
  * Bundles that a place of the log names and did not execute: they were executed before, maybe long ago, or their turn had not
  * come. Who executes that place again needs them all the same, so they outlive what else is forgotten of them. A leader may
- * name what it likes.
+ * name what it likes. The last bundle of a lane is kept among them, as if the log's beginning had named it.
  */
 const PREFIX = "named/";
 

@@ -1,3 +1,4 @@
+import type { LaneTip } from "../../dag/lanes.ts";
 import type { Position, Sequence } from "../../membership/ids.ts";
 import type { Ledger } from "../ledger.ts";
 import type { LogStart } from "../ledger-rows.ts";
@@ -38,11 +39,13 @@ export async function forgetBefore(
   { ledger, database }: { readonly ledger: Ledger; readonly database: Database },
   start: LogStart,
 ): Promise<void> {
+  const lanes = (await ledger.loadExecution())?.lanes ?? [];
+  const tips = new Set(lanes.map(({ tip }) => tip));
   for (;;) {
     const runs = await ledger.runs({ from: 0, before: start.position }, PAGE_ROWS);
     if (runs.length === 0) break;
     const batch = new WriteBatch();
-    for (const one of runs) await ledger.eraseRun(batch, one, start.sequence);
+    for (const one of runs) await ledger.eraseRun(batch, one, { start: start.sequence, tips });
     await database.write(batch.finish());
   }
   for (;;) {
@@ -52,20 +55,24 @@ export async function forgetBefore(
     for (const sequence of sequences) ledger.eraseSlot(batch, sequence);
     await database.write(batch.finish());
   }
-  await forgetNamed({ ledger, database }, start.sequence);
+  await forgetNamed({ ledger, database }, start.sequence, lanes);
 }
 
-/** Lets go of what only places before the log's beginning name, unless it may still execute, or the log that is left executed it. */
+/**
+ * Lets go of what only places before the log's beginning name, unless it is its lane's last, or may still execute, or the log
+ * that is left executed it.
+ */
 async function forgetNamed(
   { ledger, database }: { readonly ledger: Ledger; readonly database: Database },
   start: Sequence,
+  lanes: readonly LaneTip[],
 ): Promise<void> {
-  const lanes = (await ledger.loadExecution())?.lanes ?? [];
   for await (const digests of namedBefore(database, start)) {
     const batch = new WriteBatch();
     for (const digest of digests) {
       const { ref, vertexIds } = (await ledger.bundle(digest))?.held ?? {};
-      if (ref !== undefined && ref.firstNonce > (lanes[ref.creator]?.nonce ?? 0)) continue;
+      const lane = ref === undefined ? undefined : lanes[ref.creator];
+      if (ref !== undefined && (ref.firstNonce > (lane?.nonce ?? 0) || ref.tip === lane?.tip)) continue;
       forgetName(batch, digest);
       const [first] = vertexIds ?? [];
       if (ref !== undefined && first !== undefined && (await ledger.vertex(first)) === null) eraseBundle(batch, ref);
