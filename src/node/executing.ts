@@ -70,6 +70,7 @@ export class Executing {
     assert(state.sequence === slot.sequence, "execution in sequence");
     const bundles = executed.map(({ ref }) => bundleOf(ref.digest));
     ledger.recordExecution(writes, slot, execution, epochs.membership, (digest) => bundleOf(digest).held);
+    this.#keepNamed(slot, new Set(executed.map(({ ref }) => ref.digest)), writes);
     if (judgement.state !== before) ledger.recordResolution(writes, judgement.state);
     this.#state = state;
     for (const { ref } of executed) pool.onExecuted(ref);
@@ -77,5 +78,14 @@ export class Executing {
     if (self !== null) epochs.ownLane?.onExecuted(present(state.lanes[self], "this node's lane"));
     const effects = replication?.takeEffects() ?? null;
     return { execution, bundles, heard: this.#resolutions.onExecuted(judgement), effects };
+  }
+
+  /** What this place names and did not execute may have been forgotten since it was voted on: whoever follows needs it. */
+  #keepNamed({ batch }: CommittedSlot, executed: ReadonlySet<Hash>, writes: WriteBatch): void {
+    const { pool, ledger } = this.#ports;
+    for (const digest of batch.bundles) {
+      const stored = executed.has(digest) ? undefined : pool.get(digest);
+      if (stored !== undefined) ledger.storeBundle(writes, stored);
+    }
   }
 }

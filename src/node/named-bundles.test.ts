@@ -4,6 +4,8 @@ import { encode } from "../codec/codec.ts";
 import type { CommittedSlot } from "../consensus/engine.ts";
 import { batchDigest } from "../dag/batch.ts";
 import { bundleCodec, bundleStatement, holdBundle } from "../dag/bundle.ts";
+import { Lanes } from "../dag/lanes.ts";
+import { NO_RESOLUTIONS } from "../dag/resolution-state.ts";
 import { asciiBytes } from "../lib/ascii.ts";
 import { present } from "../lib/assert.ts";
 import type { Hash } from "../lib/hash.ts";
@@ -11,6 +13,9 @@ import type { Epoch, Nonce, Position, Sequence, ValidatorIndex, View } from "../
 import { statementDigest } from "../membership/statement.ts";
 import { execute, type ExecutionState, genesisState } from "../replication/executor.ts";
 import { MemoryDatabase } from "../storage/memory-database.ts";
+import { BundlePool } from "./bundle-pool.ts";
+import { CurrentNetwork } from "./current-network.ts";
+import { Executing } from "./executing.ts";
 import { Ledger, type StoredBundle } from "./ledger.ts";
 import { eraseBundle } from "./named-bundles.ts";
 import { restoreNode } from "./restore.ts";
@@ -117,6 +122,31 @@ describe("a bundle that a leader names again after it was executed", () => {
     await forgottenBefore(late, 4, 3);
     expect(await has(late, second)).toBe(false);
     expect(await startsAgain(late)).toBe(4);
+  });
+
+  test("is written once more by the place that names it: it may have been forgotten since it was voted on", async () => {
+    const database = new MemoryDatabase();
+    const ledger = new Ledger(database, network);
+    const pool = new BundlePool(ledger);
+    const begin = genesisState(network, membership);
+    const lanes = new Lanes(network, begin.lanes);
+    const epochs = { network: new CurrentNetwork(network), membership, ownLane: null, self: null };
+    const executing = new Executing({ epochs, ledger, lanes, pool, replication: null }, begin, NO_RESOLUTIONS);
+    pool.add(first);
+    lanes.add(first.held.ref, 0);
+    const { digest } = first.held.ref;
+    const run = async (sequence: number): Promise<void> => {
+      const batch = { timestampMs: 1, bundles: [digest] };
+      const certificate = { epoch: 0 as Epoch, view: 0 as View, digest: batchDigest(batch), proofs: [] };
+      const writes = new WriteBatch();
+      executing.run({ sequence: sequence as Sequence, batch, certificate }, writes);
+      await database.write(writes.finish());
+    };
+    await run(1);
+    expect(await ledger.bundle(digest)).toBeNull();
+    pool.keepExecuted(first);
+    await run(2);
+    expect((await ledger.bundle(digest))?.held.ref).toEqual(first.held.ref);
   });
 
   test("stays while it is its lane's last, and not for ever", async () => {
