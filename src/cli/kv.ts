@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { lineText, valueText } from "./kv-text.ts";
 import { type Answer, call, detailOf, type TargetOptions, targetUrl } from "./node-client.ts";
+import { Patience } from "./patience.ts";
 
 interface KvOptions extends TargetOptions {
   readonly json?: boolean;
@@ -48,10 +49,6 @@ interface Page {
   readonly next: string | null;
   readonly position: number;
 }
-
-/** How long a write that is not ordered yet, or that the node is too busy for, is sent again. */
-const RETRY_MS_MAX = 60_000;
-const RETRY_MS_DEFAULT = 1_000;
 
 /** Longer than the node waits by itself, 30 s. */
 const ANSWER_MS_MAX = 40_000;
@@ -149,7 +146,7 @@ async function write(key: string, options: WriteOptions, init: RequestInit): Pro
   const url = targetUrl(options);
   const said = new URLSearchParams({ ...query });
   const headers = { "content-type": "application/octet-stream", ...init.headers, ...nameOf(options) };
-  const deadlineMs = performance.now() + RETRY_MS_MAX;
+  const patience = new Patience();
   for (;;) {
     const answer = await call(url, said.size === 0 ? path : `${path}?${said}`, {
       ...init,
@@ -157,8 +154,8 @@ async function write(key: string, options: WriteOptions, init: RequestInit): Pro
       timeoutMs: ANSWER_MS_MAX,
     });
     const mayRetry = answer.status === 429 || answer.status === 504 || answer.retryAfterMs !== null;
-    if (!mayRetry || performance.now() >= deadlineMs) return requireSuccess(answer);
-    await new Promise((resolve) => setTimeout(resolve, answer.retryAfterMs ?? RETRY_MS_DEFAULT));
+    if (!mayRetry || patience.isOver) return requireSuccess(answer);
+    await patience.pause(answer);
   }
 }
 

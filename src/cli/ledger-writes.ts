@@ -1,6 +1,7 @@
 import { CommandFailed, EXIT } from "./exit-codes.ts";
 import { ANSWER_MS_MAX, type LedgerOptions } from "./ledger.ts";
 import { type Answer, call, detailOf, targetUrl } from "./node-client.ts";
+import { Patience } from "./patience.ts";
 
 interface WriteOptions extends LedgerOptions {
   readonly client?: string;
@@ -40,10 +41,6 @@ interface TransferredFrom {
   readonly amount: string;
   readonly allowance: string;
 }
-
-/** How long a command that is not ordered yet, or that the node is too busy for, is sent again. */
-const RETRY_MS_MAX = 60_000;
-const RETRY_MS_DEFAULT = 1_000;
 
 /** Exit status 1 where it took no effect, though it is final. */
 export async function transfer(
@@ -91,17 +88,17 @@ async function write(path: string, body: object, options: WriteOptions): Promise
   const name = nameOf(options);
   const headers = { "content-type": "application/json", ...name };
   const init = { method: "POST", headers, body: JSON.stringify(body), timeoutMs: ANSWER_MS_MAX };
-  const deadlineMs = performance.now() + RETRY_MS_MAX;
+  const patience = new Patience();
   for (;;) {
     const answer = await call(url, `/v1/ledger/${path}`, init);
     const { status } = answer;
     if (status === 200 || status === 202) return answer.body;
-    if (!isRetried(answer, name["x-cretoai-client"]) || performance.now() >= deadlineMs) {
+    if (!isRetried(answer, name["x-cretoai-client"]) || patience.isOver) {
       const cannot = status === 429 || status === 503 || status === 504;
       const what = `the node answered ${status}: ${detailOf(answer.body)}`;
       throw new CommandFailed(what, cannot ? EXIT.notReady : EXIT.failed);
     }
-    await new Promise((resolve) => setTimeout(resolve, answer.retryAfterMs ?? RETRY_MS_DEFAULT));
+    await patience.pause(answer);
   }
 }
 

@@ -1,11 +1,6 @@
 import { call, detailOf } from "./node-client.ts";
 import { CommandFailed, EXIT } from "./exit-codes.ts";
-
-/** A node that stays overloaded for longer than this is not one to submit to. */
-const RETRY_MS_MAX = 60_000;
-
-/** The pause where an overloaded node names none. */
-const RETRY_MS_DEFAULT = 1_000;
+import { Patience } from "./patience.ts";
 
 /** Longer than the longest wait that the API knows, 120 s. */
 const ANSWER_MS_MAX = 150_000;
@@ -101,19 +96,20 @@ interface Post {
 
 /** Asks again while the node says that it is overloaded, after as long as it says; answers the body of success. */
 export async function post(url: string, { path, wait, type, body: sent }: Post): Promise<unknown> {
-  const deadlineMs = performance.now() + RETRY_MS_MAX;
+  const patience = new Patience();
   for (;;) {
-    const { status, body, retryAfterMs } = await call(url, `${path}${wait ? "?wait=finalized" : ""}`, {
+    const answer = await call(url, `${path}${wait ? "?wait=finalized" : ""}`, {
       method: "POST",
       headers: { "content-type": type },
       body: sent,
       timeoutMs: ANSWER_MS_MAX,
     });
+    const { status, body, retryAfterMs } = answer;
     if (status === 200 || status === 202) return body;
     const mayRetry = status === 429 || (status === 503 && retryAfterMs !== null);
-    if (!mayRetry || performance.now() >= deadlineMs)
+    if (!mayRetry || patience.isOver)
       throw new CommandFailed(`the node answered ${status}: ${detailOf(body)}`, exitCodeOf(status));
-    await new Promise((resolve) => setTimeout(resolve, retryAfterMs ?? RETRY_MS_DEFAULT));
+    await patience.pause(answer);
   }
 }
 

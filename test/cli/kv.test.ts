@@ -66,7 +66,9 @@ describe("kv", () => {
 
   test("sends a write again until it is known to be ordered, once", async () => {
     double.refusal = { error: new NodeError("timeout", "not ordered in time"), isApplied: true };
-    expect((await kv(["put", "a", "1", "--json"])).stdout).toContain('"version":1,"previous":null');
+    const late = await kv(["put", "a", "1", "--json"]);
+    expect(late.stdout).toContain('"version":1,"previous":null');
+    expect(late.stderr).toMatch(/^the node answered 504: .*; trying again for 60 s at most\n$/);
     const [first, second] = double.commands;
     expect([double.commands.length, second?.client]).toEqual([2, first?.client]);
     const named = ["--client", "ab".repeat(16), "--number", "5"];
