@@ -19,7 +19,7 @@ import { ConsensusNode } from "../node/consensus-node.ts";
 import type { NodeParts } from "../node/node-parts.ts";
 import type { ApplicationService } from "../node/application-service.ts";
 import type { Log, LoopObserver } from "../node/observer.ts";
-import { isRecoverable, recover, type Recoverable } from "../node/transfer/recovery.ts";
+import { isRecoverable, recordedDivergence, recover, type Recoverable } from "../node/transfer/recovery.ts";
 import type { PeerBook } from "../node/peer-book.ts";
 import { PeerGuard } from "../node/peer-guard.ts";
 import { observerOf } from "../node/peer-watch.ts";
@@ -223,7 +223,9 @@ export class VirtualNode {
 
   async #open(life: Life): Promise<void> {
     const parts = this.#parts(life);
-    const recovery = this.#recovery;
+    // A node that is never wrong reads nothing more at its start, and its plan's times stay as they are.
+    const mayBeWrong = this.#world.plan.faults.some(({ kind }) => kind === "wrong-state");
+    const recovery = this.#recovery ?? (mayBeWrong ? await recordedDivergence(parts.database) : null);
     this.#recovery = null;
     // Only then: a start without one reads the disk in the very entry of the schedule that starts it.
     if (recovery !== null) await this.#recover(parts, recovery);
