@@ -15,8 +15,8 @@ function read(file: string): PlanFile {
 
 /** A fingerprint covers every delivery and every step: it is the same on any machine, and another after a change of the protocol. */
 const GOLDEN: readonly (readonly [file: string, fingerprint: string])[] = [
-  ["leader-that-hears-nothing.json", "974adbaeb4890914"],
-  ["new-views-that-get-lost.json", "58210de430dff6ee"],
+  ["leader-that-hears-nothing.json", "5493120b91607b99"],
+  ["new-views-that-get-lost.json", "165c5633926226a8"],
 ];
 
 describe("the kept plans", () => {
