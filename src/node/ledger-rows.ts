@@ -1,6 +1,7 @@
 import type { Codec } from "../codec/codec.ts";
 import { mapped, struct, union, variant } from "../codec/composites.ts";
 import { bool, hash, u32, u64 } from "../codec/primitives.ts";
+import { sequenceCodec } from "../consensus/log-codec.ts";
 import type { Hash } from "../lib/hash.ts";
 import type { Nonce, Position, Sequence, ValidatorIndex } from "../membership/ids.ts";
 import { epochCodec } from "../membership/evidence.ts";
@@ -154,11 +155,7 @@ export const silenceCodec: Codec<Silence> = struct<Silence>({
 });
 
 export const logStartCodec: Codec<LogStart> = struct<LogStart>({
-  sequence: mapped(
-    u64,
-    (value) => value as Sequence,
-    (value) => value,
-  ),
+  sequence: sequenceCodec,
   position: mapped(
     u64,
     (value) => value as Position,
