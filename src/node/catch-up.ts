@@ -235,8 +235,9 @@ export class CatchUp<M> {
     const { clock, epochs } = this.#ports;
     const attempt = (): void => {
       if (this.#ports.isStopped() || epochs.engine.status().executed !== executed) return;
-      this.#takesState(executed).then((isTaken) => {
-        if (!isTaken) clock.setTimer(clock.monotonicMs() + TAKING_PAUSE_MS, attempt);
+      // Whatever came of it: where another attempt is under way, that one may come to nothing.
+      this.#takesState(executed).then(() => {
+        if (!this.#ports.isStopped()) clock.setTimer(clock.monotonicMs() + TAKING_PAUSE_MS, attempt);
       }, this.#ports.onFailure);
     };
     attempt();
