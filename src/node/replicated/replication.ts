@@ -112,9 +112,10 @@ export class Replication {
   ): Promise<void> {
     const snapshots = new SnapshotStore(parts.database);
     this.#snapshots = snapshots;
-    this.#offers = new StateOffers(parts.database);
+    const offers = new StateOffers(parts.database);
+    this.#offers = offers;
     const { retention = 0 } = this.#options;
-    this.#pruner = new Pruner({ ...parts, snapshots, retention, log: this.#options.log });
+    this.#pruner = new Pruner({ ...parts, snapshots, offers, retention, log: this.#options.log });
     const newReplica = (): Replica => {
       this.#application = this.#options.newApplication();
       return new Replica(this.#application);

@@ -8,12 +8,13 @@ import { ProofLedger } from "../proof-ledger.ts";
 import type { SnapshotStore } from "../replicated/snapshot-store.ts";
 import { WriteBatch } from "../write-batch.ts";
 import { forgetBefore } from "./log-trimming.ts";
-import { StateOffers } from "./state-offers.ts";
+import type { StateOffers } from "./state-offers.ts";
 
 export interface PrunerParts {
   readonly ledger: Ledger;
   readonly database: Database;
   readonly snapshots: SnapshotStore;
+  readonly offers: StateOffers;
   /** So many of the newest vertices stay at least; 0 keeps everything. */
   readonly retention: number;
   readonly log: Log;
@@ -47,8 +48,8 @@ export class Pruner {
 
   /** Where the log is to begin: with the batch of the oldest vertex that must stay. */
   async #startAfter({ sequence, position }: ExecutionState): Promise<LogStart | null> {
-    const { ledger, database, snapshots, retention } = this.#parts;
-    if (retention === 0 || (await new StateOffers(database).certified(sequence)) === null) return null;
+    const { ledger, snapshots, offers, retention } = this.#parts;
+    if (retention === 0 || (await offers.certified(sequence)) === null) return null;
     const oldest = (await snapshots.list(sequence)).at(-1);
     if (oldest === undefined) return null;
     const least = Math.min(oldest.execution.position, position - retention);
